@@ -1,1 +1,25 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+
+pub mod clock;
+pub mod envelope;
+pub mod keys;
+pub mod link;
+pub mod payload;
+pub mod payloads;
+pub mod public_address;
+pub mod settings;
+
+mod error;
+mod job_id;
+mod new_job;
+mod producer;
+
+pub use envelope::{Envelope, EnvelopeError, Trace};
+pub use error::EnqueueError;
+pub use job_id::JobId;
+pub use keys::Priority;
+pub use new_job::{NewJob, When, check_tenant};
+pub use payload::{Invalid, Payload};
+pub use payloads::{DeliverWebhook, EmailBody, SendEmail};
+pub use producer::{BATCH, Producer, Receipt};
+pub use settings::{Settings, SettingsError};

@@ -1,0 +1,173 @@
+//! The envelope: what travels through Redis for one job, version 1.
+//!
+//! JSON bytes, written once by the producer and never rewritten: counters live elsewhere, so a dead letter can be
+//! replayed byte for byte. Defaults are left out. Fields that a reader does not know are ignored while reading and
+//! kept, because the bytes are kept. Golden files in `tests/wire/` hold every form ever released.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, value::RawValue};
+
+use crate::{job_id::JobId, keys::Priority};
+
+/// The version this release writes and reads.
+pub const VERSION: u64 = 1;
+
+/// Most bytes of an envelope unless configured otherwise. Files go by storage reference, never inline.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+/// One job as it waits in Redis. The id is not inside: it is the field name of the `jobs` hash.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Version of this form; readers park what they do not know.
+    v: u64,
+    /// Which processor runs it, for example `send_email`.
+    pub kind: String,
+    /// Whose work it is; scopes keys and credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// The processor's input, untouched.
+    pub payload: Box<RawValue>,
+    /// When it was enqueued, Unix ms, by the producer's clock. For people, never for decisions.
+    pub at: u64,
+    /// Most failed tries before it is buried; the queue's setting when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// Unix ms after which it must not start: it expires instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<u64>,
+    /// Most milliseconds one run may take; the queue's setting when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Which ready list it waits in.
+    #[serde(default, skip_serializing_if = "Priority::is_normal")]
+    pub priority: Priority,
+    /// Idempotency key, as given by the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Unique key: no second job with it while this one is alive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique: Option<String>,
+    /// W3C trace context of the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
+    /// The dead letter that this job repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<JobId>,
+    /// The job whose run enqueued this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<JobId>,
+    /// Free labels of the caller.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub meta: Map<String, Value>,
+}
+
+/// W3C trace context (<https://www.w3.org/TR/trace-context/>), carried unread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The `traceparent` header.
+    pub traceparent: String,
+    /// The `tracestate` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
+}
+
+/// Why bytes are not an envelope that this release can run.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// A newer release wrote it. The job is parked until a worker of that release takes it.
+    #[error("envelope version {version} is not known to this release, which reads version {VERSION}")]
+    UnknownVersion {
+        /// What `v` says.
+        version: u64,
+    },
+    /// It is not an envelope at all. The job is buried with this sentence.
+    #[error("the bytes are not a job envelope")]
+    Undecodable(#[source] serde_json::Error),
+}
+
+/// Just enough to tell a newer envelope from garbage.
+#[derive(Deserialize)]
+struct VersionOnly {
+    v: u64,
+}
+
+impl Envelope {
+    /// An envelope with everything optional left out.
+    pub fn new(kind: impl Into<String>, payload: Box<RawValue>, at: u64) -> Self {
+        Self {
+            v: VERSION,
+            kind: kind.into(),
+            tenant: None,
+            payload,
+            at,
+            max_attempts: None,
+            deadline: None,
+            timeout_ms: None,
+            priority: Priority::Normal,
+            key: None,
+            unique: None,
+            trace: None,
+            replay_of: None,
+            parent: None,
+            meta: Map::new(),
+        }
+    }
+
+    /// The bytes that go into Redis.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings, numbers and checked JSON always encode")
+    }
+
+    /// Reads bytes from Redis.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::UnknownVersion`] when a newer release wrote them, otherwise [`EnvelopeError::Undecodable`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, EnvelopeError> {
+        match serde_json::from_slice::<Self>(bytes) {
+            Ok(envelope) if envelope.v == VERSION => Ok(envelope),
+            Ok(Self { v: version, .. }) => Err(EnvelopeError::UnknownVersion { version }),
+            Err(error) => match serde_json::from_slice(bytes) {
+                Ok(VersionOnly { v: version }) if version != VERSION => {
+                    Err(EnvelopeError::UnknownVersion { version })
+                }
+                _ => Err(EnvelopeError::Undecodable(error)),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn smallest() -> Envelope {
+        let payload = RawValue::from_string(r#"{"to":"ana@example.com"}"#.to_owned()).unwrap();
+        Envelope::new("send_email", payload, 1_795_280_202_384)
+    }
+
+    #[test]
+    fn defaults_are_left_out() {
+        let bytes = smallest().encode();
+
+        let expected = r#"{"v":1,"kind":"send_email","payload":{"to":"ana@example.com"},"at":1795280202384}"#;
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_newer_version_is_told_from_garbage() {
+        let newer = br#"{"v":2,"body":{}}"#;
+        let garbage: &[&[u8]] = &[b"", b"null", b"{}", b"{\"v\":1}", b"\xff\xfe", b"[1]", b"{\"v\":\"1\"}"];
+
+        assert!(matches!(Envelope::decode(newer), Err(EnvelopeError::UnknownVersion { version: 2 })));
+        for bytes in garbage {
+            assert!(matches!(Envelope::decode(bytes), Err(EnvelopeError::Undecodable(_))), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_not_a_crash() {
+        let deep = format!(r#"{{"v":1,"kind":"x","at":1,"payload":{}}}"#, "[".repeat(100_000));
+
+        assert!(matches!(Envelope::decode(deep.as_bytes()), Err(EnvelopeError::Undecodable(_))));
+    }
+}

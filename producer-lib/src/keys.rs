@@ -1,0 +1,199 @@
+//! Every Redis key of Flota, built here and nowhere else.
+//!
+//! All keys of one queue share the hash tag `{queue}`, so one script may touch them together on Redis Cluster.
+//! No script touches two queues. The table in `docs/life-of-a-job.md` says what each structure holds.
+
+use std::fmt;
+
+/// The prefix used when none is configured.
+pub const DEFAULT_PREFIX: &str = "flota";
+
+/// Most characters that a prefix, a queue name or a tenant may have.
+pub const MAX_NAME: usize = 64;
+
+/// First part of every key; lets several fleets (or tests) share one Redis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix(String);
+
+/// A name that cannot be part of a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} `{name}` is not usable: write 1 to {MAX_NAME} of a-z, 0-9, `_`, `-`")]
+pub struct BadName {
+    what: &'static str,
+    name: String,
+}
+
+impl Prefix {
+    /// Checks a prefix. Braces would move the hash tag, so only plain characters are allowed.
+    pub fn new(name: &str) -> Result<Self, BadName> {
+        check_name("key prefix", name).map(|()| Self(name.to_owned()))
+    }
+
+    /// The keys of one queue. The name must have passed [`check_queue_name`].
+    pub fn queue(&self, queue: &str) -> QueueKeys {
+        QueueKeys { base: format!("{}:{{{queue}}}:", self.0) }
+    }
+
+    /// `flota:queues`, a set: names of the queues that some worker has published.
+    pub fn queues(&self) -> String {
+        format!("{}:queues", self.0)
+    }
+}
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Self(DEFAULT_PREFIX.to_owned())
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Checks that a queue name can be part of a key.
+pub fn check_queue_name(name: &str) -> Result<(), BadName> {
+    check_name("queue name", name)
+}
+
+fn check_name(what: &'static str, name: &str) -> Result<(), BadName> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    if name.is_empty() || MAX_NAME < name.len() || !name.chars().all(plain) {
+        return Err(BadName { what, name: name.chars().take(MAX_NAME).collect() });
+    }
+    Ok(())
+}
+
+/// The keys of one queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueKeys {
+    base: String,
+}
+
+impl QueueKeys {
+    /// `jobs`, a hash: id → envelope. The truth: a job is alive while it is here.
+    pub fn jobs(&self) -> String {
+        self.key("jobs")
+    }
+
+    /// `ready`, `ready:high`, `ready:low`, lists of ids that wait for a worker.
+    pub fn ready(&self, priority: Priority) -> String {
+        match priority {
+            Priority::High => self.key("ready:high"),
+            Priority::Normal => self.key("ready"),
+            Priority::Low => self.key("ready:low"),
+        }
+    }
+
+    /// `delayed`, a sorted set: id (marked with its priority, see [`Priority::mark`]) → due time in Unix ms.
+    pub fn delayed(&self) -> String {
+        self.key("delayed")
+    }
+
+    /// `running`, a sorted set: `id:run` → end of the lease in Unix ms. Removing a member proves ownership.
+    pub fn running(&self) -> String {
+        self.key("running")
+    }
+
+    /// `marks`, a hash: id → counters, only for jobs that had trouble.
+    pub fn marks(&self) -> String {
+        self.key("marks")
+    }
+
+    /// `parked`, a hash: id → reason, for jobs that no worker here can read.
+    pub fn parked(&self) -> String {
+        self.key("parked")
+    }
+
+    /// `outcomes`, a stream: packed records waiting for Postgres.
+    pub fn outcomes(&self) -> String {
+        self.key("outcomes")
+    }
+
+    /// `refused`, a list: records that Postgres refused, kept aside for a person to look at.
+    pub fn refused(&self) -> String {
+        self.key("refused")
+    }
+
+    /// `bell`, a list: at most 64 wake-ups that idle workers block on.
+    pub fn bell(&self) -> String {
+        self.key("bell")
+    }
+
+    /// `config`, a hash: what the scripts obey (paused, `max_len`), published by workers, changed live.
+    pub fn config(&self) -> String {
+        self.key("config")
+    }
+
+    /// `cancelled`, a set: running jobs that were asked to stop.
+    pub fn cancelled(&self) -> String {
+        self.key("cancelled")
+    }
+
+    /// `dedup:<tenant>:<key>`, a string: id and body hash of the first job with that idempotency key.
+    pub fn dedup(&self, tenant: Option<&str>, key: &str) -> String {
+        format!("{}dedup:{}:{key}", self.base, tenant.unwrap_or_default())
+    }
+
+    /// `unique:<tenant>:<key>`, a string: id of the live job that holds the unique key.
+    pub fn unique(&self, tenant: Option<&str>, key: &str) -> String {
+        format!("{}unique:{}:{key}", self.base, tenant.unwrap_or_default())
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.base)
+    }
+}
+
+/// Which of the three ready lists a job waits in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Taken first, but one fetch in four looks at normal jobs first and one in eight at low ones.
+    High,
+    /// What a job gets when nothing is said.
+    #[default]
+    Normal,
+    /// Taken when nothing else waits, and first by one fetch in eight, so it never starves.
+    Low,
+}
+
+impl Priority {
+    /// What stands before the id in the delayed set, so that promotion finds the right list without the body.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::High => "h:",
+            Self::Normal => "",
+            Self::Low => "l:",
+        }
+    }
+
+    /// True for the priority that is left out of the envelope.
+    pub(crate) fn is_normal(&self) -> bool {
+        *self == Self::Normal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_a_queue_share_its_hash_tag() {
+        let keys = Prefix::default().queue("email");
+
+        assert_eq!(keys.jobs(), "flota:{email}:jobs");
+        assert_eq!(keys.ready(Priority::High), "flota:{email}:ready:high");
+        assert_eq!(keys.dedup(Some("acme"), "invoice-1"), "flota:{email}:dedup:acme:invoice-1");
+        assert_eq!(keys.unique(None, "{x}"), "flota:{email}:unique::{x}");
+    }
+
+    #[test]
+    fn names_that_would_move_the_hash_tag_are_refused() {
+        for name in ["", "a}b", "{", "Email", "a b", "a:b", &"x".repeat(65)] {
+            assert!(check_queue_name(name).is_err(), "{name:?} was accepted");
+        }
+        assert!(check_queue_name("email-2_b").is_ok());
+    }
+}

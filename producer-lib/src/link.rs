@@ -1,0 +1,165 @@
+//! One connection to Redis that mends itself.
+//!
+//! A failed call leaves one question: may Redis have carried it out? [`LinkError`] answers it, and everything that
+//! retries is built on the answer. A dead connection is dropped at once and the next call dials again, so a `Link`
+//! works again as soon as Redis does, without anybody restarting it.
+
+use std::time::{Duration, Instant};
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
+    ScriptInvocation, ServerErrorKind, aio::MultiplexedConnection,
+};
+use tokio::sync::Mutex;
+
+/// Longest wait for a connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest wait for an ordinary reply. Blocking reads ask for more with [`Link::with_response_timeout`].
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection unused for this long is tried with a PING first, so that a restart of Redis in between is noticed
+/// before a call is on its way and its result unknown.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// A connection to Redis, dialled when first used and again after each failure.
+pub struct Link {
+    client: Client,
+    config: AsyncConnectionConfig,
+    live: Mutex<Option<Live>>,
+}
+
+struct Live {
+    connection: MultiplexedConnection,
+    number: u64,
+    used: Instant,
+}
+
+/// Why a call brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// There was no connection: nothing was sent.
+    #[error("Redis cannot be reached")]
+    Down(#[source] RedisError),
+    /// The connection broke before the reply: Redis may or may not have carried it out.
+    #[error("the connection to Redis broke before the reply came")]
+    Lost(#[source] RedisError),
+    /// Redis answered with an error: nothing was carried out.
+    #[error("Redis refused the command")]
+    Refused(#[source] RedisError),
+}
+
+impl LinkError {
+    /// What the driver said.
+    pub fn redis(&self) -> &RedisError {
+        match self {
+            Self::Down(error) | Self::Lost(error) | Self::Refused(error) => error,
+        }
+    }
+
+    /// True when the host answered that nobody listens there: Redis is stopped, not cut off from us alone.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Down(error) if error.is_connection_refusal())
+    }
+
+    /// True when Redis is at `maxmemory` and refused a write.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Refused(error) if error.code() == Some("OOM"))
+    }
+}
+
+impl Link {
+    /// A link that dials on first use.
+    ///
+    /// # Errors
+    /// When the address cannot be read as a Redis URL.
+    pub fn new(address: impl IntoConnectionInfo) -> Result<Self, RedisError> {
+        Ok(Self::from_client(Client::open(address)?, RESPONSE_TIMEOUT))
+    }
+
+    /// A second link to the same Redis whose replies may take this long, for blocking reads.
+    pub fn with_response_timeout(&self, timeout: Duration) -> Self {
+        Self::from_client(self.client.clone(), timeout)
+    }
+
+    fn from_client(client: Client, response: Duration) -> Self {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(response));
+        Self { client, config, live: Mutex::new(None) }
+    }
+
+    /// Sends one command.
+    pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, LinkError> {
+        let (mut connection, number) = self.connection().await?;
+        let reply = command.query_async(&mut connection).await;
+        self.judge(reply, number).await
+    }
+
+    /// Sends several commands at once; the reply is a tuple or list of theirs.
+    pub async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, LinkError> {
+        let (mut connection, number) = self.connection().await?;
+        let reply = pipeline.query_async(&mut connection).await;
+        self.judge(reply, number).await
+    }
+
+    /// Calls a script, loading it first where Redis does not have it.
+    pub async fn invoke<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, LinkError> {
+        let (mut connection, number) = self.connection().await?;
+        let reply = call.invoke_async(&mut connection).await;
+        self.judge(reply, number).await
+    }
+
+    /// Number of the connection in use, 0 for none. A change between two calls means a gap between them.
+    pub async fn dialled(&self) -> u64 {
+        self.live.lock().await.as_ref().map_or(0, |live| live.number)
+    }
+
+    async fn connection(&self) -> Result<(MultiplexedConnection, u64), LinkError> {
+        let mut slot = self.live.lock().await;
+        let trusted = match slot.as_mut() {
+            Some(live) => live.used.elapsed() < TRUSTED_FOR || answers(&mut live.connection).await,
+            None => false,
+        };
+        if !trusted {
+            *slot = None;
+        }
+        let live = match slot.take() {
+            Some(live) => Live { used: Instant::now(), ..live },
+            None => Live { connection: self.dial().await?, number: next_number(), used: Instant::now() },
+        };
+        let answer = (live.connection.clone(), live.number);
+        *slot = Some(live);
+        Ok(answer)
+    }
+
+    async fn dial(&self) -> Result<MultiplexedConnection, LinkError> {
+        self.client.get_multiplexed_async_connection_with_config(&self.config).await.map_err(LinkError::Down)
+    }
+
+    async fn judge<T>(&self, reply: Result<T, RedisError>, number: u64) -> Result<T, LinkError> {
+        let error = match reply {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let lost = error.is_io_error() || error.kind() == ErrorKind::Parse;
+        // After a failover the old primary answers READONLY: the address now leads somewhere else.
+        let moved = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
+        if lost || moved {
+            let mut slot = self.live.lock().await;
+            if slot.as_ref().is_some_and(|live| live.number == number) {
+                *slot = None;
+            }
+        }
+        Err(if lost { LinkError::Lost(error) } else { LinkError::Refused(error) })
+    }
+}
+
+async fn answers(connection: &mut MultiplexedConnection) -> bool {
+    redis::cmd("PING").query_async::<()>(connection).await.is_ok()
+}
+
+/// Numbers are process-wide, so that a link that was dropped and dialled again never repeats one.
+fn next_number() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

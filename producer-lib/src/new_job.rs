@@ -1,0 +1,233 @@
+//! A job that has not been sent yet: a payload and how it should be run.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, value::RawValue};
+
+use crate::{
+    envelope::{Envelope, Trace},
+    job_id::JobId,
+    keys::{self, MAX_NAME, Priority},
+    payload::{Invalid, Payload},
+};
+
+/// How long an idempotency key is remembered unless said otherwise.
+pub const DEFAULT_KEY_WINDOW: Duration = Duration::from_hours(24);
+
+/// Longest idempotency or unique key, in bytes.
+const MAX_KEY: usize = 200;
+/// Furthest that a job may be put off: ten years, so that a wrong unit is noticed.
+const MAX_DELAY: Duration = Duration::from_hours(10 * 366 * 24);
+
+/// When a job becomes ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// At once.
+    Now,
+    /// This long after Redis accepted it.
+    After(Duration),
+    /// At this Unix time in milliseconds, by the clock of Redis; at once when that has passed.
+    At(u64),
+}
+
+/// A job to be enqueued.
+///
+/// ```
+/// use std::time::Duration;
+/// use flota_producer::{EmailBody, NewJob, SendEmail};
+///
+/// let job = NewJob::new(SendEmail::new("ana@example.com", EmailBody::text("Hi", "Hello")))
+///     .tenant("acme")
+///     .key("welcome-ana")
+///     .after(Duration::from_secs(300));
+/// ```
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    pub(crate) kind: String,
+    pub(crate) queue: String,
+    /// A payload that failed its check is reported by enqueue, so that building a job never fails.
+    pub(crate) payload: Result<Box<RawValue>, Invalid>,
+    pub(crate) tenant: Option<String>,
+    pub(crate) when: When,
+    pub(crate) key: Option<String>,
+    pub(crate) key_window: Duration,
+    pub(crate) unique: Option<String>,
+    pub(crate) priority: Priority,
+    pub(crate) max_attempts: Option<u32>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) deadline: Option<u64>,
+    pub(crate) trace: Option<Trace>,
+    pub(crate) parent: Option<JobId>,
+    pub(crate) meta: Map<String, Value>,
+}
+
+impl NewJob {
+    /// A job that runs at once, once, in the payload's own queue.
+    pub fn new<P: Payload>(payload: P) -> Self {
+        let checked = payload.validate().and_then(|()| {
+            serde_json::value::to_raw_value(&payload)
+                .map_err(|error| Invalid::new("payload", format!("cannot be written as JSON: {error}")))
+        });
+        Self::raw(P::KIND, P::QUEUE, checked)
+    }
+
+    /// A job of a kind that this program has no struct for. Nothing checks the payload before the worker does.
+    pub fn untyped(kind: impl Into<String>, queue: impl Into<String>, payload: Box<RawValue>) -> Self {
+        Self::raw(kind, queue, Ok(payload))
+    }
+
+    fn raw(
+        kind: impl Into<String>,
+        queue: impl Into<String>,
+        payload: Result<Box<RawValue>, Invalid>,
+    ) -> Self {
+        Self {
+            kind: kind.into(),
+            queue: queue.into(),
+            payload,
+            tenant: None,
+            when: When::Now,
+            key: None,
+            key_window: DEFAULT_KEY_WINDOW,
+            unique: None,
+            priority: Priority::Normal,
+            max_attempts: None,
+            timeout: None,
+            deadline: None,
+            trace: None,
+            parent: None,
+            meta: Map::new(),
+        }
+    }
+
+    /// Puts it into another queue than the payload's own.
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.queue = queue.into();
+        self
+    }
+
+    /// Whose work it is. Idempotency and unique keys of different tenants never meet.
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
+    /// Not before this long from now. A day-long delay costs nothing while it waits.
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.when = When::After(delay);
+        self
+    }
+
+    /// Not before this Unix time in milliseconds.
+    pub fn at(mut self, unix_ms: u64) -> Self {
+        self.when = When::At(unix_ms);
+        self
+    }
+
+    /// Idempotency key: within the window, the same key and payload give the first job back, and the same key
+    /// with another payload is a conflict. A lost reply is then retried instead of reported.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// How long the idempotency key is remembered; 24 hours unless set.
+    pub fn key_window(mut self, window: Duration) -> Self {
+        self.key_window = window;
+        self
+    }
+
+    /// Unique key: while a job with it is alive (waiting, delayed or running), a second one is not accepted and
+    /// the first one's id is returned.
+    pub fn unique(mut self, key: impl Into<String>) -> Self {
+        self.unique = Some(key.into());
+        self
+    }
+
+    /// Before or after the other jobs of the queue.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Most failed tries before it is buried, in place of the queue's setting.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = Some(attempts);
+        self
+    }
+
+    /// Longest time that one run may take, in place of the queue's setting.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Unix time in milliseconds after which it expires instead of starting.
+    pub fn deadline(mut self, unix_ms: u64) -> Self {
+        self.deadline = Some(unix_ms);
+        self
+    }
+
+    /// Carries the caller's W3C trace context to the worker.
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    /// Names the job whose run enqueues this one.
+    pub fn parent(mut self, parent: JobId) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// Adds a free label.
+    pub fn meta(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.meta.insert(name.into(), value.into());
+        self
+    }
+
+    /// The envelope, once everything has been checked. `now_ms` is the producer's clock in Unix ms.
+    pub(crate) fn into_envelope(self, now_ms: u64) -> Result<Envelope, Invalid> {
+        self.check()?;
+        let mut envelope = Envelope::new(self.kind, self.payload?, now_ms);
+        envelope.tenant = self.tenant;
+        envelope.max_attempts = self.max_attempts;
+        envelope.deadline = self.deadline;
+        envelope.timeout_ms = self.timeout.map(|timeout| timeout.as_millis() as u64);
+        envelope.priority = self.priority;
+        envelope.key = self.key;
+        envelope.unique = self.unique;
+        envelope.trace = self.trace;
+        envelope.parent = self.parent;
+        envelope.meta = self.meta;
+        Ok(envelope)
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        keys::check_queue_name(&self.queue).map_err(|error| Invalid::new("queue", error.to_string()))?;
+        keys::check_queue_name(&self.kind).map_err(|error| Invalid::new("kind", error.to_string()))?;
+        if let Some(tenant) = &self.tenant {
+            check_tenant(tenant)?;
+        }
+        check_key("key", self.key.as_deref())?;
+        check_key("unique", self.unique.as_deref())?;
+        Invalid::unless(self.max_attempts != Some(0), "max_attempts", "must be at least 1")?;
+        Invalid::unless(self.timeout.is_none_or(|t| 1 <= t.as_millis()), "timeout", "must be at least 1 ms")?;
+        Invalid::unless(1 <= self.key_window.as_millis(), "key_window", "must be at least 1 ms")?;
+        let soon = !matches!(self.when, When::After(delay) if MAX_DELAY < delay);
+        Invalid::unless(soon, "delay", "must not be longer than ten years")
+    }
+}
+
+/// Checks a tenant's id: it becomes part of a key, so `:` and braces are out.
+pub fn check_tenant(tenant: &str) -> Result<(), Invalid> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let valid = (1..=MAX_NAME).contains(&tenant.len()) && tenant.chars().all(plain);
+    Invalid::unless(valid, "tenant", "must be 1 to 64 letters, digits, `_`, `-` or `.`")
+}
+
+fn check_key(field: &str, key: Option<&str>) -> Result<(), Invalid> {
+    let valid =
+        key.is_none_or(|key| (1..=MAX_KEY).contains(&key.len()) && !key.chars().any(char::is_control));
+    Invalid::unless(valid, field, "must be 1 to 200 bytes without control characters")
+}

@@ -1,0 +1,243 @@
+//! Enqueueing: check, encode, send, and say exactly what is known of the result.
+//!
+//! Jobs are grouped by queue and sent in batches, one script call each. A job with an idempotency key is sent again
+//! when its reply was lost; one without is reported as [`EnqueueError::Unknown`], never guessed about.
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use redis::Script;
+
+use crate::{
+    clock,
+    envelope::Envelope,
+    error::EnqueueError,
+    job_id::JobId,
+    keys::{Prefix, Priority, QueueKeys},
+    link::{Link, LinkError},
+    new_job::{NewJob, When},
+    settings::Settings,
+};
+
+/// Most jobs in one script call: what Lua can unpack, with room to spare.
+pub const BATCH: usize = 500;
+
+/// How often a keyed job is sent when replies keep getting lost.
+const TRIES: usize = 4;
+
+static ENQUEUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/enqueue.lua")));
+
+/// Puts jobs into queues. Cheap to share by reference; one per process is enough.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use flota_producer::{EmailBody, NewJob, Producer, SendEmail, Settings};
+///
+/// let producer = Producer::new(Settings::from_env()?)?;
+/// let mail = SendEmail::new("ana@example.com", EmailBody::text("Hi", "Hello"));
+/// let receipt = producer.enqueue(NewJob::new(mail).tenant("acme").key("welcome-ana")).await?;
+/// println!("accepted as {}", receipt.id);
+/// # Ok(()) }
+/// ```
+pub struct Producer {
+    link: Link,
+    prefix: Prefix,
+    max_bytes: usize,
+}
+
+/// Proof that a job was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Receipt {
+    /// Id of the job: the new one, or the one that was there first.
+    pub id: JobId,
+    /// Queue that it waits in.
+    pub queue: String,
+    /// Its kind.
+    pub kind: String,
+    /// True when an earlier job with the same idempotency or unique key stands for this one.
+    pub deduplicated: bool,
+}
+
+/// A checked job on its way.
+struct Outgoing {
+    /// Place in the caller's list.
+    place: usize,
+    id: JobId,
+    kind: String,
+    bytes: Vec<u8>,
+    when: When,
+    priority: Priority,
+    key: Option<Dedup>,
+    unique: Option<String>,
+}
+
+struct Dedup {
+    name: String,
+    redis_key: String,
+    body_hash: String,
+    window_ms: u64,
+}
+
+type Outcome = Result<Receipt, EnqueueError>;
+
+impl Producer {
+    /// A producer that dials on first use.
+    ///
+    /// # Errors
+    /// [`EnqueueError::Unreachable`] when the address is not one that the driver understands.
+    pub fn new(settings: Settings) -> Result<Self, EnqueueError> {
+        let link = Link::new(settings.address()).map_err(EnqueueError::Unreachable)?;
+        Ok(Self { link, prefix: settings.prefix, max_bytes: settings.max_bytes })
+    }
+
+    /// Enqueues one job. When this returns a receipt, Redis has it.
+    pub async fn enqueue(&self, job: NewJob) -> Outcome {
+        let mut outcomes = self.enqueue_all(vec![job]).await;
+        outcomes.pop().expect("one job gives one outcome")
+    }
+
+    /// Enqueues many jobs, of any queues, in batches of [`BATCH`]. One outcome per job, in the same order; some
+    /// may be accepted and others not.
+    pub async fn enqueue_all(&self, jobs: Vec<NewJob>) -> Vec<Outcome> {
+        let mut outcomes: Vec<Option<Outcome>> = Vec::new();
+        outcomes.resize_with(jobs.len(), || None);
+        let mut queues: Vec<(String, Vec<Outgoing>)> = Vec::new();
+        for (place, job) in jobs.into_iter().enumerate() {
+            let queue = job.queue.clone();
+            match self.prepare(place, job) {
+                Err(error) => outcomes[place] = Some(Err(error)),
+                Ok(job) => match queues.iter_mut().find(|(name, _)| *name == queue) {
+                    Some((_, batch)) => batch.push(job),
+                    None => queues.push((queue, vec![job])),
+                },
+            }
+        }
+        for (queue, jobs) in queues {
+            for batch in jobs.chunks(BATCH) {
+                self.send(&queue, batch, &mut outcomes).await;
+            }
+        }
+        outcomes.into_iter().map(|outcome| outcome.expect("every job was refused or sent")).collect()
+    }
+
+    fn prepare(&self, place: usize, job: NewJob) -> Result<Outgoing, EnqueueError> {
+        let (when, window, queue) = (job.when, job.key_window, job.queue.clone());
+        let envelope = job.into_envelope(clock::unix_now_ms())?;
+        let bytes = envelope.encode();
+        if self.max_bytes < bytes.len() {
+            return Err(EnqueueError::TooLarge { bytes: bytes.len(), limit: self.max_bytes });
+        }
+        let keys = self.prefix.queue(&queue);
+        let tenant = envelope.tenant.as_deref();
+        let unique = envelope.unique.as_deref().map(|key| keys.unique(tenant, key));
+        let key = envelope.key.as_ref().map(|name| Dedup {
+            name: name.clone(),
+            redis_key: keys.dedup(tenant, name),
+            body_hash: body_hash(&envelope),
+            window_ms: window.as_millis() as u64,
+        });
+        let priority = envelope.priority;
+        Ok(Outgoing { place, id: JobId::mint(), kind: envelope.kind, bytes, when, priority, key, unique })
+    }
+
+    /// Sends one batch until every job in it has an outcome.
+    async fn send(&self, queue: &str, batch: &[Outgoing], outcomes: &mut [Option<Outcome>]) {
+        let keys = self.prefix.queue(queue);
+        let mut waiting: Vec<&Outgoing> = batch.iter().collect();
+        for attempt in 1..=TRIES {
+            match self.call(&keys, &waiting).await {
+                Ok(answers) => {
+                    for (job, answer) in waiting.iter().zip(answers) {
+                        outcomes[job.place] = Some(receive(job, queue, answer));
+                    }
+                    return;
+                }
+                Err(LinkError::Lost(source)) => {
+                    let (again, unknown): (Vec<&Outgoing>, Vec<&Outgoing>) =
+                        waiting.into_iter().partition(|job| job.key.is_some() && attempt < TRIES);
+                    for job in unknown {
+                        outcomes[job.place] =
+                            Some(Err(EnqueueError::Unknown { id: job.id, source: source.clone() }));
+                    }
+                    waiting = again;
+                }
+                Err(LinkError::Down(source)) => return refuse(&waiting, outcomes, attempt, &source),
+                Err(LinkError::Refused(source)) => {
+                    for job in waiting {
+                        outcomes[job.place] = Some(Err(EnqueueError::Refused(source.clone())));
+                    }
+                    return;
+                }
+            }
+            if waiting.is_empty() {
+                return;
+            }
+        }
+    }
+
+    async fn call(&self, keys: &QueueKeys, jobs: &[&Outgoing]) -> Result<Vec<Answer>, LinkError> {
+        let mut call = ENQUEUE.key(keys.jobs());
+        for priority in [Priority::Normal, Priority::High, Priority::Low] {
+            call.key(keys.ready(priority));
+        }
+        call.key(keys.delayed()).key(keys.bell()).key(keys.config());
+        for job in jobs {
+            call.arg(job.id).arg(&job.bytes).arg(due(job.when)).arg(job.priority.mark());
+            match &job.key {
+                Some(key) => call.arg(&key.redis_key).arg(&key.body_hash).arg(key.window_ms),
+                None => call.arg("").arg("").arg(""),
+            };
+            call.arg(job.unique.as_deref().unwrap_or_default());
+        }
+        self.link.invoke(&call).await
+    }
+}
+
+/// One word, and the id of the other job or an empty string.
+type Answer = (String, String);
+
+fn receive(job: &Outgoing, queue: &str, (word, other): Answer) -> Outcome {
+    let other = other.parse().unwrap_or(job.id);
+    let receipt = |id: JobId| Receipt {
+        id,
+        queue: queue.to_owned(),
+        kind: job.kind.clone(),
+        // A repeat after a lost reply meets itself: that is acceptance, not a duplicate.
+        deduplicated: id != job.id,
+    };
+    match word.as_str() {
+        "queued" => Ok(receipt(job.id)),
+        "duplicate" | "taken" => Ok(receipt(other)),
+        "full" => Err(EnqueueError::QueueFull { queue: queue.to_owned() }),
+        "conflict" => {
+            let key = job.key.as_ref().map_or_else(String::new, |key| key.name.clone());
+            Err(EnqueueError::KeyConflict { key, first: other })
+        }
+        word => unreachable!("enqueue.lua never answers {word:?}"),
+    }
+}
+
+/// Before the first send, a missing connection is certain; after a lost reply it leaves the result open.
+fn refuse(jobs: &[&Outgoing], outcomes: &mut [Option<Outcome>], attempt: usize, source: &redis::RedisError) {
+    for job in jobs {
+        let source = source.clone();
+        outcomes[job.place] = Some(Err(match attempt {
+            1 => EnqueueError::Unreachable(source),
+            _ => EnqueueError::Unknown { id: job.id, source },
+        }));
+    }
+}
+
+fn due(when: When) -> String {
+    match when {
+        When::Now => String::new(),
+        When::After(delay) => format!("+{}", delay.as_millis()),
+        When::At(unix_ms) => format!("@{unix_ms}"),
+    }
+}
+
+/// What makes two jobs with one key the same job: kind and payload. 128 bits are plenty to tell them apart.
+fn body_hash(envelope: &Envelope) -> String {
+    let input = format!("{}\0{}", envelope.kind, envelope.payload.get());
+    hex::encode(&digest(&SHA256, input.as_bytes()).as_ref()[..16])
+}

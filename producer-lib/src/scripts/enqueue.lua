@@ -1,0 +1,91 @@
+-- enqueue: accept up to 500 jobs of one queue, each at most once.
+-- KEYS  1 jobs hash id -> envelope   2 ready list   3 ready:high list   4 ready:low list
+--       5 delayed zset marked id -> due ms   6 bell list   7 config hash
+-- ARGV  per job: id, envelope, when ("" now | "+ms" delay | "@ms" time), priority ("" | "h:" | "l:"),
+--       dedup key ("" none), body hash, window ms, unique key ("" none)
+-- Returns per job {word, id}: "queued" | "full" | "duplicate" | "conflict" | "taken", the last three with the other job's id
+-- Deduplication comes before back-pressure, so a repeated enqueue is never refused.
+local PER_JOB = 8
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local ids = {}
+for i = 1, #ARGV, PER_JOB do ids[#ids + 1] = ARGV[i] end
+local live = redis.call('HMGET', KEYS[1], unpack(ids))
+local max = tonumber(redis.call('HGET', KEYS[7], 'max_len') or '0')
+local room = max > 0 and max - redis.call('HLEN', KEYS[1]) or math.huge
+local list_of = { [''] = 2, ['h:'] = 3, ['l:'] = 4 }
+local jobs, due, strings, taken, out = {}, {}, {}, {}, {}
+local ready = { [2] = {}, [3] = {}, [4] = {} }
+
+-- The id and body hash that a dedup key remembers, in this batch or before it.
+local function first_with(key)
+  local holder = taken[key] or redis.call('GET', key)
+  if holder then return string.match(holder, '^(%S+) (%S*)$') end
+end
+
+-- The live job that holds a unique key. A lock whose job is gone counts for nothing, so none can leak.
+local function holder_of(lock)
+  if taken[lock] then return taken[lock] end
+  local id = redis.call('GET', lock)
+  if id and redis.call('HEXISTS', KEYS[1], id) == 1 then return id end
+end
+
+local function verdict(n, at)
+  local id, key, hash, lock = ids[n], ARGV[at + 4], ARGV[at + 5], ARGV[at + 7]
+  if key ~= '' then
+    local first, its_hash = first_with(key)
+    if first then return its_hash == hash and 'duplicate' or 'conflict', first end
+  end
+  if live[n] or taken[id] then return 'duplicate', id end
+  if lock ~= '' then
+    local holder = holder_of(lock)
+    if holder then return 'taken', holder end
+  end
+  if room <= 0 then return 'full' end
+  return 'queued'
+end
+
+for n = 1, #ids do
+  local at = (n - 1) * PER_JOB + 1
+  local id, word, other = ids[n], verdict(n, at)
+  out[n] = { word, other or '' }
+  if word == 'queued' then
+    local when, mark, key, lock = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 7]
+    room = room - 1
+    taken[id] = id
+    jobs[#jobs + 1] = id
+    jobs[#jobs + 1] = ARGV[at + 1]
+    if key ~= '' then
+      taken[key] = id .. ' ' .. ARGV[at + 5]
+      strings[#strings + 1] = { 'SET', key, taken[key], 'PX', ARGV[at + 6] }
+    end
+    if lock ~= '' then
+      taken[lock] = id
+      strings[#strings + 1] = { 'SET', lock, id }
+    end
+    local sign, ms = string.sub(when, 1, 1), tonumber(string.sub(when, 2) or '0')
+    local at_ms = (sign == '+' and now + ms) or (sign == '@' and ms) or 0
+    if at_ms > now then
+      due[#due + 1] = string.format('%.0f', at_ms)
+      due[#due + 1] = mark .. id
+    else
+      local list = ready[list_of[mark]]
+      list[#list + 1] = id
+    end
+  end
+end
+if #jobs == 0 then return out end
+
+-- The first write is refused at maxmemory, so nothing is ever half done.
+redis.call('HSET', KEYS[1], unpack(jobs))
+for _, command in ipairs(strings) do redis.call(unpack(command)) end
+if #due > 0 then redis.call('ZADD', KEYS[5], unpack(due)) end
+local woken = false
+for list = 2, 4 do
+  if #ready[list] > 0 then
+    redis.call('RPUSH', KEYS[list], unpack(ready[list]))
+    woken = true
+  end
+end
+if woken and redis.call('LLEN', KEYS[6]) < 64 then redis.call('RPUSH', KEYS[6], '1') end
+return out

@@ -121,6 +121,11 @@ impl QueueKeys {
         self.key("bell")
     }
 
+    /// `bell:<worker>`, a list that only one worker blocks on, so that it can be woken to stop.
+    pub fn own_bell(&self, worker: &str) -> String {
+        format!("{}bell:{worker}", self.base)
+    }
+
     /// `config`, a hash: what the scripts obey (paused, `max_len`), published by workers, changed live.
     pub fn config(&self) -> String {
         self.key("config")
@@ -150,7 +155,7 @@ impl QueueKeys {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
-    /// Taken first, but one fetch in four looks at normal jobs first and one in eight at low ones.
+    /// Taken first, but one fetch in eight looks at normal jobs first and one in eight at low ones.
     High,
     /// What a job gets when nothing is said.
     #[default]

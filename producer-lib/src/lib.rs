@@ -18,7 +18,7 @@ pub use envelope::{Envelope, EnvelopeError, Trace};
 pub use error::EnqueueError;
 pub use job_id::JobId;
 pub use keys::Priority;
-pub use new_job::{NewJob, When, check_tenant};
+pub use new_job::{DEFAULT_KEY_WINDOW, NewJob, When, check_tenant};
 pub use payload::{Invalid, Payload};
 pub use payloads::{DeliverWebhook, EmailBody, SendEmail};
 pub use producer::{BATCH, Producer, Receipt};

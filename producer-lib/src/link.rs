@@ -80,6 +80,11 @@ impl Link {
         Self::from_client(self.client.clone(), timeout)
     }
 
+    /// A second link to the same Redis, with a connection of its own.
+    pub fn again(&self) -> Self {
+        self.with_response_timeout(RESPONSE_TIMEOUT)
+    }
+
     fn from_client(client: Client, response: Duration) -> Self {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))

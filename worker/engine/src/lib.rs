@@ -1,1 +1,49 @@
-//! Under construction.
+//! The queue of Flota: it takes jobs from Redis under a lease, runs them, decides, and settles.
+//!
+//! It knows neither Postgres nor HTTP nor what jobs do. The life of a job, each step with its file:
+//!
+//! 1. a producer enqueues it: an envelope in the `jobs` hash, its id in a ready list (`flota-producer`)
+//! 2. [`fetch`](mod@self) leases as many ids as there are free slots and reads their bodies (`fetch.rs`)
+//! 3. the envelope is read, or found to be unreadable, expired, unknown (`run.rs`)
+//! 4. the runtime executes the job in a task of its own ([`JobRunner`], `apalis_runner.rs`)
+//! 5. its processor runs under a time limit; a panic is caught (`run.rs`, [`Processor`])
+//! 6. meanwhile the lease keeper lengthens its lease from a thread of its own (`lease.rs`)
+//! 7. [`decide`] turns result and counters into a [`Verdict`]: pure (`policy.rs`)
+//! 8. the verdict is carried out in one script together with its record (`settle.rs`, `scripts/settle.lua`)
+//! 9. what has to wait lies in `delayed` until it is due (`promote.rs`)
+//! 10. what a vanished worker held comes back after two sightings (`recover.rs`)
+//!
+//! `docs/life-of-a-job.md` holds the states, the structures and what is true at every step.
+
+mod apalis_runner;
+mod event;
+mod failure;
+mod fetch;
+mod fleet;
+pub mod inspect;
+mod lease;
+mod leased;
+mod marks;
+mod policy;
+mod processor;
+mod promote;
+mod record;
+mod recover;
+mod registry;
+mod run;
+mod runner;
+mod settle;
+pub mod store;
+mod unpark;
+
+pub use apalis_runner::ApalisRunner;
+pub use event::{Event, Observer};
+pub use failure::{ErrorClass, Failure, Remedy};
+pub use fleet::{Fleet, Parts};
+pub use leased::{Finished, Leased};
+pub use marks::Marks;
+pub use policy::{Ended, QueuePolicy, RetryPolicy, Verdict, decide};
+pub use processor::{Job, Processor, Receipt};
+pub use record::{Record, Status};
+pub use registry::{Handlers, Kind, Registry};
+pub use runner::{Execute, JobRunner};

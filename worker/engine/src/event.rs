@@ -1,0 +1,45 @@
+//! What the engine tells: one value per thing that happened. Metrics listen, and tests wait.
+
+use std::time::Duration;
+
+use flota_producer::JobId;
+
+use crate::{failure::ErrorClass, policy::Verdict};
+
+/// Something that happened in the engine.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// A run was given to a processor.
+    Started { queue: &'a str, kind: &'a str, id: JobId, run: u32 },
+    /// A verdict was carried out in Redis.
+    Settled {
+        queue: &'a str,
+        kind: &'a str,
+        id: JobId,
+        run: u32,
+        verdict: Verdict,
+        class: Option<ErrorClass>,
+        ran: Duration,
+    },
+    /// A run lost its lease: nothing it said was heard.
+    LeaseLost { queue: &'a str, id: JobId, run: u32 },
+    /// Runs of a vanished worker went back to ready, or were buried.
+    Recovered { queue: &'a str, ready_again: usize, buried: usize },
+    /// Due jobs became ready.
+    Promoted { queue: &'a str, count: usize },
+    /// Shelved jobs became ready, since a processor for them is here.
+    Unparked { queue: &'a str, count: usize },
+    /// A loop could not reach Redis, or was refused, and tries again.
+    Trouble { queue: &'a str, step: &'a str },
+}
+
+/// Hears every event. Called from the engine's own tasks: it must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// Something happened.
+    fn observe(&self, event: &Event<'_>);
+}
+
+/// Hears nothing.
+impl Observer for () {
+    fn observe(&self, _: &Event<'_>) {}
+}

@@ -1,0 +1,309 @@
+//! Fetching: ids under lease, then their bodies, then off to the runner.
+//!
+//! One fetcher per queue, on a connection of its own because it blocks on the bell. It asks for as many jobs as there
+//! are free slots and never more, so no job waits inside a busy worker while another one is idle. Bodies are read by
+//! a separate task while the next fetch is already under way.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use flota_producer::{
+    JobId, Priority,
+    keys::QueueKeys,
+    link::{Link, LinkError},
+};
+use redis::Pipeline;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    event::Event,
+    lease::{Leases, Stop},
+    leased::{Body, FetchReply, Leased, Slot},
+    marks::Marks,
+    policy::Ended,
+    run::{RunContext, admit},
+    store::{FETCH, RunId},
+};
+
+/// Most ids in one fetch.
+const MOST: usize = 256;
+/// How long one wait at the bell lasts. A poll stands behind every wake-up, so a lost one costs at most this.
+pub(crate) const BELL_WAIT: Duration = Duration::from_secs(5);
+/// How long a stopping fetcher waits for the answer to a fetch that is under way.
+const STOP_WAIT: Duration = Duration::from_secs(2);
+/// Pause between two tries while Redis is away.
+const PAUSE: Duration = Duration::from_millis(200);
+/// From this many lost leases on a job runs only while no other such job runs in the process.
+pub(crate) const QUARANTINE_FROM: u32 = 2;
+
+pub(crate) struct Fetcher {
+    /// For the blocking fetch alone.
+    pub(crate) link: Link,
+    /// For bodies and for ending a blocked wait.
+    pub(crate) side: Link,
+    pub(crate) worker: Arc<str>,
+    pub(crate) keys: QueueKeys,
+    pub(crate) context: Arc<RunContext>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) quarantine: Arc<Semaphore>,
+    pub(crate) runs: mpsc::UnboundedSender<Vec<Leased>>,
+    pub(crate) rounds: AtomicU64,
+}
+
+impl Fetcher {
+    /// Fetches until `stop`, then waits for bodies that are still on their way.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let deliveries = TaskTracker::new();
+        let mut drained = true;
+        let mut troubled = false;
+        while !stop.is_cancelled() {
+            let Some(places) = self.free_places(&stop).await else { break };
+            let wanted = places.num_permits();
+            match self.fetch(wanted, drained, &stop).await {
+                Ok(reply) => {
+                    if troubled {
+                        info!(queue.name = %self.name(), "Queue {} is fetched again", self.name());
+                    }
+                    (troubled, drained) = (false, reply.ids.len() < wanted);
+                    if !reply.ids.is_empty() {
+                        deliveries.spawn(self.clone().deliver(reply, places, stop.clone()));
+                    }
+                }
+                Err(error) => {
+                    self.trouble(&error, &mut troubled);
+                    stop.run_until_cancelled(sleep(Duration::from_millis(100 + rand::random_range(0..400))))
+                        .await;
+                    drained = false;
+                }
+            }
+        }
+        deliveries.close();
+        deliveries.wait().await;
+    }
+
+    /// All free places, at least one. `None` when it is time to stop.
+    async fn free_places(&self, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+        let first = stop.run_until_cancelled(self.slots.clone().acquire_owned()).await?;
+        let mut places = first.expect("the slots are never closed");
+        let more = self.slots.available_permits().min(MOST - 1);
+        if 0 < more
+            && let Ok(others) = self.slots.clone().try_acquire_many_owned(more as u32)
+        {
+            places.merge(others);
+        }
+        Some(places)
+    }
+
+    /// One fetch; behind a wait at the bell when the last one found the queue drained.
+    async fn fetch(
+        &self,
+        wanted: usize,
+        wait: bool,
+        stop: &CancellationToken,
+    ) -> Result<FetchReply, LinkError> {
+        let reply = self.answer(wanted, wait);
+        tokio::pin!(reply);
+        tokio::select! {
+            answer = &mut reply => answer,
+            () = stop.cancelled() => {
+                // Not simply dropped: Redis may be leasing jobs to us right now, and they have to be given back.
+                self.wake_myself().await;
+                let gave_up = || LinkError::Lost((redis::ErrorKind::Io, "no answer while stopping").into());
+                timeout(STOP_WAIT, reply).await.unwrap_or_else(|_| Err(gave_up()))
+            }
+        }
+    }
+
+    async fn answer(&self, wanted: usize, wait: bool) -> Result<FetchReply, LinkError> {
+        let mut pipeline = redis::pipe();
+        if wait {
+            let bells = [self.keys.bell(), self.keys.own_bell(&self.worker)];
+            pipeline.cmd("BLPOP").arg(&bells).arg(BELL_WAIT.as_secs()).ignore();
+        }
+        self.add_fetch(&mut pipeline, wanted);
+        match self.link.pipeline::<(FetchReply,)>(&pipeline).await {
+            Ok((reply,)) => Ok(reply),
+            // EVALSHA inside a pipeline does not load the script by itself.
+            Err(LinkError::Refused(error)) if error.code() == Some("NOSCRIPT") => {
+                let source = include_str!("scripts/fetch.lua");
+                self.link.query::<String>(redis::cmd("SCRIPT").arg("LOAD").arg(source)).await?;
+                let mut again = redis::pipe();
+                self.add_fetch(&mut again, wanted);
+                self.link.pipeline::<(FetchReply,)>(&again).await.map(|(reply,)| reply)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn add_fetch(&self, pipeline: &mut Pipeline, wanted: usize) {
+        let round = self.rounds.fetch_add(1, Ordering::Relaxed);
+        let lists = order(round).map(|priority| self.keys.ready(priority));
+        pipeline.cmd("EVALSHA").arg(FETCH.get_hash()).arg(7).arg(&lists);
+        pipeline
+            .arg(self.keys.running())
+            .arg(self.keys.marks())
+            .arg(self.keys.config())
+            .arg(self.keys.bell());
+        pipeline.arg(wanted).arg(self.context.policy.lease.as_millis() as u64);
+    }
+
+    async fn wake_myself(&self) {
+        let bell = self.keys.own_bell(&self.worker);
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("RPUSH").arg(&bell).arg("1").ignore().cmd("PEXPIRE").arg(&bell).arg(1000).ignore();
+        // When this fails too, the wait ends by its own time limit.
+        if let Err(error) = self.side.pipeline::<()>(&pipeline).await {
+            self.observe_trouble();
+            warn!(queue.name = %self.name(), error = &error as &dyn std::error::Error, "{error} while stopping");
+        }
+    }
+
+    /// Reads the bodies of fetched ids and hands the jobs to the runner.
+    async fn deliver(
+        self: Arc<Self>,
+        reply: FetchReply,
+        mut places: OwnedSemaphorePermit,
+        stop: CancellationToken,
+    ) {
+        // From here on the runs are kept alive, however long the bodies take.
+        let mut fetched = Vec::with_capacity(reply.ids.len());
+        for (raw, marks) in reply.ids {
+            let Some(id) = std::str::from_utf8(&raw).ok().and_then(|id| id.parse::<JobId>().ok()) else {
+                self.set_aside(raw).await;
+                continue;
+            };
+            let run = RunId { id, run: marks.run + 1 };
+            let stop = self.leases.hold(run);
+            if let Some(place) = places.split(1) {
+                fetched.push((run, marks, stop, Slot { _place: place, quarantine: None }));
+            }
+        }
+        let bodies = self.bodies(&fetched.iter().map(|(run, ..)| run.id).collect::<Vec<_>>()).await;
+        let mut runs = Vec::with_capacity(fetched.len());
+        for ((run, marks, held, slot), bytes) in fetched.into_iter().zip(bodies) {
+            match bytes {
+                Some(bytes) => runs.push(self.lease(run, marks, held, slot, bytes, reply.now_ms, &stop)),
+                None => self.forget(run).await,
+            }
+        }
+        // The runner lives longer than the fetcher; if it is gone the process is ending and leases run out.
+        drop(self.runs.send(runs));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one leased job")]
+    fn lease(
+        &self,
+        run: RunId,
+        marks: Marks,
+        held: Arc<Stop>,
+        mut slot: Slot,
+        bytes: Vec<u8>,
+        now_ms: u64,
+        stop: &CancellationToken,
+    ) -> Leased {
+        let mut body = admit(&self.context, run.id, run.run, marks.attempt + 1, &bytes, now_ms);
+        if let Body::Job(job) = body {
+            let suspect = QUARANTINE_FROM <= marks.deliveries;
+            slot.quarantine = suspect.then(|| self.quarantine.clone().try_acquire_owned().ok()).flatten();
+            body = if stop.is_cancelled() {
+                Body::Not(Ended::Released, Some(job))
+            } else if suspect && slot.quarantine.is_none() {
+                Body::Not(Ended::Quarantined, Some(job))
+            } else {
+                Body::Job(job)
+            };
+        }
+        Leased { run, marks, body, bytes, stop: held, slot }
+    }
+
+    /// Bodies in the order of ids, `None` for cancelled jobs. Asks until Redis answers: the jobs are ours.
+    async fn bodies(&self, ids: &[JobId]) -> Vec<Option<Vec<u8>>> {
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let mut troubled = false;
+        loop {
+            match self.side.query(redis::cmd("HMGET").arg(self.keys.jobs()).arg(ids)).await {
+                Ok(bodies) => return bodies,
+                Err(error) => self.trouble(&error, &mut troubled),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// An id without a body was cancelled while it waited: its lease goes too.
+    async fn forget(&self, run: RunId) {
+        self.leases.forget(run);
+        let mut command = redis::cmd("ZREM");
+        if let Err(error) = self.side.query::<u64>(command.arg(self.keys.running()).arg(run.member())).await {
+            // Recovery finds it when its lease ends.
+            warn!(queue.name = %self.name(), error = &error as &dyn std::error::Error, "A cancelled job keeps its lease");
+        }
+    }
+
+    /// An entry that no producer of ours wrote: kept where people see it, out of the way of jobs.
+    async fn set_aside(&self, raw: Vec<u8>) {
+        let member = [raw.as_slice(), b":1"].concat();
+        let mut pipeline = redis::pipe();
+        pipeline.atomic().cmd("HSET").arg(self.keys.parked()).arg(&raw).arg("the id is not a UUID").ignore();
+        pipeline.cmd("ZREM").arg(self.keys.running()).arg(member).ignore();
+        warn!(queue.name = %self.name(), "An entry with an unreadable id is parked: {}", String::from_utf8_lossy(&raw));
+        if let Err(error) = self.side.pipeline::<()>(&pipeline).await {
+            warn!(queue.name = %self.name(), error = &error as &dyn std::error::Error, "It could not be parked: {error}");
+        }
+    }
+
+    fn trouble(&self, error: &LinkError, troubled: &mut bool) {
+        self.observe_trouble();
+        if !*troubled {
+            *troubled = true;
+            warn!(
+                queue.name = %self.name(), error = error as &dyn std::error::Error,
+                "Queue {} cannot be fetched, trying again: {error}: {}", self.name(), error.redis(),
+            );
+        }
+    }
+
+    fn observe_trouble(&self) {
+        self.context.observer.observe(&Event::Trouble { queue: self.name(), step: "fetch" });
+    }
+
+    fn name(&self) -> &str {
+        &self.context.policy.name
+    }
+}
+
+/// In which order one fetch looks at the ready lists. High comes first, but one round in eight starts with normal jobs
+/// and one in eight with low ones, so nothing starves.
+fn order(round: u64) -> [Priority; 3] {
+    match round % 8 {
+        7 => [Priority::Low, Priority::Normal, Priority::High],
+        3 => [Priority::Normal, Priority::Low, Priority::High],
+        _ => [Priority::High, Priority::Normal, Priority::Low],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_priority_comes_first_within_eight_rounds() {
+        let first: Vec<Priority> = (0..8).map(|round| order(round)[0]).collect();
+
+        for priority in [Priority::High, Priority::Normal, Priority::Low] {
+            assert!(first.contains(&priority));
+        }
+    }
+}

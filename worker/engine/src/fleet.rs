@@ -1,0 +1,303 @@
+//! All loops of one worker process: started together, drained in order.
+//!
+//! Per queue: fetcher → runner → settler, and the upkeep loops promote, recover, unpark. One lease keeper thread for
+//! all. Draining goes down the same path: fetchers stop, runs finish or are released, verdicts are settled, and only
+//! then do the leases end.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use flota_producer::{
+    keys::{Prefix, QueueKeys},
+    link::Link,
+};
+use futures_util::future::join_all;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    event::Observer,
+    fetch::{BELL_WAIT, Fetcher},
+    lease::{self, Keeper, Leases, StopReason},
+    leased::{Finished, Leased},
+    policy::QueuePolicy,
+    promote::Promoter,
+    recover::Recoverer,
+    registry::Handlers,
+    run::{self, RunContext},
+    runner::{Execute, JobRunner},
+    settle::Settler,
+    unpark::Unparker,
+};
+
+/// How long processors that were told to stop get before they are left behind.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+/// How long the last verdicts get to reach Redis.
+const SETTLE_WAIT: Duration = Duration::from_secs(10);
+/// Member of every running set that never ends. A packed set of fewer than 128 short members is walked from end to end
+/// by each write; one longer than 64 bytes makes it a skip list for good (zset-max-listpack-value).
+const SKIP_LIST_MARK: &str = "~ this member keeps the set a skip list; it is not a run and never ends ~";
+
+/// What a fleet is made of.
+pub struct Parts {
+    /// A link to Redis; every loop gets one of its own like it.
+    pub link: Link,
+    /// First part of every key.
+    pub prefix: Prefix,
+    /// Name of this process, unlike any other's: `host:pid:random`.
+    pub worker: Arc<str>,
+    /// The queues to work on.
+    pub queues: Vec<QueuePolicy>,
+    /// The processors.
+    pub handlers: Handlers,
+    /// Hears every event.
+    pub observer: Arc<dyn Observer>,
+    /// The runtime that executes jobs.
+    pub runner: Arc<dyn JobRunner>,
+}
+
+/// A worker process at work.
+pub struct Fleet {
+    stop_fetching: CancellationToken,
+    end: CancellationToken,
+    leases: Vec<Arc<Leases>>,
+    fetchers: Vec<JoinHandle<()>>,
+    runners: Vec<JoinHandle<()>>,
+    settlers: Vec<JoinHandle<()>>,
+    upkeep: Vec<JoinHandle<()>>,
+    keeper: std::thread::JoinHandle<()>,
+    broken: CancellationToken,
+}
+
+impl Fleet {
+    /// Starts all loops. Redis need not be reachable yet: every loop tries for ever.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread for the lease keeper.
+    pub fn start(parts: Parts) -> std::io::Result<Self> {
+        let end = CancellationToken::new();
+        let quarantine = Arc::new(Semaphore::new(1));
+        let queues = parts.queues.iter().map(|policy| Queue::new(&parts, policy, quarantine.clone()));
+        let queues: Vec<Queue> = queues.collect();
+        let keeper = lease::keep(queues.iter().map(|queue| queue.keeper(&parts)).collect(), end.clone())?;
+        let mut fleet = Self {
+            stop_fetching: CancellationToken::new(),
+            end,
+            leases: queues.iter().map(|queue| queue.leases.clone()).collect(),
+            fetchers: Vec::new(),
+            runners: Vec::new(),
+            settlers: Vec::new(),
+            upkeep: Vec::new(),
+            keeper,
+            broken: CancellationToken::new(),
+        };
+        for queue in queues {
+            fleet.start_queue(&parts, &queue);
+        }
+        Ok(fleet)
+    }
+
+    /// Resolves when a loop ended that should not have: the process should say so and exit, never go on half alive.
+    pub async fn broken(&self) {
+        self.broken.cancelled().await;
+    }
+
+    /// Stops fetching, lets runs finish for `grace` (less when `hurry` is cancelled), releases the rest, and settles
+    /// everything. Answers how many runs had to be left behind; their leases run out and others take them.
+    pub async fn drain(self, grace: Duration, hurry: CancellationToken) -> usize {
+        self.stop_fetching.cancel();
+        join_all(self.fetchers).await;
+        let mut runners = Box::pin(join_all(self.runners));
+        let finished = tokio::select! {
+            _ = &mut runners => true,
+            () = sleep(grace) => false,
+            () = hurry.cancelled() => false,
+        };
+        if !finished {
+            let waiting: usize = self.leases.iter().map(|leases| leases.len()).sum();
+            info!(runs = waiting, "Releasing {waiting} runs that have not finished in time");
+            self.leases.iter().for_each(|leases| leases.stop_all(StopReason::Shutdown));
+            if timeout(STOP_WAIT, runners).await.is_err() {
+                warn!("Some processors did not stop when asked to");
+            }
+        }
+        if timeout(SETTLE_WAIT, join_all(self.settlers)).await.is_err() {
+            warn!("Redis did not take the last verdicts in time");
+        }
+        self.upkeep.iter().for_each(JoinHandle::abort);
+        self.end.cancel();
+        if self.keeper.join().is_err() {
+            error!("The lease keeper had panicked");
+        }
+        self.leases.iter().map(|leases| leases.len()).sum()
+    }
+
+    fn start_queue(&mut self, parts: &Parts, queue: &Queue) {
+        let (jobs, incoming) = mpsc::unbounded_channel::<Vec<Leased>>();
+        let (finished, outgoing) = mpsc::unbounded_channel::<Finished>();
+        let execute = Arc::new(RunAndPass { context: queue.context.clone(), finished });
+        let name = format!("{}/{}", parts.worker, queue.policy.name);
+        let fetcher = Arc::new(queue.fetcher(parts, jobs)).run(self.stop_fetching.clone());
+        self.fetchers.push(self.watched(fetcher, Some(self.stop_fetching.clone())));
+        let runner = parts.runner.run(name, incoming, execute);
+        self.runners.push(self.watched(runner, Some(self.stop_fetching.clone())));
+        self.settlers
+            .push(self.watched(queue.settler(parts).run(outgoing), Some(self.stop_fetching.clone())));
+        for upkeep in queue.upkeep(parts) {
+            self.upkeep.push(self.watched(upkeep, None));
+        }
+    }
+
+    /// Spawns a loop that may end only after `allowed` is cancelled.
+    fn watched(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+        allowed: Option<CancellationToken>,
+    ) -> JoinHandle<()> {
+        let broken = self.broken.clone();
+        let guard = EndGuard { broken, allowed };
+        tokio::spawn(async move {
+            let _guard = guard;
+            work.await;
+        })
+    }
+}
+
+/// Tells the fleet when a loop ends or panics without having been told to stop.
+struct EndGuard {
+    broken: CancellationToken,
+    allowed: Option<CancellationToken>,
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        let expected = self.allowed.as_ref().is_some_and(CancellationToken::is_cancelled);
+        if !expected && (self.allowed.is_some() || std::thread::panicking()) {
+            self.broken.cancel();
+        }
+    }
+}
+
+/// Executes a job and passes the result to the settler.
+struct RunAndPass {
+    context: Arc<RunContext>,
+    finished: mpsc::UnboundedSender<Finished>,
+}
+
+impl Execute for RunAndPass {
+    fn execute(&self, leased: Leased) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let finished = run::run(&self.context, leased).await;
+            // The settler outlives the runner, except when the process is being torn down.
+            drop(self.finished.send(finished));
+        })
+    }
+}
+
+/// One queue of this process, before its loops start.
+struct Queue {
+    policy: QueuePolicy,
+    keys: QueueKeys,
+    context: Arc<RunContext>,
+    leases: Arc<Leases>,
+    quarantine: Arc<Semaphore>,
+}
+
+impl Queue {
+    fn new(parts: &Parts, policy: &QueuePolicy, quarantine: Arc<Semaphore>) -> Self {
+        let keys = parts.prefix.queue(&policy.name);
+        let context = RunContext {
+            policy: policy.clone(),
+            keys: keys.clone(),
+            handlers: parts.handlers.clone(),
+            observer: parts.observer.clone(),
+        };
+        Self { policy: policy.clone(), keys, context: Arc::new(context), leases: Arc::default(), quarantine }
+    }
+
+    fn keeper(&self, parts: &Parts) -> Keeper {
+        Keeper {
+            queue: self.policy.name.clone(),
+            link: parts.link.with_response_timeout(self.policy.heartbeat.min(Duration::from_secs(2))),
+            keys: self.keys.clone(),
+            lease: self.policy.lease,
+            heartbeat: self.policy.heartbeat,
+            leases: self.leases.clone(),
+        }
+    }
+
+    fn fetcher(&self, parts: &Parts, runs: mpsc::UnboundedSender<Vec<Leased>>) -> Fetcher {
+        Fetcher {
+            link: parts.link.with_response_timeout(BELL_WAIT + Duration::from_secs(2)),
+            side: parts.link.again(),
+            worker: parts.worker.clone(),
+            keys: self.keys.clone(),
+            context: self.context.clone(),
+            leases: self.leases.clone(),
+            slots: Arc::new(Semaphore::new(self.policy.concurrency)),
+            quarantine: self.quarantine.clone(),
+            runs,
+            rounds: AtomicU64::new(rand::random_range(0..8)),
+        }
+    }
+
+    fn settler(&self, parts: &Parts) -> Settler {
+        Settler {
+            queue: self.policy.name.clone(),
+            worker: parts.worker.clone(),
+            link: parts.link.again(),
+            keys: self.keys.clone(),
+            leases: self.leases.clone(),
+            observer: parts.observer.clone(),
+        }
+    }
+
+    fn upkeep(&self, parts: &Parts) -> [Pin<Box<dyn Future<Output = ()> + Send>>; 4] {
+        let queue = || self.policy.name.clone();
+        let promoter = Promoter {
+            queue: queue(),
+            link: parts.link.again(),
+            keys: self.keys.clone(),
+            observer: parts.observer.clone(),
+        };
+        let recoverer = Recoverer {
+            queue: queue(),
+            worker: parts.worker.clone(),
+            link: parts.link.again(),
+            keys: self.keys.clone(),
+            heartbeat: self.policy.heartbeat,
+            max_deliveries: self.policy.max_deliveries,
+            observer: parts.observer.clone(),
+        };
+        let unparker = Unparker {
+            queue: queue(),
+            link: parts.link.again(),
+            keys: self.keys.clone(),
+            handlers: parts.handlers.clone(),
+            observer: parts.observer.clone(),
+        };
+        let publish = publish(parts.link.again(), parts.prefix.clone(), self.policy.clone());
+        [Box::pin(promoter.run()), Box::pin(recoverer.run()), Box::pin(unparker.run()), Box::pin(publish)]
+    }
+}
+
+/// Publishes what scripts and other programs need to know of a queue, until Redis has taken it.
+async fn publish(link: Link, prefix: Prefix, policy: QueuePolicy) {
+    let keys = prefix.queue(&policy.name);
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("SADD").arg(prefix.queues()).arg(&*policy.name).ignore();
+    pipeline.cmd("HSET").arg(keys.config()).arg("max_len").arg(policy.max_len).ignore();
+    pipeline.cmd("ZADD").arg(keys.running()).arg("+inf").arg(SKIP_LIST_MARK).ignore();
+    while let Err(error) = link.pipeline::<()>(&pipeline).await {
+        warn!(queue.name = %policy.name, error = &error as &dyn std::error::Error, "Queue {} is not published yet: {error}: {}", policy.name, error.redis());
+        sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,245 @@
+//! Leases: which runs this process holds, and the thread that keeps them.
+//!
+//! The keeper runs on an operating-system thread of its own with its own connection, so that no busy processor can
+//! stop a heartbeat. It lengthens exactly the runs in the table, hears which are lost or cancelled, and stops runs
+//! itself when it cannot be sure that nobody else may take them (see [`must_fence`]).
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use flota_producer::{
+    keys::QueueKeys,
+    link::{Link, LinkError},
+};
+use tokio::{sync::Notify, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::store::{self, BATCH, RunId};
+
+/// Why a run has to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum StopReason {
+    /// Somebody cancelled the job.
+    Cancelled = 1,
+    /// The process shuts down.
+    Shutdown = 2,
+    /// The lease is lost, or may be.
+    LeaseLost = 3,
+}
+
+/// Tells one run to stop. The first reason stands, except that a lost lease overrides everything: such a run must
+/// not settle.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    reason: AtomicU8,
+    notify: Notify,
+}
+
+impl Stop {
+    /// Asks the run to stop.
+    pub(crate) fn stop(&self, reason: StopReason) {
+        let wins = |current: u8| (current == 0 || reason == StopReason::LeaseLost).then_some(reason as u8);
+        if self.reason.fetch_update(Ordering::SeqCst, Ordering::SeqCst, wins).is_ok() {
+            self.notify.notify_one();
+        }
+    }
+
+    /// The reason, once there is one.
+    pub(crate) fn reason(&self) -> Option<StopReason> {
+        match self.reason.load(Ordering::SeqCst) {
+            1 => Some(StopReason::Cancelled),
+            2 => Some(StopReason::Shutdown),
+            3 => Some(StopReason::LeaseLost),
+            _ => None,
+        }
+    }
+
+    /// Resolves when the run has to stop. One waiter at a time.
+    pub(crate) async fn stopped(&self) -> StopReason {
+        loop {
+            let notified = self.notify.notified();
+            if let Some(reason) = self.reason() {
+                return reason;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// The runs of one queue that this process holds.
+#[derive(Default)]
+pub(crate) struct Leases(Mutex<HashMap<RunId, Arc<Stop>>>);
+
+impl Leases {
+    /// Adds a fetched run; from now on it is kept.
+    pub(crate) fn hold(&self, run: RunId) -> Arc<Stop> {
+        let stop = Arc::new(Stop::default());
+        self.lock().insert(run, stop.clone());
+        stop
+    }
+
+    /// Forgets a settled run.
+    pub(crate) fn forget(&self, run: RunId) {
+        self.lock().remove(&run);
+    }
+
+    /// How many runs are held.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Asks every run to stop.
+    pub(crate) fn stop_all(&self, reason: StopReason) {
+        self.lock().values().for_each(|stop| stop.stop(reason));
+    }
+
+    fn stop(&self, run: RunId, reason: StopReason) {
+        if let Some(stop) = self.lock().get(&run) {
+            stop.stop(reason);
+        }
+    }
+
+    fn runs(&self) -> Vec<RunId> {
+        self.lock().keys().copied().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Arc<Stop>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the leases of one queue.
+pub(crate) struct Keeper {
+    pub(crate) queue: Arc<str>,
+    pub(crate) link: Link,
+    pub(crate) keys: QueueKeys,
+    pub(crate) lease: Duration,
+    pub(crate) heartbeat: Duration,
+    pub(crate) leases: Arc<Leases>,
+}
+
+/// Whether a process must stop its own runs, because others may soon take them.
+///
+/// `since_renewal` is the time since leases were last lengthened, `since_answer` since Redis or its host last answered
+/// anything at all: "connection refused" is an answer, since then nobody is served and nobody can take a run.
+pub(crate) fn must_fence(
+    since_renewal: Duration,
+    since_answer: Duration,
+    lease: Duration,
+    heartbeat: Duration,
+) -> bool {
+    lease.mul_f64(0.7) <= since_renewal && heartbeat < since_answer
+}
+
+/// Starts the thread that keeps all leases of this process until `end`.
+pub(crate) fn keep(
+    keepers: Vec<Keeper>,
+    end: CancellationToken,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("flota-leases".into()).spawn(move || {
+        runtime.block_on(async {
+            let loops = keepers.into_iter().map(Keeper::run);
+            end.run_until_cancelled(futures_util::future::join_all(loops)).await;
+        });
+    })
+}
+
+impl Keeper {
+    async fn run(self) {
+        let mut renewed = Instant::now();
+        let mut answered = renewed;
+        let mut fenced = false;
+        loop {
+            let sent = Instant::now();
+            match self.beat().await {
+                Ok(()) => {
+                    if fenced {
+                        info!(queue.name = %self.queue, "Redis answers again, queue {} goes on", self.queue);
+                    }
+                    (renewed, answered, fenced) = (sent, sent, false);
+                    sleep(self.heartbeat).await;
+                }
+                Err(error) => {
+                    if error.is_stopped() || matches!(error, LinkError::Refused(_)) {
+                        answered = sent;
+                    }
+                    if !fenced
+                        && must_fence(renewed.elapsed(), answered.elapsed(), self.lease, self.heartbeat)
+                    {
+                        fenced = true;
+                        self.fence(&error);
+                    }
+                    sleep((self.heartbeat / 10).min(Duration::from_millis(250))).await;
+                }
+            }
+        }
+    }
+
+    async fn beat(&self) -> Result<(), LinkError> {
+        for runs in self.leases.runs().chunks(BATCH) {
+            let pulse = store::heartbeat(&self.link, &self.keys, self.lease, runs).await?;
+            for run in pulse.lost {
+                self.leases.stop(run, StopReason::LeaseLost);
+            }
+            for run in pulse.cancelled {
+                self.leases.stop(run, StopReason::Cancelled);
+            }
+        }
+        Ok(())
+    }
+
+    fn fence(&self, error: &LinkError) {
+        let count = self.leases.len();
+        if 0 < count {
+            warn!(
+                queue.name = %self.queue, runs = count, error = error as &dyn std::error::Error,
+                "Leases of queue {} cannot be lengthened: stopping {count} runs before others may take them",
+                self.queue,
+            );
+        }
+        self.leases.stop_all(StopReason::LeaseLost);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(30);
+    const BEAT: Duration = Duration::from_secs(5);
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_silent_redis_stops_runs_well_before_their_lease_ends() {
+        assert!(!must_fence(seconds(20), seconds(20), LEASE, BEAT));
+        assert!(must_fence(seconds(21), seconds(21), LEASE, BEAT));
+    }
+
+    #[test]
+    fn a_redis_that_is_down_for_everybody_stops_nothing() {
+        assert!(!must_fence(seconds(600), seconds(1), LEASE, BEAT));
+    }
+
+    #[test]
+    fn a_lost_lease_overrides_an_earlier_reason() {
+        let stop = Stop::default();
+
+        stop.stop(StopReason::Shutdown);
+        stop.stop(StopReason::Cancelled);
+        assert_eq!(stop.reason(), Some(StopReason::Shutdown));
+        stop.stop(StopReason::LeaseLost);
+        assert_eq!(stop.reason(), Some(StopReason::LeaseLost));
+    }
+}

@@ -1,0 +1,91 @@
+//! A job that this process holds a lease on, from fetch until it is settled.
+//!
+//! A [`Leased`] job is given to exactly one run, which turns it into one [`Finished`]; only a finished run can be
+//! settled, and settling consumes it. It carries its concurrency slot with it, so the slot is free again only when
+//! Redis knows the verdict.
+
+use std::{sync::Arc, time::Duration};
+
+use flota_producer::JobId;
+use redis::FromRedisValue;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    lease::Stop,
+    marks::Marks,
+    policy::{Ended, Verdict},
+    processor::Job,
+    store::{RunId, Settlement},
+};
+
+/// The right to occupy one place of a queue's concurrency, and of quarantine where that applies.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) _place: OwnedSemaphorePermit,
+    pub(crate) quarantine: Option<OwnedSemaphorePermit>,
+}
+
+/// A job under lease, with everything its run needs.
+#[derive(Debug)]
+pub struct Leased {
+    pub(crate) run: RunId,
+    pub(crate) marks: Marks,
+    pub(crate) body: Body,
+    /// The envelope as it lies in Redis.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) stop: Arc<Stop>,
+    pub(crate) slot: Slot,
+}
+
+/// What the bytes turned out to be.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// A job that a processor here can run.
+    Job(Box<Job>),
+    /// Something that ends without a run.
+    Not(Ended, Option<Box<Job>>),
+}
+
+/// A run that has ended and waits to be settled.
+#[derive(Debug)]
+pub struct Finished {
+    pub(crate) settlement: Settlement,
+    pub(crate) verdict: Verdict,
+    pub(crate) class: Option<crate::failure::ErrorClass>,
+    pub(crate) kind: Arc<str>,
+    pub(crate) ran: Duration,
+    pub(crate) _slot: Slot,
+}
+
+impl Finished {
+    /// The job.
+    pub fn id(&self) -> JobId {
+        self.settlement.run.id
+    }
+}
+
+/// What fetch.lua answers.
+#[derive(Debug)]
+pub(crate) struct FetchReply {
+    /// Redis time, Unix ms.
+    pub(crate) now_ms: u64,
+    /// Fetched ids with the counters of those that have any.
+    pub(crate) ids: Vec<(Vec<u8>, Marks)>,
+}
+
+impl FromRedisValue for FetchReply {
+    fn from_redis_value(value: redis::Value) -> Result<Self, redis::ParsingError> {
+        let (now, ids, known): (String, Vec<Vec<u8>>, Vec<redis::Value>) = redis::from_redis_value(value)?;
+        let mut ids: Vec<(Vec<u8>, Marks)> = ids.into_iter().map(|id| (id, Marks::default())).collect();
+        let mut known = known.into_iter();
+        while let (Some(position), Some(line)) = (known.next(), known.next()) {
+            let position: usize = redis::from_redis_value(position)?;
+            let line: Vec<u8> = redis::from_redis_value(line)?;
+            if let Some((_, marks)) = ids.get_mut(position - 1) {
+                *marks = Marks::parse(&String::from_utf8_lossy(&line));
+            }
+        }
+        let now_ms = now.parse().map_err(|_| redis::ParsingError::from("fetch.lua answers with a time"))?;
+        Ok(Self { now_ms, ids })
+    }
+}

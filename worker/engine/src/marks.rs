@@ -1,0 +1,108 @@
+//! The counters of a job that had trouble, as one line of text in the `marks` hash.
+//!
+//! `run=3 attempt=1 deliveries=1 why=timeout timeout=1`: `run` stands first because the scripts read it; zeros are
+//! left out. Jobs that succeed at once never have marks.
+
+use std::fmt::{self, Write};
+
+use crate::failure::ErrorClass;
+
+/// What has happened to a job so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Number of the last run that ended. It rises with every fetch and is the fence.
+    pub run: u32,
+    /// Runs that failed and were charged.
+    pub attempt: u32,
+    /// Leases that were lost.
+    pub deliveries: u32,
+    /// Why it waits now, when it waits for a reason.
+    pub why: Option<ErrorClass>,
+    tries: [u32; ErrorClass::ALL.len()],
+}
+
+impl Marks {
+    /// Reads a line; words that a newer release added are skipped, garbage reads as zero.
+    pub fn parse(line: &str) -> Self {
+        let mut marks = Self::default();
+        for word in line.split_ascii_whitespace() {
+            let Some((name, value)) = word.split_once('=') else { continue };
+            let count = || value.parse().unwrap_or(0);
+            match name {
+                "run" => marks.run = count(),
+                "attempt" => marks.attempt = count(),
+                "deliveries" => marks.deliveries = count(),
+                "why" => marks.why = ErrorClass::from_word(value),
+                name => {
+                    if let Some(class) = ErrorClass::from_word(name) {
+                        marks.tries[class.index()] = count();
+                    }
+                }
+            }
+        }
+        marks
+    }
+
+    /// How many charged runs failed with this class.
+    pub fn tries(&self, class: ErrorClass) -> u32 {
+        self.tries[class.index()]
+    }
+
+    /// After a failed run that is charged to the job.
+    pub fn charged(&self, run: u32, class: ErrorClass) -> Self {
+        let mut marks = Self { run, why: Some(class), ..self.clone() };
+        marks.attempt += 1;
+        marks.tries[class.index()] += 1;
+        marks
+    }
+
+    /// After a run that is not held against the job.
+    pub fn excused(&self, run: u32, why: Option<ErrorClass>) -> Self {
+        Self { run, why, ..self.clone() }
+    }
+
+    /// After a lost lease.
+    pub fn lost_lease(&self, run: u32) -> Self {
+        Self { run, deliveries: self.deliveries + 1, ..self.clone() }
+    }
+}
+
+impl fmt::Display for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run={}", self.run)?;
+        for (name, count) in [("attempt", self.attempt), ("deliveries", self.deliveries)] {
+            if 0 < count {
+                write!(f, " {name}={count}")?;
+            }
+        }
+        if let Some(why) = self.why {
+            write!(f, " why={}", why.word())?;
+        }
+        for class in ErrorClass::ALL {
+            if 0 < self.tries(class) {
+                f.write_char(' ')?;
+                write!(f, "{}={}", class.word(), self.tries(class))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_reads_back_as_it_was_written() {
+        let marks =
+            Marks::default().charged(1, ErrorClass::Timeout).lost_lease(2).charged(3, ErrorClass::Network);
+
+        assert_eq!(marks.to_string(), "run=3 attempt=2 deliveries=1 why=network timeout=1 network=1");
+        assert_eq!(Marks::parse(&marks.to_string()), marks);
+    }
+
+    #[test]
+    fn unknown_words_and_garbage_do_no_harm() {
+        assert_eq!(Marks::parse("run=2 colour=blue attempt=x ="), Marks { run: 2, ..Marks::default() });
+    }
+}

@@ -1,0 +1,176 @@
+//! What is written down about one run, on its way through the outcomes stream to Postgres.
+//!
+//! One JSON line per record. The stream entry around it adds Redis time, which is the finishing time of every run in
+//! the batch, and the worker's name.
+
+use std::borrow::Cow;
+
+use flota_producer::{Envelope, JobId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    failure::{ErrorClass, Failure},
+    processor::Receipt,
+};
+
+/// Longest error text that is kept, in bytes.
+const MAX_ERROR: usize = 4 * 1024;
+/// Largest result that is kept, in bytes of JSON. Larger ones belong into storage.
+const MAX_RESULT: usize = 16 * 1024;
+
+/// How a run went down in history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The job is finished.
+    Succeeded,
+    /// The job is a dead letter.
+    Dead,
+    /// The job was cancelled.
+    Cancelled,
+    /// The job's deadline passed before it could start.
+    Expired,
+    /// The run failed, and the job will be tried again.
+    Retried,
+}
+
+impl Status {
+    /// The word used in Postgres, JSON and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Retried => "retried",
+        }
+    }
+}
+
+/// One run, or the end of a job that never ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The job.
+    pub id: JobId,
+    /// Its kind; empty when the envelope could not be read.
+    pub kind: String,
+    /// Whose it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// How it went.
+    pub status: Status,
+    /// Number of the run; 0 when it never ran.
+    pub run: u32,
+    /// Number of the try, from 1; 0 when it never ran.
+    pub attempt: u32,
+    /// When it was enqueued, Unix ms by the producer's clock.
+    pub at: u64,
+    /// How long the run took, microseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ran_us: u64,
+    /// Kind of trouble.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<ErrorClass>,
+    /// The other side's own code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Who was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The provider's name for what was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_ref: Option<String>,
+    /// A small result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// The dead letter that this job repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<JobId>,
+    /// The envelope of a dead letter, byte for byte, in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub envelope: Option<String>,
+}
+
+impl Record {
+    /// A record of a job whose envelope can be read, with nothing said yet about how it went.
+    pub fn of(id: JobId, envelope: &Envelope, status: Status) -> Self {
+        Self {
+            kind: envelope.kind.clone(),
+            tenant: envelope.tenant.clone(),
+            at: envelope.at,
+            replay_of: envelope.replay_of,
+            ..Self::unreadable(id, status)
+        }
+    }
+
+    /// A record of a job whose envelope cannot be read.
+    pub fn unreadable(id: JobId, status: Status) -> Self {
+        Self {
+            id,
+            kind: String::new(),
+            tenant: None,
+            status,
+            run: 0,
+            attempt: 0,
+            at: 0,
+            ran_us: 0,
+            class: None,
+            code: None,
+            error: None,
+            provider: None,
+            provider_ref: None,
+            result: None,
+            replay_of: None,
+            envelope: None,
+        }
+    }
+
+    /// Adds what a finished run left behind.
+    pub fn with_receipt(self, receipt: &Receipt) -> Self {
+        let fits = |result: &Value| result.to_string().len() <= MAX_RESULT;
+        Self {
+            provider: receipt.provider.clone().map(Cow::into_owned),
+            provider_ref: receipt.provider_ref.clone(),
+            result: receipt.result.clone().filter(fits),
+            ..self
+        }
+    }
+
+    /// Adds why a run failed.
+    pub fn with_failure(self, failure: &Failure) -> Self {
+        Self {
+            class: Some(failure.class),
+            code: failure.code.clone(),
+            error: Some(shorten(&failure.message)),
+            provider: failure.provider.clone().map(Cow::into_owned),
+            ..self
+        }
+    }
+
+    /// Adds the envelope, so that the dead letter can be replayed byte for byte.
+    pub fn with_envelope(mut self, bytes: &[u8]) -> Self {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        self.envelope = Some(STANDARD.encode(bytes));
+        self
+    }
+
+    /// One line of JSON.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).expect("a record has only strings, numbers and JSON")
+    }
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().find(|(at, _)| MAX_ERROR <= *at) {
+        Some((at, _)) => format!("{}… ({} bytes in all)", &text[..at], text.len()),
+        None => text.to_owned(),
+    }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}

@@ -1,0 +1,26 @@
+//! The seam to the worker runtime: leased jobs go in, each is executed once, finished runs come out elsewhere.
+//!
+//! The engine needs nothing more from a runtime than this, so it can be exchanged without touching fetch or settle.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use tokio::sync::mpsc;
+
+use crate::leased::Leased;
+
+/// Executes one leased job to its end.
+pub trait Execute: Send + Sync + 'static {
+    /// Runs it; the result is passed on by the implementation.
+    fn execute(&self, leased: Leased) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// A runtime that executes what comes in.
+pub trait JobRunner: Send + Sync + 'static {
+    /// Executes everything that arrives, concurrently, until the sender is gone and every job has ended.
+    fn run(
+        &self,
+        name: String,
+        jobs: mpsc::UnboundedReceiver<Vec<Leased>>,
+        execute: Arc<dyn Execute>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}

@@ -1,0 +1,23 @@
+-- cancel: a waiting job ends now, a running one is asked to stop.
+-- KEYS  1 jobs hash   2 delayed zset   3 cancelled set   4 outcomes stream   5 marks hash   6 running zset   7 parked hash
+-- ARGV  id, record, unique key ("" none), canceller's name
+-- Returns "cancelled" | "requested" | "unknown". Its id may stay in a ready list: fetch skips ids without a body.
+local id, record, lock = ARGV[1], ARGV[2], ARGV[3]
+if redis.call('HEXISTS', KEYS[1], id) == 0 then return 'unknown' end
+local marks = redis.call('HGET', KEYS[5], id) or ''
+local run = tonumber(string.match(marks, '^run=(%d+)') or '0') + 1
+local running = redis.call('ZSCORE', KEYS[6], id .. ':' .. string.format('%.0f', run))
+redis.call('ZREM', KEYS[6], '')            -- changes nothing, but is allowed at maxmemory; what follows then is too
+if running then
+  redis.call('SADD', KEYS[3], id)
+  return 'requested'
+end
+local t = redis.call('TIME')
+local stamp = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
+redis.call('HDEL', KEYS[1], id)
+redis.call('HDEL', KEYS[5], id)
+redis.call('HDEL', KEYS[7], id)
+redis.call('ZREM', KEYS[2], id, 'h:' .. id, 'l:' .. id)
+if lock ~= '' and redis.call('GET', lock) == id then redis.call('DEL', lock) end
+redis.call('XADD', KEYS[4], '*', 't', stamp, 'w', ARGV[4], 'o', record)
+return 'cancelled'

@@ -1,0 +1,46 @@
+-- fetch: lease up to n ready jobs to one worker. Bodies stay: the caller reads them with a plain HMGET.
+-- KEYS  1 2 3 ready lists in the order to look   4 running zset id:run -> lease end ms   5 marks hash id -> counters
+--       6 config hash   7 bell list
+-- ARGV  n, lease ms
+-- Returns {now ms, ids, {index, marks, ...}}: ids is empty when the queue is paused or nothing is ready; a run is 1
+-- unless its marks say otherwise.
+local n, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local stamp = string.format('%.0f', now)
+if redis.call('HGET', KEYS[6], 'paused') then return { stamp, {}, {} } end
+
+-- The first write is allowed at maxmemory, so the rest of the script is too.
+local ids = {}
+for list = 1, 3 do
+  if #ids < n then
+    local taken = redis.call('LPOP', KEYS[list], n - #ids) or {}
+    for _, id in ipairs(taken) do ids[#ids + 1] = id end
+  end
+end
+if #ids == 0 then return { stamp, {}, {} } end
+
+local deadline = string.format('%.0f', now + lease)
+local leases, known = {}, {}
+if redis.call('EXISTS', KEYS[5]) == 0 then
+  for i, id in ipairs(ids) do leases[2 * i - 1] = deadline; leases[2 * i] = id .. ':1' end
+else
+  local marks = redis.call('HMGET', KEYS[5], unpack(ids))
+  for i, id in ipairs(ids) do
+    local run = 1
+    if marks[i] then
+      run = tonumber(string.match(marks[i], '^run=(%d+)') or '0') + 1
+      known[#known + 1] = i
+      known[#known + 1] = marks[i]
+    end
+    leases[2 * i - 1] = deadline
+    leases[2 * i] = id .. ':' .. string.format('%.0f', run)
+  end
+end
+redis.call('ZADD', KEYS[4], unpack(leases))
+
+-- Pass the wake-up on when there is more than this worker could take.
+if #ids == n and redis.call('LLEN', KEYS[7]) == 0 then
+  if redis.call('EXISTS', KEYS[1], KEYS[2], KEYS[3]) > 0 then redis.call('RPUSH', KEYS[7], '1') end
+end
+return { stamp, ids, known }

@@ -1,0 +1,69 @@
+-- settle: carry out the verdicts of one batch, each only while its run still holds its lease.
+-- KEYS  1 running zset   2 jobs hash   3 marks hash   4 delayed zset   5 ready   6 ready:high   7 ready:low
+--       8 outcomes stream   9 cancelled set   10 bell list   11 parked hash
+-- ARGV  worker name, then per run: id:run, id, step ("end" | "delay" | "release" | "shelve"), detail (delay ms or
+--       reason), marks, record ("" none), unique key ("" none), priority ("" | "h:" | "l:")
+-- Returns {now ms, indexes of lost runs}: for those the lease was gone and nothing changed
+local PER_RUN = 8
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local stamp = string.format('%.0f', now)
+local members = {}
+for i = 2, #ARGV, PER_RUN do members[#members + 1] = ARGV[i] end
+local held = redis.call('ZMSCORE', KEYS[1], unpack(members))
+local list_of = { [''] = 5, ['h:'] = 6, ['l:'] = 7 }
+local mine, ended, marks, due, shelved, records, locks, lost = {}, {}, {}, {}, {}, {}, {}, {}
+local again = { [5] = {}, [6] = {}, [7] = {} }
+
+for n, member in ipairs(members) do
+  local at = (n - 1) * PER_RUN + 2
+  if held[n] then
+    local id, step, detail, record = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 5]
+    mine[#mine + 1] = member
+    if record ~= '' then records[#records + 1] = record end
+    if step == 'end' then
+      ended[#ended + 1] = id
+      if ARGV[at + 6] ~= '' then locks[#locks + 1] = ARGV[at + 6]; locks[#locks + 1] = id end
+    else
+      marks[#marks + 1] = id
+      marks[#marks + 1] = ARGV[at + 4]
+      if step == 'delay' then
+        due[#due + 1] = string.format('%.0f', now + tonumber(detail))
+        due[#due + 1] = ARGV[at + 7] .. id
+      elseif step == 'shelve' then
+        shelved[#shelved + 1] = id
+        shelved[#shelved + 1] = detail
+      else
+        local list = again[list_of[ARGV[at + 7]]]
+        list[#list + 1] = id
+      end
+    end
+  else lost[#lost + 1] = n end
+end
+if #mine == 0 then return { stamp, lost } end
+
+-- The first write is allowed at maxmemory, and so is what follows: a full Redis can always be drained.
+redis.call('ZREM', KEYS[1], unpack(mine))
+if #ended > 0 then
+  redis.call('HDEL', KEYS[2], unpack(ended))
+  if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('HDEL', KEYS[3], unpack(ended)) end
+  if redis.call('EXISTS', KEYS[9]) == 1 then redis.call('SREM', KEYS[9], unpack(ended)) end
+  for i = 1, #locks, 2 do
+    if redis.call('GET', locks[i]) == locks[i + 1] then redis.call('DEL', locks[i]) end
+  end
+end
+if #marks > 0 then redis.call('HSET', KEYS[3], unpack(marks)) end
+if #due > 0 then redis.call('ZADD', KEYS[4], unpack(due)) end
+if #shelved > 0 then redis.call('HSET', KEYS[11], unpack(shelved)) end
+local woken = false
+for list = 5, 7 do
+  if #again[list] > 0 then
+    redis.call('LPUSH', KEYS[list], unpack(again[list]))   -- what was released goes first
+    woken = true
+  end
+end
+if woken and redis.call('LLEN', KEYS[10]) < 64 then redis.call('RPUSH', KEYS[10], '1') end
+if #records > 0 then
+  redis.call('XADD', KEYS[8], '*', 't', stamp, 'w', ARGV[1], 'o', table.concat(records, '\n'))
+end
+return { stamp, lost }

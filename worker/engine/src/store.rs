@@ -1,0 +1,225 @@
+//! One typed function per script, beside the meaning of its answer. Nothing else in the engine talks to Redis about
+//! jobs, and nothing here decides anything.
+
+use std::{sync::LazyLock, time::Duration};
+
+use flota_producer::{
+    JobId, Priority,
+    keys::QueueKeys,
+    link::{Link, LinkError},
+};
+use redis::Script;
+
+macro_rules! script {
+    ($name:ident, $file:literal) => {
+        pub(crate) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(include_str!(concat!("scripts/", $file))));
+    };
+}
+
+script!(FETCH, "fetch.lua");
+script!(HEARTBEAT, "heartbeat.lua");
+script!(SETTLE, "settle.lua");
+script!(PROMOTE, "promote.lua");
+script!(RECOVER, "recover.lua");
+script!(CANCEL, "cancel.lua");
+script!(UNPARK, "unpark.lua");
+
+/// Most runs or jobs in one script call: what Lua can unpack, with room to spare.
+pub const BATCH: usize = 500;
+
+/// One run of one job. Its text `id:run` is the member of the `running` set, and the fence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RunId {
+    /// The job.
+    pub id: JobId,
+    /// Number of the run.
+    pub run: u32,
+}
+
+impl RunId {
+    /// The member of the `running` set.
+    pub fn member(self) -> String {
+        format!("{}:{}", self.id, self.run)
+    }
+
+    /// Reads a member; `None` for the permanent member and for what was not written by a script of ours.
+    pub fn parse(member: &str) -> Option<Self> {
+        let (id, run) = member.rsplit_once(':')?;
+        Some(Self { id: id.parse().ok()?, run: run.parse().ok()? })
+    }
+}
+
+/// Where one queue's job goes after a run, as settle.lua understands it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Terminal: leaves Redis.
+    End,
+    /// Into `delayed`.
+    Delay(Duration),
+    /// First in line again.
+    Release,
+    /// Into `parked`, with the reason.
+    Shelve(String),
+}
+
+/// What settle does with one run.
+#[derive(Debug)]
+pub struct Settlement {
+    /// The run; only while it holds its lease anything happens.
+    pub run: RunId,
+    /// Where the job goes.
+    pub step: Step,
+    /// Its new counters, unless it ends.
+    pub marks: String,
+    /// Line for the outcomes stream; empty for none.
+    pub record: String,
+    /// Key of the unique lock to give back at the end; empty for none.
+    pub unique: String,
+    /// Which ready list the job belongs to.
+    pub priority: Priority,
+}
+
+/// What recover does with one suspect.
+#[derive(Debug)]
+pub struct Suspect {
+    /// The run whose lease ended.
+    pub run: RunId,
+    /// Counters after the lost lease.
+    pub marks: String,
+    /// Line for the outcomes stream when the job is buried; empty otherwise.
+    pub record: String,
+    /// Key of the unique lock to give back when buried; empty for none.
+    pub unique: String,
+    /// Which ready list the job belongs to.
+    pub priority: Priority,
+}
+
+/// What heartbeat found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// Runs whose lease is gone.
+    pub lost: Vec<RunId>,
+    /// Runs that somebody asked to stop.
+    pub cancelled: Vec<RunId>,
+}
+
+/// What cancel did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// The job waited: it is cancelled now.
+    Now,
+    /// The job runs: its worker stops it with the next heartbeat.
+    Requested,
+    /// No live job has this id.
+    Unknown,
+}
+
+/// Lengthens the leases of runs that are still going.
+pub async fn heartbeat(
+    link: &Link,
+    keys: &QueueKeys,
+    lease: Duration,
+    runs: &[RunId],
+) -> Result<Pulse, LinkError> {
+    let mut call = HEARTBEAT.key(keys.running());
+    call.key(keys.cancelled()).arg(lease.as_millis() as u64);
+    for run in runs {
+        call.arg(run.member()).arg(run.id);
+    }
+    let (lost, cancelled): (Vec<String>, Vec<String>) = link.invoke(&call).await?;
+    let runs = |members: Vec<String>| members.iter().filter_map(|member| RunId::parse(member)).collect();
+    Ok(Pulse { lost: runs(lost), cancelled: runs(cancelled) })
+}
+
+/// Carries out verdicts. Answers the positions in `batch` of runs whose lease was gone.
+pub async fn settle(
+    link: &Link,
+    keys: &QueueKeys,
+    worker: &str,
+    batch: &[&Settlement],
+) -> Result<Vec<usize>, LinkError> {
+    let mut call = SETTLE.key(keys.running());
+    call.key(keys.jobs()).key(keys.marks()).key(keys.delayed());
+    for priority in [Priority::Normal, Priority::High, Priority::Low] {
+        call.key(keys.ready(priority));
+    }
+    call.key(keys.outcomes()).key(keys.cancelled()).key(keys.bell()).key(keys.parked()).arg(worker);
+    for item in batch {
+        call.arg(item.run.member()).arg(item.run.id);
+        match &item.step {
+            Step::End => call.arg("end").arg(""),
+            Step::Delay(delay) => call.arg("delay").arg(delay.as_millis() as u64),
+            Step::Release => call.arg("release").arg(""),
+            Step::Shelve(reason) => call.arg("shelve").arg(reason),
+        };
+        call.arg(&item.marks).arg(&item.record).arg(&item.unique).arg(item.priority.mark());
+    }
+    let (_now, lost): (String, Vec<usize>) = link.invoke(&call).await?;
+    Ok(lost.into_iter().map(|position| position - 1).collect())
+}
+
+/// Moves due jobs to ready. Answers how many moved, and how long until the next is due.
+pub async fn promote(link: &Link, keys: &QueueKeys) -> Result<(usize, Option<Duration>), LinkError> {
+    let mut call = PROMOTE.key(keys.delayed());
+    for priority in [Priority::Normal, Priority::High, Priority::Low] {
+        call.key(keys.ready(priority));
+    }
+    call.key(keys.bell()).arg(BATCH);
+    let (moved, next_ms): (usize, i64) = link.invoke(&call).await?;
+    Ok((moved, u64::try_from(next_ms).ok().map(Duration::from_millis)))
+}
+
+/// Returns or buries suspects. Answers how many became ready again, and how many were buried.
+pub async fn recover(
+    link: &Link,
+    keys: &QueueKeys,
+    worker: &str,
+    suspects: &[Suspect],
+) -> Result<(usize, usize), LinkError> {
+    let mut call = RECOVER.key(keys.running());
+    call.key(keys.jobs()).key(keys.marks());
+    for priority in [Priority::Normal, Priority::High, Priority::Low] {
+        call.key(keys.ready(priority));
+    }
+    call.key(keys.outcomes()).key(keys.bell()).key(keys.cancelled()).arg(worker);
+    for suspect in suspects {
+        call.arg(suspect.run.member()).arg(suspect.run.id).arg(&suspect.marks).arg(&suspect.record);
+        call.arg(&suspect.unique).arg(suspect.priority.mark());
+    }
+    let (back, buried): (Vec<String>, Vec<String>) = link.invoke(&call).await?;
+    Ok((back.len(), buried.len()))
+}
+
+/// Cancels a job. `record` is the line that says so when it never ran, `unique` its lock's key or empty.
+pub async fn cancel(
+    link: &Link,
+    keys: &QueueKeys,
+    id: JobId,
+    record: &str,
+    unique: &str,
+    canceller: &str,
+) -> Result<Cancelled, LinkError> {
+    let mut call = CANCEL.key(keys.jobs());
+    call.key(keys.delayed()).key(keys.cancelled()).key(keys.outcomes()).key(keys.marks());
+    call.key(keys.running()).key(keys.parked()).arg(id).arg(record).arg(unique).arg(canceller);
+    let word: String = link.invoke(&call).await?;
+    Ok(match word.as_str() {
+        "cancelled" => Cancelled::Now,
+        "requested" => Cancelled::Requested,
+        _ => Cancelled::Unknown,
+    })
+}
+
+/// Moves shelved jobs to ready. Answers how many moved.
+pub async fn unpark(link: &Link, keys: &QueueKeys, jobs: &[(String, Priority)]) -> Result<usize, LinkError> {
+    let mut call = UNPARK.key(keys.parked());
+    for priority in [Priority::Normal, Priority::High, Priority::Low] {
+        call.key(keys.ready(priority));
+    }
+    call.key(keys.bell());
+    for (id, priority) in jobs {
+        call.arg(id).arg(priority.mark());
+    }
+    link.invoke(&call).await
+}

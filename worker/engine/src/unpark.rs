@@ -1,0 +1,65 @@
+//! Taking shelved jobs back: a newer worker knows kinds and versions that an older one set aside.
+
+use std::{sync::Arc, time::Duration};
+
+use flota_producer::{
+    Envelope, Priority,
+    keys::QueueKeys,
+    link::{Link, LinkError},
+};
+use tokio::time::sleep;
+use tracing::{debug, info};
+
+use crate::{
+    event::{Event, Observer},
+    registry::Handlers,
+    store::{self, BATCH},
+};
+
+/// How often to look. Deploys are rare, and a new process looks at once.
+const EVERY: Duration = Duration::from_secs(30);
+
+pub(crate) struct Unparker {
+    pub(crate) queue: Arc<str>,
+    pub(crate) link: Link,
+    pub(crate) keys: QueueKeys,
+    pub(crate) handlers: Handlers,
+    pub(crate) observer: Arc<dyn Observer>,
+}
+
+impl Unparker {
+    /// Looks for ever.
+    pub(crate) async fn run(self) {
+        loop {
+            if let Err(error) = self.once().await {
+                debug!(queue.name = %self.queue, error = &error as &dyn std::error::Error, "Unparking waits for Redis");
+            }
+            sleep(EVERY).await;
+        }
+    }
+
+    async fn once(&self) -> Result<(), LinkError> {
+        let ids: Vec<String> = self.link.query(redis::cmd("HKEYS").arg(self.keys.parked())).await?;
+        for ids in ids.chunks(BATCH) {
+            let bodies: Vec<Option<Vec<u8>>> =
+                self.link.query(redis::cmd("HMGET").arg(self.keys.jobs()).arg(ids)).await?;
+            let known: Vec<(String, Priority)> = ids
+                .iter()
+                .zip(bodies)
+                .filter_map(|(id, body)| Some((id.clone(), self.priority_of_known(&body?)?)))
+                .collect();
+            if known.is_empty() {
+                continue;
+            }
+            let count = store::unpark(&self.link, &self.keys, &known).await?;
+            info!(queue.name = %self.queue, count, "Took back {count} parked jobs of queue {}", self.queue);
+            self.observer.observe(&Event::Unparked { queue: &self.queue, count });
+        }
+        Ok(())
+    }
+
+    fn priority_of_known(&self, body: &[u8]) -> Option<Priority> {
+        let envelope = Envelope::decode(body).ok()?;
+        self.handlers.knows(&envelope.kind).then_some(envelope.priority)
+    }
+}

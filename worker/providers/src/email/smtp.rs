@@ -1,0 +1,206 @@
+//! Sends a message over SMTP and keeps connections for the next one.
+//!
+//! lettre speaks the protocol; its own pool is not used, because it does not tell whether a connection broke before
+//! or after the message was handed over, and on that depends whether a repeat may reach people twice. Here every
+//! failure knows its [`Stage`]. A connection that had been waiting and turns out dead before the message was handed
+//! over is replaced once, at once; every other failure goes to the caller.
+//!
+//! Several recipients: those refused for good (5yz) are named in the receipt while the others get the message; a
+//! refusal for now (4yz) stops the message before anybody got it, so that the repeat reaches everybody once.
+
+mod classify;
+mod connect;
+mod line_by_line;
+mod transmit;
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use lettre::transport::smtp::{client::AsyncSmtpConnection, commands::Rset};
+use secrecy::SecretString;
+use serde_json::json;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
+use tracing::debug;
+
+use self::{
+    classify::{Failure, Stage, classify},
+    connect::Connector,
+    transmit::{Sent, step, transmit},
+};
+use super::{
+    PROVIDER,
+    message::{Email, Outgoing, Sender, compose},
+};
+use crate::{ErrorClass, ProviderError, Receipt};
+
+/// How long a connection waits for its next message. Servers close idle ones after 10 s (under load) to 300 s.
+const MOST_IDLE: Duration = Duration::from_secs(8);
+/// Messages sent over one connection before it is closed; common servers allow 100.
+const MOST_MESSAGES: u32 = 90;
+
+/// How the connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// Starts in the clear and must switch to TLS before anything is said, usually on port 587. Never falls back.
+    StartTls,
+    /// TLS from the first byte, usually on port 465.
+    Implicit,
+    /// No protection. Only for a relay on this machine or a private network.
+    None,
+}
+
+/// Where and how to send.
+#[derive(Debug, Clone)]
+pub struct SmtpSettings {
+    /// Name of the server; its certificate must be for this name.
+    pub host: String,
+    /// Port of the server.
+    pub port: u16,
+    /// User name, when the server asks for one. Needs `password`.
+    pub username: Option<String>,
+    /// Password that goes with `username`.
+    pub password: Option<SecretString>,
+    /// How the connection is protected.
+    pub tls: SmtpTls,
+    /// Address that messages come from; its domain also ends the Message-ID.
+    pub from_email: String,
+    /// Name that messages come from.
+    pub from_name: Option<String>,
+    /// Most time for one step: connecting, the TLS handshake, each command and its reply.
+    pub timeout: Duration,
+    /// Most connections at the same time; further messages wait for one. At least 1.
+    pub pool_size: usize,
+    /// Certificates (PEM) to trust besides those of the system.
+    pub extra_root_ca_pem: Option<Vec<u8>>,
+}
+
+/// A client of one SMTP server. Share it behind an `Arc`.
+pub struct SmtpMailer {
+    connector: Connector,
+    sender: Sender,
+    slots: Semaphore,
+    waiting: Mutex<Vec<Waiting>>,
+}
+
+/// A connection between two messages.
+struct Waiting {
+    connection: AsyncSmtpConnection,
+    since: Instant,
+    messages: u32,
+}
+
+impl fmt::Debug for SmtpMailer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SmtpMailer").field("server", &self.connector.server()).finish_non_exhaustive()
+    }
+}
+
+impl SmtpMailer {
+    /// Checks the settings; connects to nothing yet. Fails with `Permanent` and the setting to change.
+    pub fn new(settings: SmtpSettings) -> Result<Self, ProviderError> {
+        let sender = Sender::new(&settings.from_email, settings.from_name.as_deref())?;
+        let slots = Semaphore::new(settings.pool_size.clamp(1, Semaphore::MAX_PERMITS));
+        let connector = Connector::new(settings)?;
+        Ok(Self { connector, sender, slots, waiting: Mutex::new(Vec::new()) })
+    }
+
+    /// Sends one message, dated `now_unix` (Unix seconds).
+    ///
+    /// The receipt's `provider_ref` is the Message-ID; its detail holds the server's reply and the recipients that
+    /// were refused. `Ambiguous` means that the connection was lost after the message had been handed over.
+    pub async fn send(&self, email: &Email, now_unix: i64) -> Result<Receipt, ProviderError> {
+        let outgoing = compose(email, &self.sender, now_unix)?;
+        let _slot = self.slot().await?;
+        if let Some(waiting) = self.take_waiting() {
+            match self.send_over(waiting, &outgoing).await {
+                Err(failure) if failure.shows_a_stale_connection() => {
+                    debug!(provider = PROVIDER, "A waiting SMTP connection had died; using a new one.");
+                }
+                result => return self.finish(result, outgoing),
+            }
+        }
+        let connection = self.connector.connect().await.map_err(|failure| self.explain(failure))?;
+        let fresh = Waiting { connection, since: Instant::now(), messages: 0 };
+        let result = self.send_over(fresh, &outgoing).await;
+        self.finish(result, outgoing)
+    }
+
+    /// Connects and logs in without sending anything, for a health check.
+    pub async fn check(&self) -> Result<(), ProviderError> {
+        let _slot = self.slot().await?;
+        let connection = self.connector.connect().await.map_err(|failure| self.explain(failure))?;
+        self.put_back(Waiting { connection, since: Instant::now(), messages: 0 });
+        Ok(())
+    }
+
+    /// Says goodbye on all waiting connections. Sending afterwards fails with `Network`.
+    pub async fn close(&self) {
+        self.slots.close();
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        for mut waiting in waiting {
+            // A server that does not answer the goodbye must not hold up a shutdown.
+            let _ = tokio::time::timeout(Duration::from_secs(1), waiting.connection.abort()).await;
+        }
+    }
+
+    async fn slot(&self) -> Result<SemaphorePermit<'_>, ProviderError> {
+        self.slots.acquire().await.map_err(|_| {
+            let message = "The SMTP client has been closed because this process is stopping; another one sends the message.";
+            ProviderError::new(PROVIDER, "send", ErrorClass::Network, message)
+        })
+    }
+
+    async fn send_over(&self, mut waiting: Waiting, outgoing: &Outgoing) -> Result<Sent, Failure> {
+        let timeout = self.connector.timeout();
+        let result = transmit(&mut waiting.connection, outgoing, timeout).await;
+        waiting.messages += 1;
+        let usable = match &result {
+            Ok(_) => true,
+            // After a refusal the server still listens, but an unfinished transaction must be cleared.
+            Err(failure) if failure.connection_survives() => {
+                step(Stage::Mail, timeout, waiting.connection.command(Rset)).await.is_ok()
+            }
+            Err(_) => false,
+        };
+        if usable {
+            self.put_back(waiting);
+        }
+        result
+    }
+
+    fn finish(&self, result: Result<Sent, Failure>, outgoing: Outgoing) -> Result<Receipt, ProviderError> {
+        let sent = result.map_err(|failure| self.explain(failure))?;
+        let mut detail = json!({ "reply": sent.reply });
+        if !sent.refused.is_empty() {
+            detail["refused"] = sent
+                .refused
+                .into_iter()
+                .map(|(address, reply)| json!({ "address": address, "reply": reply }))
+                .collect();
+        }
+        Ok(Receipt { provider: PROVIDER, provider_ref: Some(outgoing.message_id), detail: Some(detail) })
+    }
+
+    fn explain(&self, failure: Failure) -> ProviderError {
+        classify(failure, self.connector.server())
+    }
+
+    fn take_waiting(&self) -> Option<Waiting> {
+        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|waiting| waiting.since.elapsed() < MOST_IDLE);
+        all.pop()
+    }
+
+    fn put_back(&self, mut waiting: Waiting) {
+        if waiting.messages < MOST_MESSAGES && !waiting.connection.has_broken() && !self.slots.is_closed() {
+            waiting.since = Instant::now();
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(waiting);
+        }
+    }
+}

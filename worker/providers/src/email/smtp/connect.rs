@@ -1,0 +1,154 @@
+//! Opens a connection: TCP, TLS, greeting, login.
+//!
+//! With STARTTLS nothing is said in the clear beyond the greeting, and a server that does not offer it is refused.
+//! A password is never sent in the clear to another machine.
+
+use std::{net::IpAddr, time::Duration};
+
+use lettre::transport::smtp::{
+    authentication::{Credentials, DEFAULT_MECHANISMS},
+    client::{AsyncSmtpConnection, Certificate, TlsParameters},
+    extension::ClientId,
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use secrecy::ExposeSecret;
+use tokio::net::TcpStream;
+
+use super::{
+    super::PROVIDER,
+    SmtpSettings, SmtpTls,
+    classify::{Cause, Failure, Stage},
+    line_by_line::LineByLine,
+    transmit::step,
+};
+use crate::{ErrorClass, ProviderError};
+
+/// Everything that is needed to open one more connection.
+pub(super) struct Connector {
+    host: String,
+    port: u16,
+    timeout: Duration,
+    hello: ClientId,
+    credentials: Option<Credentials>,
+    protection: Protection,
+    server: String,
+}
+
+enum Protection {
+    StartTls(TlsParameters),
+    Implicit(TlsParameters),
+    None,
+}
+
+impl Connector {
+    pub(super) fn new(settings: SmtpSettings) -> Result<Self, ProviderError> {
+        let credentials = credentials(&settings)?;
+        if credentials.is_some() && settings.tls == SmtpTls::None && !is_this_machine(&settings.host) {
+            return Err(misconfigured(
+                "The SMTP password would travel in the clear; set TLS to starttls (port 587) or implicit (port 465).",
+            ));
+        }
+        let protection = match settings.tls {
+            SmtpTls::StartTls => Protection::StartTls(tls_parameters(&settings)?),
+            SmtpTls::Implicit => Protection::Implicit(tls_parameters(&settings)?),
+            SmtpTls::None => Protection::None,
+        };
+        let server = format!("{}:{}", settings.host, settings.port);
+        let SmtpSettings { host, port, timeout, .. } = settings;
+        Ok(Self { host, port, timeout, hello: ClientId::default(), credentials, protection, server })
+    }
+
+    /// `host:port`, for messages.
+    pub(super) fn server(&self) -> &str {
+        &self.server
+    }
+
+    pub(super) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
+        let mut connection = match &self.protection {
+            Protection::None => self.open().await?,
+            Protection::StartTls(tls) => self.open_and_switch_to_tls(tls).await?,
+            Protection::Implicit(tls) => self.open_inside_tls(tls).await?,
+        };
+        if let Some(credentials) = &self.credentials {
+            step(Stage::Login, self.timeout, connection.auth(DEFAULT_MECHANISMS, credentials)).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn open(&self) -> Result<AsyncSmtpConnection, Failure> {
+        let tcp =
+            step(Stage::Connect, self.timeout, TcpStream::connect((self.host.as_str(), self.port))).await?;
+        let stream = Box::new(LineByLine::new(tcp));
+        step(Stage::Greeting, self.timeout, AsyncSmtpConnection::connect_with_transport(stream, &self.hello))
+            .await
+    }
+
+    async fn open_and_switch_to_tls(&self, tls: &TlsParameters) -> Result<AsyncSmtpConnection, Failure> {
+        let mut connection = self.open().await?;
+        if !connection.can_starttls() {
+            return Err(Failure { stage: Stage::Tls, cause: Cause::NoStartTls });
+        }
+        step(Stage::Tls, self.timeout, connection.starttls(tls.clone(), &self.hello)).await?;
+        Ok(connection)
+    }
+
+    async fn open_inside_tls(&self, tls: &TlsParameters) -> Result<AsyncSmtpConnection, Failure> {
+        let server = (self.host.as_str(), self.port);
+        let connecting = AsyncSmtpConnection::connect_tokio1(
+            server,
+            Some(self.timeout),
+            &self.hello,
+            Some(tls.clone()),
+            None,
+        );
+        step(Stage::Greeting, self.timeout, connecting).await
+    }
+}
+
+fn credentials(settings: &SmtpSettings) -> Result<Option<Credentials>, ProviderError> {
+    match (&settings.username, &settings.password) {
+        (Some(user), Some(password)) => {
+            Ok(Some(Credentials::new(user.clone(), password.expose_secret().to_owned())))
+        }
+        (None, None) => Ok(None),
+        _ => Err(misconfigured(
+            "The SMTP user name and password belong together, and only one is set; set both or none.",
+        )),
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn tls_parameters(settings: &SmtpSettings) -> Result<TlsParameters, ProviderError> {
+    let mut builder = TlsParameters::builder(settings.host.clone());
+    if let Some(pem) = &settings.extra_root_ca_pem {
+        builder = builder.add_root_certificate(certificate(pem)?);
+    }
+    builder.build_rustls().map_err(|error| {
+        misconfigured(
+            "TLS could not be prepared; check the extra CA, or install the package ca-certificates.",
+        )
+        .with_source(error)
+    })
+}
+
+/// lettre takes a PEM without any certificate for an empty list, which would silently change nothing.
+fn certificate(pem: &[u8]) -> Result<Certificate, ProviderError> {
+    let unreadable = || {
+        misconfigured("The extra CA for SMTP holds no readable certificate; give PEM with BEGIN CERTIFICATE.")
+    };
+    if CertificateDer::pem_slice_iter(pem).next().is_none_or(|first| first.is_err()) {
+        return Err(unreadable());
+    }
+    Certificate::from_pem(pem).map_err(|error| unreadable().with_source(error))
+}
+
+fn misconfigured(message: &str) -> ProviderError {
+    ProviderError::new(PROVIDER, "configure", ErrorClass::Permanent, message).with_code("invalid_settings")
+}

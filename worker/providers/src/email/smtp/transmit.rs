@@ -1,0 +1,109 @@
+//! One mail transaction on an open connection: MAIL, RCPT for each recipient, DATA, the message.
+//!
+//! Every step has its own time limit, and a failure carries the step at which it happened.
+
+use std::time::Duration;
+
+use lettre::{
+    Address,
+    transport::smtp::{
+        client::AsyncSmtpConnection,
+        commands::{Data, Mail, Rcpt},
+        extension::{Extension, MailBodyParameter, MailParameter},
+        response::Response,
+    },
+};
+
+use super::{
+    super::message::Outgoing,
+    classify::{Cause, Failure, Stage},
+};
+use crate::text::one_line;
+
+/// Longest reply that is kept, in bytes.
+const MOST_REPLY_BYTES: usize = 300;
+
+/// A message that the server took over.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// What the server said, for example `250 2.0.0 Ok: queued as 4F3A`.
+    pub(super) reply: String,
+    /// Recipients that were refused for good, and with which words. The others get the message.
+    pub(super) refused: Vec<(String, String)>,
+}
+
+/// Runs the transaction. The connection needs an RSET afterwards when a command was refused.
+pub(super) async fn transmit(
+    connection: &mut AsyncSmtpConnection,
+    outgoing: &Outgoing,
+    timeout: Duration,
+) -> Result<Sent, Failure> {
+    let mail = Mail::new(outgoing.envelope.from().cloned(), mail_parameters(connection, outgoing)?);
+    step(Stage::Mail, timeout, connection.command(mail)).await?;
+    let refused = name_recipients(connection, outgoing.envelope.to(), timeout).await?;
+    let go_ahead = step(Stage::Data, timeout, connection.command(Data)).await?;
+    if !go_ahead.has_code(354) {
+        return Err(Failure { stage: Stage::Data, cause: Cause::OutOfOrder });
+    }
+    let reply = step(Stage::Message, timeout, connection.message(&outgoing.bytes)).await?;
+    Ok(Sent { reply: reply_text(&reply), refused })
+}
+
+/// Gives `future` at most `timeout` and marks its failure with `stage`.
+pub(super) async fn step<T, E: Into<Cause>>(
+    stage: Stage,
+    timeout: Duration,
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(timeout, future).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(Failure { stage, cause: error.into() }),
+        Err(_) => Err(Failure { stage, cause: Cause::TimedOut(timeout) }),
+    }
+}
+
+/// Addresses with characters beyond ASCII need a server that speaks SMTPUTF8 (RFC 6531).
+fn mail_parameters(
+    connection: &AsyncSmtpConnection,
+    outgoing: &Outgoing,
+) -> Result<Vec<MailParameter>, Failure> {
+    if outgoing.bytes.is_ascii() && outgoing.envelope.to().iter().all(is_ascii) {
+        return Ok(Vec::new());
+    }
+    let server = connection.server_info();
+    if !server.supports_feature(Extension::SmtpUtfEight) || !server.supports_feature(Extension::EightBitMime)
+    {
+        return Err(Failure { stage: Stage::Mail, cause: Cause::NoSmtpUtf8 });
+    }
+    Ok(vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)])
+}
+
+fn is_ascii(address: &Address) -> bool {
+    AsRef::<str>::as_ref(address).is_ascii()
+}
+
+/// Returns who was refused for good. Fails when nobody is left, or at the first other problem.
+async fn name_recipients(
+    connection: &mut AsyncSmtpConnection,
+    recipients: &[Address],
+    timeout: Duration,
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut refused = Vec::new();
+    for (position, recipient) in recipients.iter().enumerate() {
+        let rcpt = Rcpt::new(recipient.clone(), Vec::new());
+        let Err(failure) = step(Stage::Recipient, timeout, connection.command(rcpt)).await else {
+            continue;
+        };
+        let nobody_is_left = position + 1 == recipients.len() && refused.len() == position;
+        match failure.refusal_of_a_recipient() {
+            Some(reply) if !nobody_is_left => refused.push((recipient.to_string(), reply)),
+            _ => return Err(failure),
+        }
+    }
+    Ok(refused)
+}
+
+fn reply_text(reply: &Response) -> String {
+    let words: Vec<&str> = reply.message().collect();
+    one_line(format!("{} {}", reply.code(), words.join(" ")).as_bytes(), MOST_REPLY_BYTES)
+}

@@ -1,0 +1,155 @@
+//! What a failed call to an outside service means for the job that made it.
+//!
+//! Every provider sorts its failures into one [`ErrorClass`] beside the call, where its manual is at hand. What
+//! follows from a class (retry, park, pause, bury) is decided elsewhere, in one exhaustive match: this crate does
+//! not know queues. Messages are written to outcomes and read by people, so they hold no secret and no full URL.
+
+use std::{error::Error, time::Duration};
+
+/// Why a call failed, in terms of what may help.
+///
+/// No `#[non_exhaustive]`: a new class must make its readers decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// The request itself is wrong, and sending it again gives the same answer.
+    Permanent,
+    /// The target no longer exists for good, so it should be disabled as well.
+    Gone,
+    /// The provider does not accept our credential or our standing; every job that uses it will fail alike.
+    Auth,
+    /// The account has used up what it may use; nothing works until somebody pays or a period ends.
+    Quota,
+    /// The provider asks us to slow down; the job is healthy and its attempt does not count.
+    RateLimited {
+        /// How long the provider asks us to wait, when it says so.
+        retry_after: Option<Duration>,
+    },
+    /// The provider failed on its side or asks to try again later.
+    ServerError,
+    /// No answer came in time, and a repeat cannot do harm.
+    Timeout,
+    /// The provider could not be reached or the connection broke, and a repeat cannot do harm.
+    Network,
+    /// The provider may or may not have carried out the call, and a repeat may do it twice.
+    Ambiguous,
+}
+
+impl ErrorClass {
+    /// The word for this class in records, metrics and command output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Permanent => "permanent",
+            Self::Gone => "gone",
+            Self::Auth => "auth",
+            Self::Quota => "quota",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::ServerError => "server_error",
+            Self::Timeout => "timeout",
+            Self::Network => "network",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+}
+
+/// A failed call, classified where it happened.
+#[derive(Debug, thiserror::Error)]
+#[error("{provider} {operation} failed: {message}")]
+pub struct ProviderError {
+    /// Which service, for example `smtp`.
+    pub provider: &'static str,
+    /// Which call of that service, for example `send`.
+    pub operation: &'static str,
+    /// What may help.
+    pub class: ErrorClass,
+    /// The HTTP status, the SMTP reply code or the provider's own word, when there is one.
+    pub code: Option<String>,
+    /// What happened, why, and what to do next. Holds no secret. Boxed to keep every `Result` of this crate small.
+    pub message: Box<str>,
+    /// How long to wait when a class other than `RateLimited` came with that wish; read it by [`Self::retry_after`].
+    pub server_wait: Option<Duration>,
+    /// The error underneath, free of URLs.
+    #[source]
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl ProviderError {
+    /// A failure without code or cause; the `with_…` methods add them.
+    pub fn new(
+        provider: &'static str,
+        operation: &'static str,
+        class: ErrorClass,
+        message: impl Into<Box<str>>,
+    ) -> Self {
+        Self {
+            provider,
+            operation,
+            class,
+            code: None,
+            message: message.into(),
+            server_wait: None,
+            source: None,
+        }
+    }
+
+    /// Adds the status or code that the provider answered.
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// Adds the error underneath. The caller has removed URLs from it.
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Adds the wait that came with an answer of a class other than `RateLimited`.
+    pub fn with_server_wait(mut self, wait: Option<Duration>) -> Self {
+        self.server_wait = wait;
+        self
+    }
+
+    /// How long the provider asked us to wait, whatever the class. `None` when it did not say.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.class {
+            ErrorClass::RateLimited { retry_after } => retry_after,
+            _ => self.server_wait,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_of_an_error_leaves_its_cause_to_the_source() {
+        let cause = std::io::Error::other("broken pipe");
+
+        let error = ProviderError::new("smtp", "send", ErrorClass::Network, "The connection broke.")
+            .with_code("io")
+            .with_source(cause);
+
+        assert_eq!(error.to_string(), "smtp send failed: The connection broke.");
+        assert_eq!(
+            std::error::Error::source(&error).map(ToString::to_string),
+            Some("broken pipe".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_wait_is_found_in_whichever_place_the_class_keeps_it() {
+        let wait = Some(Duration::from_secs(7));
+
+        let limited = ProviderError::new(
+            "webhook",
+            "deliver",
+            ErrorClass::RateLimited { retry_after: wait },
+            "Slow down.",
+        );
+        let unavailable =
+            ProviderError::new("webhook", "deliver", ErrorClass::ServerError, "Away.").with_server_wait(wait);
+
+        assert_eq!((limited.retry_after(), unavailable.retry_after()), (wait, wait));
+    }
+}

@@ -1,0 +1,19 @@
+//! Outgoing webhooks: one signed POST to a URL that a customer chose.
+//!
+//! `signature` signs and verifies after Standard Webhooks 1.0.0, `guard` keeps requests away from addresses that
+//! are not public, `deliver` makes the call, `answer` says what the reply means. When a failed delivery is tried
+//! again, and when an endpoint is disabled, is decided by the caller.
+
+mod answer;
+mod deliver;
+mod guard;
+mod signature;
+
+pub use self::{
+    deliver::{Delivery, WebhookClient, WebhookSettings},
+    guard::{AddressGuard, HostResolver, Refusal, RefusedBecause, SystemResolver, UrlRules, check_url},
+    signature::{SecretError, SigningSecret, TOLERANCE_SECONDS, VerifyError, sign, verify},
+};
+
+/// The name of this provider in receipts, errors and metrics.
+pub const PROVIDER: &str = "webhook";

@@ -1,0 +1,262 @@
+//! Sends one delivery: a signed POST with a deadline, to an address that the guard allows.
+//!
+//! The `webhook-id` stays the same on every attempt and is the receiver's key against duplicates, so a lost reply
+//! is a plain timeout or network error here and never ambiguous. The HTTP client does nothing on its own: it follows
+//! no redirect, repeats nothing, reads no proxy variables, keeps no cookies, sends no referer, decompresses nothing.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use reqwest::{
+    Certificate, Client, Request,
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+    redirect::Policy,
+};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::{
+    PROVIDER,
+    answer::Answer,
+    guard::{AddressGuard, GuardedResolver, HostResolver, Refusal, SystemResolver, UrlRules, check_url},
+    signature::{SigningSecret, sign},
+};
+use crate::{ErrorClass, ProviderError, Receipt, causes};
+
+pub(super) const DELIVER: &str = "deliver";
+
+const AGENT: &str = concat!("Flota/", env!("CARGO_PKG_VERSION"));
+/// Longest `webhook-id`, in bytes; ours are far shorter.
+const MOST_ID_BYTES: usize = 256;
+/// Most headers that a customer may add.
+const MOST_EXTRA_HEADERS: usize = 16;
+
+/// How deliveries are made.
+#[derive(Clone)]
+pub struct WebhookSettings {
+    /// Which URLs are acceptable. The default is `https` on 443 and 8443.
+    pub rules: UrlRules,
+    /// Which addresses may be called.
+    pub guard: Arc<dyn AddressGuard>,
+    /// Resolves host names; the guard judges what it answers.
+    pub resolver: Arc<dyn HostResolver>,
+    /// Most time to open a connection.
+    pub connect_timeout: Duration,
+    /// Most time from the start of a delivery until its reply has arrived, however slowly it drips.
+    pub timeout: Duration,
+    /// Certificates (PEM) to trust besides those of the system.
+    pub extra_root_ca_pem: Option<Vec<u8>>,
+}
+
+impl WebhookSettings {
+    /// The safe settings: 3 s to connect, 15 s in all (Standard Webhooks suggests 15 to 30 s), system resolver.
+    pub fn new(guard: Arc<dyn AddressGuard>) -> Self {
+        Self {
+            rules: UrlRules::default(),
+            guard,
+            resolver: Arc::new(SystemResolver),
+            connect_timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(15),
+            extra_root_ca_pem: None,
+        }
+    }
+}
+
+/// One message for one endpoint.
+#[derive(Clone)]
+pub struct Delivery {
+    /// Stable over all attempts; visible ASCII without a dot, because dots separate the signed parts.
+    pub id: String,
+    /// The endpoint.
+    pub url: String,
+    /// All secrets valid at the moment, newest first; one signature each. Empty sends unsigned.
+    pub secrets: Vec<SigningSecret>,
+    /// The JSON document, sent and signed byte by byte as it is.
+    pub body: Bytes,
+    /// Headers that the customer wants besides; names must start with `x-`, or be `traceparent` or `tracestate`.
+    pub extra_headers: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Delivery {
+    /// Leaves out the URL and the values, which may hold tokens.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Delivery")
+            .field("id", &self.id)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sends deliveries; cheap to clone, keeps connections open between them.
+#[derive(Clone)]
+pub struct WebhookClient {
+    http: Client,
+    rules: UrlRules,
+    guard: Arc<dyn AddressGuard>,
+    timeout: Duration,
+}
+
+impl WebhookClient {
+    /// Builds the client. Fails with `Permanent` when the extra certificate cannot be read.
+    pub fn new(settings: WebhookSettings) -> Result<Self, ProviderError> {
+        let WebhookSettings { rules, guard, resolver, connect_timeout, timeout, extra_root_ca_pem } =
+            settings;
+        let mut builder = Client::builder()
+            .dns_resolver(GuardedResolver { guard: Arc::clone(&guard), resolver })
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            .https_only(!rules.allow_http)
+            .connect_timeout(connect_timeout)
+            .timeout(timeout);
+        if let Some(pem) = extra_root_ca_pem {
+            builder = builder.tls_certs_merge(certificates(&pem)?);
+        }
+        let http = builder.build().map_err(|error| {
+            permanent(
+                "client",
+                "The HTTP client could not be built; check the extra CA and the system's certificates.",
+            )
+            .with_source(error.without_url())
+        })?;
+        Ok(Self { http, rules, guard, timeout })
+    }
+
+    /// Delivers once, signed for `now_unix` (Unix seconds, also the base of a `Retry-After` date).
+    ///
+    /// The receipt's `provider_ref` is the `webhook-id`; its detail holds the status and the start of the reply.
+    pub async fn deliver(&self, delivery: &Delivery, now_unix: i64) -> Result<Receipt, ProviderError> {
+        let url = check_url(&delivery.url, &self.rules, self.guard.as_ref()).map_err(refused)?;
+        let request = self.request(url, delivery, now_unix)?;
+        let deadline = Instant::now() + self.timeout;
+        let response = match timeout_at(deadline, self.http.execute(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.failed(error)),
+            Err(_) => return Err(self.timed_out()),
+        };
+        Answer::read(response, deadline).await.judge(&delivery.id, now_unix)
+    }
+
+    fn request(&self, url: Url, delivery: &Delivery, now_unix: i64) -> Result<Request, ProviderError> {
+        let headers = headers(delivery, now_unix)?;
+        self.http.post(url).headers(headers).body(delivery.body.clone()).build().map_err(|error| {
+            permanent("request", "The request could not be built from this delivery; check its URL.")
+                .with_source(error.without_url())
+        })
+    }
+
+    /// Sorts a failure of the HTTP client. A refusal by our resolver arrives here wrapped in its errors.
+    fn failed(&self, error: reqwest::Error) -> ProviderError {
+        let error = error.without_url();
+        if let Some(refusal) = causes::find::<Refusal>(&error) {
+            return refused(refusal.clone());
+        }
+        if error.is_timeout() && !error.is_connect() {
+            return self.timed_out().with_source(error);
+        }
+        let class = if error.is_timeout() { ErrorClass::Timeout } else { ErrorClass::Network };
+        let message = if error.is_dns() {
+            "The host name could not be resolved; the delivery is repeated later. Check the name if this goes on."
+        } else if certificate_was_refused(&error) {
+            "The endpoint's certificate was not accepted; the delivery is repeated later. Renew it, or add its CA to the settings."
+        } else if error.is_connect() {
+            "The endpoint could not be reached; the delivery is repeated later. Check that it is running."
+        } else {
+            "The connection broke before the reply arrived; the delivery is repeated later with the same webhook-id."
+        };
+        ProviderError::new(PROVIDER, DELIVER, class, message).with_source(error)
+    }
+
+    fn timed_out(&self) -> ProviderError {
+        let message = format!(
+            "The endpoint did not answer within {:?}; the delivery is repeated later with the same webhook-id.",
+            self.timeout
+        );
+        ProviderError::new(PROVIDER, DELIVER, ErrorClass::Timeout, message)
+    }
+}
+
+/// All headers of a delivery. Ours are set last, so no other can stand in their place.
+fn headers(delivery: &Delivery, now_unix: i64) -> Result<HeaderMap, ProviderError> {
+    let id_is_usable = (1..=MOST_ID_BYTES).contains(&delivery.id.len())
+        && delivery.id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'.');
+    if !id_is_usable {
+        return Err(permanent(
+            "webhook_id",
+            "The webhook id must be 1 to 256 visible ASCII characters without a dot.",
+        ));
+    }
+    let mut headers = extra_headers(&delivery.extra_headers)?;
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    headers.insert("webhook-id", value(&delivery.id)?);
+    headers.insert("webhook-timestamp", HeaderValue::from(now_unix));
+    if !delivery.secrets.is_empty() {
+        let signatures = sign(&delivery.secrets, &delivery.id, now_unix, &delivery.body);
+        headers.insert("webhook-signature", value(&signatures)?);
+    }
+    Ok(headers)
+}
+
+fn extra_headers(extra: &[(String, String)]) -> Result<HeaderMap, ProviderError> {
+    if extra.len() > MOST_EXTRA_HEADERS {
+        return Err(permanent(
+            "extra_headers",
+            "A delivery may carry at most 16 extra headers; remove some.",
+        ));
+    }
+    let mut headers = HeaderMap::new();
+    for (name, text) in extra {
+        let parsed = HeaderName::try_from(name.as_str()).ok().filter(is_free_for_customers);
+        let Some(name) = parsed else {
+            return Err(permanent(
+                "extra_headers",
+                "An extra header has a name that is not allowed; use names that start with `x-` (but not `x-forwarded-`).",
+            ));
+        };
+        headers.insert(name, value(text)?);
+    }
+    Ok(headers)
+}
+
+/// An allow-list, because headers such as `host` or `transfer-encoding` change what a request is, and
+/// `x-forwarded-…` claims where it came from.
+fn is_free_for_customers(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    matches!(name, "traceparent" | "tracestate")
+        || (name.starts_with("x-") && !name.starts_with("x-forwarded-") && name != "x-real-ip")
+}
+
+fn value(text: &str) -> Result<HeaderValue, ProviderError> {
+    HeaderValue::try_from(text).map_err(|_| {
+        permanent(
+            "extra_headers",
+            "A header value holds a line break or another control character; remove it.",
+        )
+    })
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, ProviderError> {
+    let unreadable = || {
+        permanent(
+            "extra_root_ca",
+            "The extra CA holds no readable certificate; give PEM with BEGIN CERTIFICATE.",
+        )
+    };
+    let certificates = Certificate::from_pem_bundle(pem).map_err(|_| unreadable())?;
+    if certificates.is_empty() { Err(unreadable()) } else { Ok(certificates) }
+}
+
+fn permanent(code: &str, message: &str) -> ProviderError {
+    ProviderError::new(PROVIDER, DELIVER, ErrorClass::Permanent, message).with_code(code)
+}
+
+fn refused(refusal: Refusal) -> ProviderError {
+    permanent("address_refused", &refusal.to_string()).with_source(refusal)
+}
+
+fn certificate_was_refused(error: &reqwest::Error) -> bool {
+    matches!(causes::find::<rustls::Error>(error), Some(rustls::Error::InvalidCertificate(_)))
+}

@@ -1,0 +1,181 @@
+//! A mail server on loopback that keeps what it receives and misbehaves on request.
+//!
+//! It speaks enough of RFC 5321 (with SIZE, 8BITMIME, PIPELINING, ENHANCEDSTATUSCODES and AUTH) that a real SMTP
+//! client cannot tell it from a strict server. Faults are queued and consumed in order: the first one waits for
+//! its step to be reached, and only then is the next one looked at.
+//!
+//! STARTTLS is left out: a loopback conversation has nothing to hide. The protocol is `session.rs`.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpListener,
+    task::{JoinHandle, JoinSet},
+};
+
+mod auth;
+mod content;
+mod line;
+mod mail;
+mod path;
+mod session;
+
+pub use mail::Mail;
+
+use super::arrivals::{Arrivals, TooFewArrived};
+
+/// What the server asks of its clients.
+#[derive(Debug, Clone)]
+pub struct SmtpSinkOptions {
+    /// User name and password. With these, AUTH PLAIN and LOGIN are offered and MAIL is refused without them.
+    pub credentials: Option<(String, String)>,
+    /// The largest message accepted, in bytes; announced as SIZE (RFC 1870).
+    pub max_message_bytes: usize,
+}
+
+impl Default for SmtpSinkOptions {
+    /// No authentication, and the 10 MiB that mail servers usually accept.
+    fn default() -> Self {
+        Self { credentials: None, max_message_bytes: 10 * 1024 * 1024 }
+    }
+}
+
+/// Where in the conversation a fault happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpStep {
+    /// A connection was accepted.
+    Greeting,
+    /// EHLO or HELO.
+    Hello,
+    /// AUTH.
+    Auth,
+    /// MAIL FROM.
+    MailFrom,
+    /// RCPT TO.
+    RcptTo,
+    /// The DATA command.
+    Data,
+    /// The final dot: the whole message has been received.
+    Content,
+    /// QUIT.
+    Quit,
+}
+
+/// What goes wrong at a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SmtpFault {
+    /// The step is refused with this reply line, such as `450 4.2.1 mailbox busy`. A 421 also ends the connection.
+    Reply(String),
+    /// No reply ever; the connection stays open until the client gives up.
+    Hang,
+    /// The connection is reset (RST). At [`SmtpStep::Content`] the message is not kept.
+    Reset,
+    /// The message is kept and the connection is reset instead of answered: the client cannot know. At other
+    /// steps than [`SmtpStep::Content`] the same as [`SmtpFault::Reset`].
+    KeepAndReset,
+}
+
+impl SmtpFault {
+    /// A refusal with this code and a matching text: 450 and 451 are temporary, 550 and others permanent, 421
+    /// ends the connection.
+    pub fn reply(code: u16) -> Self {
+        let text = match code {
+            421 => "4.3.2 service shutting down".to_owned(),
+            450 => "4.2.1 mailbox busy".to_owned(),
+            550 => "5.1.1 no such user".to_owned(),
+            _ => format!("{}.0.0 refused on request", code / 100),
+        };
+        Self::Reply(format!("{code} {text}"))
+    }
+}
+
+/// A running mail server. It ends, with every open conversation, when it is dropped.
+#[derive(Debug)]
+pub struct SmtpSink {
+    port: u16,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+/// What all conversations share.
+#[derive(Debug)]
+struct Shared {
+    options: SmtpSinkOptions,
+    mails: Arrivals<Mail>,
+    faults: Mutex<VecDeque<(SmtpStep, SmtpFault)>>,
+}
+
+impl SmtpSink {
+    /// Starts a server that asks for no authentication.
+    pub async fn start() -> io::Result<Self> {
+        Self::start_with(SmtpSinkOptions::default()).await
+    }
+
+    /// Starts a server on a loopback port chosen by the kernel.
+    pub async fn start_with(options: SmtpSinkOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = listener.local_addr()?.port();
+        let shared = Arc::new(Shared { options, mails: Arrivals::of("mails"), faults: Mutex::default() });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { port, shared, accepting })
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Queues a fault behind those already queued.
+    pub fn fault(&self, step: SmtpStep, fault: SmtpFault) {
+        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).push_back((step, fault));
+    }
+
+    /// How many queued faults have not happened yet.
+    pub fn faults_left(&self) -> usize {
+        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Every mail accepted so far, oldest first.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.shared.mails.all()
+    }
+
+    /// Every mail accepted so far, as soon as there are at least `count`.
+    pub async fn wait_for(&self, count: usize, deadline: Duration) -> Result<Vec<Mail>, TooFewArrived> {
+        self.shared.mails.wait_for(count, deadline).await
+    }
+}
+
+impl Drop for SmtpSink {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Shared {
+    /// Takes the next fault if it belongs to this step.
+    fn take_fault(&self, step: SmtpStep) -> Option<SmtpFault> {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.pop_front_if(|(wanted, _)| *wanted == step).map(|(_, fault)| fault)
+    }
+}
+
+/// The conversations belong to this task, so that aborting it ends them.
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut conversations = JoinSet::new();
+    loop {
+        // A connection that failed before it was accepted is its client's trouble.
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        conversations.spawn(session::converse(stream, Arc::clone(&shared)));
+        while conversations.try_join_next().is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,4 @@
-fn main(){}
+//! One test binary, a file per story.
+
+mod enqueue;
+mod run;

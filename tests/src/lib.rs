@@ -1,1 +1,9 @@
-//! Under construction.
+//! The whole fleet from outside: what the stories in `it/` and the benchmarks share.
+//!
+//! Real Redis, real Postgres, real processes. Every test has its own key prefix and database, so all run in parallel;
+//! a test that stops a server starts one of its own.
+
+pub mod fleet;
+pub mod servers;
+pub mod toys;
+pub mod witness;

@@ -1,1 +1,3 @@
-//! Under construction.
+//! The Flota worker fleet: processors, outcomes, command line, HTTP.
+
+pub mod dev;

@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_retry_is_never_earlier_than_the_other_side_asked() {
-        let after = Duration::from_secs(60);
+        let after = Duration::from_mins(1);
         let ended = failed(ErrorClass::ServerError, Remedy::Retry { after: Some(after) });
 
         for random in [0.0, 0.5, 1.0] {

@@ -3,7 +3,8 @@
 use std::{io, path::PathBuf};
 
 use super::{
-    private_directory::DirectoryError, programs::ProgramMissing, server_user::NoServerUser, servers::READY_WITHIN,
+    private_directory::DirectoryError, programs::ProgramMissing, server_user::NoServerUser,
+    servers::READY_WITHIN,
 };
 
 /// Why a private server cannot be used.

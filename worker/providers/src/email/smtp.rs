@@ -44,6 +44,9 @@ const MOST_IDLE: Duration = Duration::from_secs(8);
 /// Messages sent over one connection before it is closed; common servers allow 100.
 const MOST_MESSAGES: u32 = 90;
 
+/// How long a server may take to answer QUIT.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// How the connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmtpTls {
@@ -135,7 +138,7 @@ impl SmtpMailer {
     pub async fn check(&self) -> Result<(), ProviderError> {
         let _slot = self.slot().await?;
         let connection = self.connector.connect().await.map_err(|failure| self.explain(failure))?;
-        self.put_back(Waiting { connection, since: Instant::now(), messages: 0 });
+        say_goodbye(connection).await;
         Ok(())
     }
 
@@ -143,9 +146,8 @@ impl SmtpMailer {
     pub async fn close(&self) {
         self.slots.close();
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        for mut waiting in waiting {
-            // A server that does not answer the goodbye must not hold up a shutdown.
-            let _ = tokio::time::timeout(Duration::from_secs(1), waiting.connection.abort()).await;
+        for waiting in waiting {
+            say_goodbye(waiting.connection).await;
         }
     }
 
@@ -203,4 +205,9 @@ impl SmtpMailer {
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(waiting);
         }
     }
+}
+
+/// A server that does not answer the goodbye must not hold up a shutdown.
+async fn say_goodbye(mut connection: AsyncSmtpConnection) {
+    let _ = tokio::time::timeout(GOODBYE, connection.abort()).await;
 }

@@ -15,7 +15,7 @@ use serde_json::Map;
 use self::catalogue::LAYOUT;
 pub use self::catalogue::{Locale, TEMPLATES, Template, Variable, VariableKind};
 
-/// Most steps of one rendering; our largest template takes about two hundred.
+/// Most steps of one rendering; our largest template takes about a hundred.
 const MOST_STEPS: u64 = 20_000;
 /// Longest text of a variable, in bytes; long links are the largest honest ones.
 const MOST_VALUE_BYTES: usize = 2048;

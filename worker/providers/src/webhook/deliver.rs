@@ -26,6 +26,8 @@ use crate::{ErrorClass, ProviderError, Receipt, causes};
 pub(super) const DELIVER: &str = "deliver";
 
 const AGENT: &str = concat!("Flota/", env!("CARGO_PKG_VERSION"));
+/// How long a connection waits for the next delivery: below the 5 s after which Node.js servers close theirs.
+const MOST_IDLE: Duration = Duration::from_secs(4);
 /// Longest `webhook-id`, in bytes; ours are far shorter.
 const MOST_ID_BYTES: usize = 256;
 /// Most headers that a customer may add.
@@ -109,6 +111,7 @@ impl WebhookClient {
             .no_proxy()
             .referer(false)
             .https_only(!rules.allow_http)
+            .pool_idle_timeout(MOST_IDLE)
             .connect_timeout(connect_timeout)
             .timeout(timeout);
         if let Some(pem) = extra_root_ca_pem {

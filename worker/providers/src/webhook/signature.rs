@@ -294,7 +294,7 @@ mod tests {
 
         let again = SigningSecret::parse(text.expose_secret()).unwrap();
 
-        assert_eq!(sign(&[secret.clone()], "a", 1, b"b"), sign(&[again], "a", 1, b"b"));
+        assert_eq!(sign(std::slice::from_ref(&secret), "a", 1, b"b"), sign(&[again], "a", 1, b"b"));
         assert_eq!(format!("{secret:?}"), "SigningSecret([redacted])");
     }
 }

@@ -20,6 +20,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use crate::smtp_server;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     pub(crate) headers: HeaderMap,
@@ -81,6 +83,26 @@ async fn record(
     response.body(axum::body::Body::from(answer.body)).expect("a valid response")
 }
 
+/// Answers one request over TLS with 200. Blocking, like the server whose TLS it borrows.
+pub(crate) fn start_https_once() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
+    let address = listener.local_addr().expect("a bound socket");
+    std::thread::spawn(move || -> std::io::Result<()> {
+        let (tcp, _) = listener.accept()?;
+        let mut stream = smtp_server::tls(tcp);
+        let mut request = Vec::new();
+        // The bodies of the tests end with two braces, and no header does.
+        while !request.ends_with(b"}}") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            request.extend_from_slice(&byte);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+        stream.flush()
+    });
+    address
+}
+
 /// How a server misbehaves once it has read a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Rudeness {
@@ -128,8 +150,8 @@ impl RudeServer {
 }
 
 async fn misbehave(mut stream: TcpStream, rudeness: Rudeness, sent: Arc<AtomicUsize>) -> std::io::Result<()> {
-    let mut request = [0; 4096];
-    stream.read(&mut request).await?;
+    let mut start_of_request = [0; 4];
+    stream.read_exact(&mut start_of_request).await?;
     match rudeness {
         Rudeness::Hang => std::future::pending().await,
         // Dropping a socket with unread bytes and no linger sends a reset.

@@ -68,6 +68,23 @@ async fn a_message_arrives_over_starttls_with_login() {
 }
 
 #[tokio::test]
+async fn a_body_cannot_smuggle_a_second_message() {
+    let smuggled = "MAIL FROM:<a@example.com>\nRCPT TO:<b@example.com>\nDATA\nx\n.\n";
+    let ends =
+        ["\r\n.\r\n", "\n.\n", "\r.\r", "\n.\r\n", "\r\n.\n", "\r\n.\r", "\r\n\0.\r\n", "\r\r\n.\r\r\n"];
+
+    for end in ends {
+        let text = format!("Hello{end}{smuggled}{}", smuggled.replace('\n', "\r\n"));
+        let (server, result) =
+            send_through(&[], &Email { html: Some(text.clone()), text: Some(text), ..email() }).await;
+
+        result.unwrap();
+        assert_eq!(server.mails().len(), 1, "after {end:?}");
+        assert_eq!(server.mails()[0].to, ["ada@example.org"]);
+    }
+}
+
+#[tokio::test]
 async fn a_message_arrives_over_implicit_tls() {
     let server = SmtpServer::start(Protection::Implicit, &[]);
     let mailer = SmtpMailer::new(with_login(settings(&server, SmtpTls::Implicit), PASSWORD)).unwrap();

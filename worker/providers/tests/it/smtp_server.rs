@@ -104,7 +104,7 @@ impl SmtpServer {
     }
 }
 
-trait Stream: Read + Write {}
+pub(crate) trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
 struct Conversation<'a> {
@@ -135,7 +135,7 @@ fn serve(tcp: TcpStream, protection: Protection, shared: &Shared) {
     }
 }
 
-fn tls(tcp: TcpStream) -> Box<dyn Stream> {
+pub(crate) fn tls(tcp: TcpStream) -> Box<dyn Stream> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let certificates = CertificateDer::pem_slice_iter(CERTIFICATE).flatten().collect();
     let key = PrivateKeyDer::from_pem_slice(KEY).expect("a readable key");

@@ -9,7 +9,10 @@ use flota_providers::{
 };
 use futures_util::future::BoxFuture;
 
-use crate::receiver::{Answer, Receiver, RudeServer, Rudeness};
+use crate::{
+    receiver::{Answer, Receiver, RudeServer, Rudeness, start_https_once},
+    smtp_server::{CA, CERTIFICATE},
+};
 
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 const NOW: i64 = 784_111_777;
@@ -225,6 +228,21 @@ async fn an_endpoint_that_is_not_there_is_a_network_error_without_its_url() {
 
         assert_eq!(error.class, ErrorClass::Network, "{error}");
         assert!(!format!("{error} {error:?}").contains("t0k"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_over_https_trusts_the_extra_ca_and_no_other() {
+    for (ca, class) in [(CA, None), (CERTIFICATE, Some(ErrorClass::Network))] {
+        let address = start_https_once();
+        let settings = WebhookSettings { extra_root_ca_pem: Some(ca.to_vec()), ..settings() };
+        let client = WebhookClient::new(settings).unwrap();
+
+        let result = client.deliver(&delivery(format!("https://localhost:{}/", address.port())), NOW).await;
+
+        let error = result.err();
+        assert_eq!(error.as_ref().map(|error| error.class), class);
+        assert!(error.is_none_or(|error| error.message.contains("certificate")));
     }
 }
 

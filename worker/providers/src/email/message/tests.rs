@@ -200,7 +200,7 @@ fn hostile_body(state: &mut u64) -> String {
         .map(|_| {
             let piece = HOSTILE_PIECES[next(state) % HOSTILE_PIECES.len()];
             // Long runs move the encoder's soft line breaks to every position.
-            if next(state) % 10 == 0 { piece.repeat(next(state) % 90) } else { piece.to_owned() }
+            if next(state).is_multiple_of(10) { piece.repeat(next(state) % 90) } else { piece.to_owned() }
         })
         .collect()
 }

@@ -1,1 +1,52 @@
-fn main() {}
+//! Project tasks: `cargo xtask demo | test | check`.
+//!
+//! Only the standard library, so that it is built in a second on a machine that has nothing yet. What a task needs
+//! is installed first (`install.rs`); a task is a list of steps (`steps.rs`), each printed with its time.
+
+use std::{env, process::ExitCode};
+
+mod direction;
+mod install;
+mod program;
+mod steps;
+mod summary;
+mod tasks;
+
+const HELP: &str = "\
+Project tasks.
+
+  cargo xtask demo [ARGUMENTS]   build `flota` and run `flota demo ARGUMENTS` on private servers
+  cargo xtask test [--quick]     format, lints, all tests, documentation, direction of the crates
+                                 --quick leaves out lints and documentation
+  cargo xtask check              the same without the tests; needs no servers
+  cargo xtask help               this text
+
+`demo` and `test` need a Redis and a Postgres server program and a C compiler; `check` needs the compiler. What is
+missing is installed with apt-get, if this is root or has passwordless sudo. No system service is started.
+
+Exit codes: 0 all held, 1 a step failed, 2 wrong usage, 6 something is missing and cannot be installed here.
+`demo` ends with the exit code of `flota demo`.
+";
+
+/// Wrong usage, as everywhere in this project.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let (task, rest) =
+        arguments.split_first().map_or(("help", &[][..]), |(task, rest)| (task.as_str(), rest));
+    match (task, rest) {
+        ("demo", rest) => tasks::demo(rest),
+        ("test", []) => tasks::test(false),
+        ("test", [only]) if only == "--quick" => tasks::test(true),
+        ("check", []) => tasks::check(),
+        ("help" | "--help" | "-h", _) => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("`cargo xtask {}` is not a task.\n\n{HELP}", arguments.join(" "));
+            ExitCode::from(USAGE)
+        }
+    }
+}

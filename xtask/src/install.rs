@@ -76,10 +76,10 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<(), ExitCode> {
     }
     let packages = packages_of(&missing);
     let means = means();
-    println!("==> install: {} (for {})", by_hand(&packages), names_of(&missing));
     if means == Means::Nothing {
         return Err(give_up(&missing, "this is neither root with apt-get nor a user with passwordless sudo"));
     }
+    println!("==> install: {} (for {})", by_hand(&packages), names_of(&missing));
     let succeeded = command(means, "", &packages).status().is_ok_and(|status| status.success());
     let still_missing = self::missing(needs);
     println!(
@@ -114,7 +114,7 @@ fn by_hand(packages: &[&str]) -> String {
 
 fn give_up(missing: &[&Tool], why: &str) -> ExitCode {
     eprintln!(
-        "This task needs {}, which is not installed, and cannot install it: {why}.\n\
+        "This task needs what is not installed here ({}), and cannot install it: {why}.\n\
          Run this as root, then the same task again:\n\n    {}\n",
         names_of(missing),
         by_hand(&packages_of(missing))

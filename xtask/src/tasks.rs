@@ -1,6 +1,7 @@
 //! The three tasks: which steps each one takes, in which order.
 
 use std::{
+    env,
     os::unix::process::CommandExt,
     process::{Command, ExitCode},
 };
@@ -22,7 +23,8 @@ pub(crate) fn demo(arguments: &[String]) -> ExitCode {
     if !steps.all_held() {
         return ExitCode::FAILURE;
     }
-    let binary = root().join("target/debug/flota");
+    // Built into the same folder as this program, wherever CARGO_TARGET_DIR puts that.
+    let binary = env::current_exe().unwrap_or_default().with_file_name("flota");
     println!("==> demo: {} demo {}", binary.display(), arguments.join(" "));
     // Replacing this process hands over the terminal, the signals and the exit code.
     let error = Command::new(&binary).current_dir(root()).arg("demo").args(arguments).exec();

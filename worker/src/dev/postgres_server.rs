@@ -122,6 +122,8 @@ impl ServerKind for Postgres {
             &format!("port={port}"),
             "max_connections=300",
             "shared_buffers=128MB",
+            // Files in the cluster go with it, even when the server is killed; those in /dev/shm would stay.
+            "dynamic_shared_memory_type=mmap",
         ]
         .map(OsString::from)
         .into();
@@ -332,6 +334,23 @@ mod tests {
         server.remove().await.unwrap();
 
         assert!(!directory.exists());
+    }
+
+    #[tokio::test]
+    async fn a_postgres_that_is_killed_and_removed_leaves_no_shared_memory() {
+        let mut server = PostgresServer::start(PostgresOptions::default()).await.unwrap();
+        let lock = fs::read_to_string(cluster_in(server.directory()).join("postmaster.pid")).unwrap();
+        let segment = lock.lines().nth(6).unwrap().split_whitespace().nth(1).unwrap().to_owned();
+        let exists = || {
+            let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap();
+            segments.lines().any(|line| line.split_whitespace().nth(1) == Some(&segment))
+        };
+        assert!(exists(), "while it runs");
+
+        server.kill().await.unwrap();
+        server.remove().await.unwrap();
+
+        assert!(!exists());
     }
 
     #[tokio::test]

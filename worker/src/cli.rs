@@ -1,0 +1,155 @@
+//! The command line: noun, then verb. One file per noun; errors and exit codes are handled here, once.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::{
+    config::Environment,
+    exit::{self, Done, Exit, Stop},
+    telemetry,
+};
+
+mod config;
+mod context;
+mod db;
+mod demo;
+mod dev;
+mod doctor;
+mod endpoint;
+mod enqueue;
+mod job;
+mod keys;
+pub mod output;
+mod queue;
+mod serve;
+mod worker;
+
+use output::{Format, Output};
+
+/// Flota: a fleet of workers for typed background jobs.
+///
+/// Jobs wait in Redis, worker processes run them, every outcome is recorded in Postgres.
+#[derive(Debug, Parser)]
+#[command(name = "flota", version, propagate_version = true, after_help = exit::HELP)]
+struct Cli {
+    /// How to print: a table on a terminal, JSON in a pipe, unless said otherwise
+    #[arg(short, long, global = true, value_enum)]
+    output: Option<Format>,
+    /// File with the queues; ./queues.toml or the built-in one unless given
+    #[arg(long, global = true, env = "FLOTA_QUEUES_FILE", hide_env_values = true)]
+    queues: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run jobs until SIGTERM or Ctrl-C
+    Worker(worker::Args),
+    /// Serve health checks and metrics
+    Serve(serve::Args),
+    /// Private Redis, Postgres and receivers with a worker, until Ctrl-C
+    Dev(dev::Args),
+    /// Show the whole story in half a minute: jobs succeed, retry and die; exit 0 only if all went as it should
+    Demo(demo::Args),
+    /// Put a job into its queue
+    Enqueue(enqueue::Args),
+    /// Look at jobs, cancel them
+    #[command(subcommand)]
+    Job(job::Command),
+    /// Look at queues, pause and resume them
+    #[command(subcommand)]
+    Queue(queue::Command),
+    /// Register where webhooks go
+    #[command(subcommand)]
+    Endpoint(endpoint::Command),
+    /// Prepare Postgres
+    #[command(subcommand)]
+    Db(db::Command),
+    /// Check and show settings
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Make secrets
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Check everything a fleet needs, with a fix for each finding
+    Doctor(doctor::Args),
+    /// Print a completion script
+    Completion {
+        /// Shell to complete for
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What every command gets: how to print, and where the queues are.
+struct Global {
+    output: Output,
+    queues: Option<PathBuf>,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(stop) if is_closed_pipe(&stop) => ExitCode::SUCCESS,
+        Err(stop) => {
+            anstream::eprintln!("flota: {}", output::printable(&stop.sentence()));
+            stop.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Done {
+    let global = Global { output: Output::new(cli.output), queues: cli.queues };
+    // These need no environment and no runtime.
+    match &cli.command {
+        Command::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "flota", &mut std::io::stdout());
+            return Ok(Exit::Ok);
+        }
+        Command::Keys(command) => return keys::run(&global, command),
+        Command::Config(config::Command::EnvExample) => return config::env_example(),
+        _ => {}
+    }
+    let environment = Environment::load().map_err(|error| Stop::usage(error.to_string()))?;
+    telemetry::init(environment.log_format, environment.log_filter.as_deref());
+    for warning in &environment.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(dispatch(cli.command, global, environment))
+}
+
+async fn dispatch(command: Command, global: Global, environment: Environment) -> Done {
+    match command {
+        Command::Worker(args) => worker::run(&global, environment, args).await,
+        Command::Serve(args) => serve::run(&global, environment, args).await,
+        Command::Dev(args) => dev::run(&global, args).await,
+        Command::Demo(args) => demo::run(&global, args).await,
+        Command::Enqueue(args) => enqueue::run(&global, environment, args).await,
+        Command::Job(command) => job::run(&global, environment, command).await,
+        Command::Queue(command) => queue::run(&global, environment, command).await,
+        Command::Endpoint(command) => endpoint::run(&global, environment, command).await,
+        Command::Db(command) => db::run(&global, environment, command).await,
+        Command::Config(command) => config::run(&global, &environment, command),
+        Command::Doctor(args) => doctor::run(&global, environment, args).await,
+        Command::Keys(_) | Command::Completion { .. } => Ok(Exit::Ok),
+    }
+}
+
+fn is_closed_pipe(stop: &Stop) -> bool {
+    let is_pipe = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    stop.error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(is_pipe))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,84 @@
+//! What commands need to reach Redis and Postgres, made from the environment when first asked for.
+
+use flota_engine::inspect;
+use flota_producer::{
+    JobId,
+    keys::{Prefix, QueueKeys},
+    link::Link,
+};
+use sqlx::PgPool;
+
+use crate::{
+    config::{Environment, Queues},
+    database,
+    exit::{Exit, Stop},
+};
+
+use super::Global;
+
+/// Connections that a short command keeps at most.
+const CONNECTIONS: u32 = 2;
+
+/// Redis, as commands see it.
+pub(super) struct Redis {
+    pub(super) link: Link,
+    pub(super) prefix: Prefix,
+}
+
+impl Redis {
+    pub(super) fn new(environment: &Environment) -> Result<Self, Stop> {
+        let link = Link::new(environment.redis.address()).map_err(|error| Stop::usage(format!("REDIS_URL: {error}")))?;
+        Ok(Self { link, prefix: environment.redis.prefix.clone() })
+    }
+
+    pub(super) fn keys(&self, queue: &str) -> QueueKeys {
+        self.prefix.queue(queue)
+    }
+
+    /// Names of all queues: those in the file, and those that any worker has published.
+    pub(super) async fn queues(&self, global: &Global) -> Result<Vec<String>, Stop> {
+        let mut names = inspect::queues(&self.link, &self.prefix).await?;
+        names.extend(queues(global)?.policies.iter().map(|policy| policy.name.to_string()));
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// Refuses a queue that nobody has heard of.
+    pub(super) async fn known_queue(&self, global: &Global, name: &str) -> Result<QueueKeys, Stop> {
+        let names = self.queues(global).await?;
+        if names.iter().any(|known| known == name) {
+            return Ok(self.keys(name));
+        }
+        Err(Stop::not_found(format!("there is no queue `{name}`; known queues: {}", names.join(", "))))
+    }
+}
+
+/// The checked queues file.
+pub(super) fn queues(global: &Global) -> Result<Queues, Stop> {
+    Queues::load(global.queues.as_deref()).map_err(|error| Stop::usage(error.to_string()))
+}
+
+/// Postgres, or why there is none.
+pub(super) fn postgres(environment: &Environment) -> Result<PgPool, Stop> {
+    optional_postgres(environment)?.ok_or_else(|| {
+        Stop::new(Exit::Unreachable, "this needs Postgres: set DATABASE_URL, for example postgres://user@host/flota")
+    })
+}
+
+/// Postgres, where it is configured.
+pub(super) fn optional_postgres(environment: &Environment) -> Result<Option<PgPool>, Stop> {
+    let Some(url) = &environment.database_url else { return Ok(None) };
+    database::connect(url, CONNECTIONS).map(Some).map_err(|error| Stop::usage(error.to_string()))
+}
+
+/// Reads a job's id.
+pub(super) fn job_id(text: &str) -> Result<JobId, Stop> {
+    text.parse().map_err(|_| Stop::usage(format!("`{text}` is not a job id; it looks like {}", JobId::mint())))
+}
+
+/// Who does this, for the records: the user's login and machine.
+pub(super) fn actor() -> String {
+    let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    format!("cli:{}", user.unwrap_or_else(|| "unknown".to_owned()))
+}

@@ -1,0 +1,178 @@
+//! `flota enqueue`: one job by hand, checked as a producer would check it.
+
+use std::{io::IsTerminal, time::Duration};
+
+use clap::Parser;
+use flota_producer::{JobId, NewJob, Priority, Producer, Receipt};
+use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    config::Environment,
+    exit::{Done, Exit, Stop},
+    processors,
+    view::{self, JobView},
+};
+
+use super::{
+    Global,
+    context::{Redis, postgres},
+};
+
+/// Pause between two looks at a job that is waited for.
+const LOOK: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  flota enqueue send_email --data '{\"to\":[\"ana@example.com\"],\"body\":{\"subject\":\"Hi\",\"text\":\"Hello\"}}'
+  flota enqueue deliver_webhook --data @event.json --tenant acme --key order-42 --wait")]
+pub(super) struct Args {
+    /// Kind of job, for example send_email
+    kind: String,
+    /// The payload: JSON, @file, or - for standard input
+    #[arg(long, short)]
+    data: String,
+    /// Queue to use instead of the kind's own
+    #[arg(long)]
+    queue: Option<String>,
+    /// Whose work it is
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Start it this much later: 90s, 5m, 2h
+    #[arg(long, value_parser = humantime::parse_duration, conflicts_with = "at")]
+    delay: Option<Duration>,
+    /// Start it at this time, RFC 3339: 2026-12-24T18:00:00Z
+    #[arg(long, value_parser = parse_time)]
+    at: Option<u64>,
+    /// Idempotency key: the same key and payload give the first job back
+    #[arg(long)]
+    key: Option<String>,
+    /// Unique key: nothing is added while a job with it is alive
+    #[arg(long)]
+    unique: Option<String>,
+    /// Before or after the other jobs of the queue
+    #[arg(long, value_enum, default_value = "normal")]
+    priority: PriorityArg,
+    /// Failed tries before it is buried
+    #[arg(long)]
+    max_attempts: Option<u32>,
+    /// Longest time one run may take: 30s, 2m
+    #[arg(long, value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+    /// Wait until it has ended and say how; exit 1 unless it succeeded
+    #[arg(long)]
+    wait: bool,
+    /// Longest time to wait
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "5m", requires = "wait")]
+    wait_timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum PriorityArg {
+    High,
+    Normal,
+    Low,
+}
+
+pub(super) async fn run(global: &Global, environment: Environment, args: Args) -> Done {
+    let pool = if args.wait { Some(postgres(&environment)?) } else { None };
+    let job = job(&args)?;
+    let producer = Producer::new(environment.redis.clone())?;
+    let receipt = producer.enqueue(job).await?;
+    let Some(pool) = pool else {
+        global.output.one(&receipt, &receipt.id.to_string(), || accepted(&receipt))?;
+        return Ok(Exit::Ok);
+    };
+    let redis = Redis::new(&environment)?;
+    let deadline = Instant::now() + args.wait_timeout;
+    loop {
+        let queue = std::slice::from_ref(&receipt.queue);
+        let found = view::job(&redis.link, &redis.prefix, Some(&pool), queue, receipt.id).await?;
+        if let Some(job) = found.filter(|job| job.outcome.is_some()) {
+            global.output.one(&job, &receipt.id.to_string(), || ended(&job))?;
+            return Ok(if job.state == "succeeded" { Exit::Ok } else { Exit::Failed });
+        }
+        if deadline <= Instant::now() {
+            return Err(still_waiting(receipt.id, args.wait_timeout));
+        }
+        sleep(LOOK).await;
+    }
+}
+
+fn job(args: &Args) -> Result<NewJob, Stop> {
+    let registry = processors::registry();
+    let kinds = registry.names().collect::<Vec<_>>().join(", ");
+    let kind = registry
+        .get(&args.kind)
+        .ok_or_else(|| Stop::usage(format!("there is no kind `{}`; this release knows {kinds}", args.kind)))?;
+    let payload = payload(&args.data)?;
+    (kind.check)(&payload).map_err(|error| Stop::usage(format!("the payload of {} is not valid: {error}", args.kind)))?;
+    let queue = args.queue.as_deref().unwrap_or(kind.queue);
+    let mut job = NewJob::untyped(&args.kind, queue, payload).priority(match args.priority {
+        PriorityArg::High => Priority::High,
+        PriorityArg::Normal => Priority::Normal,
+        PriorityArg::Low => Priority::Low,
+    });
+    if let Some(tenant) = &args.tenant {
+        job = job.tenant(tenant);
+    }
+    if let Some(delay) = args.delay {
+        job = job.after(delay);
+    }
+    if let Some(at) = args.at {
+        job = job.at(at);
+    }
+    if let Some(key) = &args.key {
+        job = job.key(key);
+    }
+    if let Some(unique) = &args.unique {
+        job = job.unique(unique);
+    }
+    if let Some(attempts) = args.max_attempts {
+        job = job.max_attempts(attempts);
+    }
+    if let Some(timeout) = args.timeout {
+        job = job.timeout(timeout);
+    }
+    Ok(job)
+}
+
+fn payload(data: &str) -> Result<Box<RawValue>, Stop> {
+    let text = match data.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| Stop::usage(format!("--data @{file}: the file cannot be read: {error}")))?,
+        None if data == "-" => {
+            if std::io::stdin().is_terminal() {
+                return Err(Stop::usage("--data - reads standard input: pipe the payload in"));
+            }
+            std::io::read_to_string(std::io::stdin())?
+        }
+        None => data.to_owned(),
+    };
+    RawValue::from_string(text.trim().to_owned())
+        .map_err(|error| Stop::usage(format!("the payload is not JSON: {error}")))
+}
+
+fn parse_time(text: &str) -> Result<u64, String> {
+    let time = chrono::DateTime::parse_from_rfc3339(text)
+        .map_err(|error| format!("{error}; write it as 2026-12-24T18:00:00Z"))?;
+    u64::try_from(time.timestamp_millis()).map_err(|_| "a time before 1970 has passed".to_owned())
+}
+
+fn accepted(receipt: &Receipt) -> String {
+    match receipt.deduplicated {
+        false => format!("Job {} waits in queue {}.", receipt.id, receipt.queue),
+        true => format!("Job {} with the same key is there already.", receipt.id),
+    }
+}
+
+fn ended(job: &JobView) -> String {
+    let error = job.attempts.last().and_then(|run| run.error.as_ref());
+    let why = error.map_or_else(String::new, |error| format!(": {error}"));
+    format!("Job {} {} at attempt {}{why}", job.id, job.state, job.attempt)
+}
+
+fn still_waiting(id: JobId, waited: Duration) -> Stop {
+    let waited = humantime::format_duration(waited);
+    Stop::new(Exit::Failed, format!("job {id} has not ended within {waited}; is a worker running? see `flota job get {id}`"))
+}

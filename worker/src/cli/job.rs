@@ -1,0 +1,162 @@
+//! `flota job`: one job from its first to its last moment, and cancelling.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use flota_engine::{inspect, store::Cancelled};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::{
+    config::Environment,
+    exit::{Done, Exit, Stop},
+    outcomes,
+    view::{self, JobView},
+};
+
+use super::{
+    Global,
+    context::{self, Redis, optional_postgres, postgres},
+    output::{Show, age, table},
+};
+
+/// A job that just ended is for a moment neither in Redis nor yet in Postgres.
+const RECORDING: Duration = Duration::from_millis(200);
+/// How often to look again during that moment.
+const LOOKS: usize = 10;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Where a job is and what happened to it, run by run
+    Get {
+        /// Its id
+        id: String,
+    },
+    /// Jobs that have ended, newest first
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only of this queue
+        #[arg(long)]
+        queue: Option<String>,
+        /// Only of this kind
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only of this tenant
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Only with this outcome: succeeded, dead, cancelled, expired
+        #[arg(long)]
+        state: Option<String>,
+        /// Most rows
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Cancel a job: at once when it waits, with the next heartbeat when it runs
+    Cancel {
+        /// Its id
+        id: String,
+    },
+}
+
+pub(super) async fn run(global: &Global, environment: Environment, command: Command) -> Done {
+    match command {
+        Command::Get { id } => get(global, &environment, &id).await,
+        Command::List { queue, kind, tenant, state, limit } => {
+            let filter = outcomes::Filter { queue, kind, tenant, status: state, limit, ..outcomes::Filter::default() };
+            let rows = outcomes::recent(&postgres(&environment)?, &filter).await?;
+            global.output.list(&rows, "No job has ended yet that fits.")?;
+            Ok(Exit::Ok)
+        }
+        Command::Cancel { id } => cancel(global, &environment, &id).await,
+    }
+}
+
+async fn get(global: &Global, environment: &Environment, id: &str) -> Done {
+    let id = context::job_id(id)?;
+    let redis = Redis::new(environment)?;
+    let pool = optional_postgres(environment)?;
+    let names = redis.queues(global).await?;
+    for look in 0..LOOKS {
+        if let Some(job) = view::job(&redis.link, &redis.prefix, pool.as_ref(), &names, id).await? {
+            global.output.one(&job, &id.to_string(), || story(&job))?;
+            return Ok(Exit::Ok);
+        }
+        if look == 0 && !view::is_recording(&redis.link, &redis.prefix, &names).await? {
+            break;
+        }
+        sleep(RECORDING).await;
+    }
+    let elsewhere = if pool.is_none() { "; ended jobs are in Postgres, set DATABASE_URL to look there" } else { "" };
+    Err(Stop::not_found(format!("there is no job {id}{elsewhere}")))
+}
+
+async fn cancel(global: &Global, environment: &Environment, id: &str) -> Done {
+    let id = context::job_id(id)?;
+    let redis = Redis::new(environment)?;
+    for name in redis.queues(global).await? {
+        let answer = inspect::cancel(&redis.link, &redis.keys(&name), id, &context::actor()).await?;
+        let (word, text) = match answer {
+            Cancelled::Unknown => continue,
+            Cancelled::Now => ("cancelled", "is cancelled"),
+            Cancelled::Requested => ("requested", "runs and is asked to stop; it ends with the next heartbeat"),
+        };
+        let json = json!({ "id": id, "queue": name, "result": word });
+        global.output.one(&json, &id.to_string(), || format!("Job {id} {text}."))?;
+        return Ok(Exit::Ok);
+    }
+    Err(Stop::not_found(format!("no live job {id}; see `flota job get {id}`")))
+}
+
+/// A job as people read it.
+fn story(job: &JobView) -> String {
+    let mut text = format!("Job {}\n  {} in queue {}", job.id, job.kind, job.queue);
+    if let Some(tenant) = &job.tenant {
+        text.push_str(&format!(", tenant {tenant}"));
+    }
+    text.push_str(&format!("\n  {}, attempt {}", job.state, job.attempt));
+    if let Some(reason) = &job.reason {
+        text.push_str(&format!(" ({reason})"));
+    }
+    if let Some(due) = job.due_in_ms {
+        text.push_str(&format!(", due in {}", age(due)));
+    }
+    if job.attempts.is_empty() {
+        return text;
+    }
+    let columns = ["run", "attempt", "status", "class", "ms", "finished", "error"];
+    let rows = job.attempts.iter().map(|run| {
+        vec![
+            run.run.to_string(),
+            run.attempt.to_string(),
+            run.status.clone(),
+            run.error_class.clone().unwrap_or_else(|| "-".to_owned()),
+            format!("{:.1}", run.duration_ms),
+            run.finished_at.format("%H:%M:%S%.3f").to_string(),
+            run.error.clone().or_else(|| run.provider_ref.clone()).unwrap_or_default(),
+        ]
+    });
+    format!("{text}\n\n{}", table(&columns, rows))
+}
+
+impl Show for outcomes::OutcomeRow {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "queue", "kind", "tenant", "status", "attempt", "ms", "finished", "error"];
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.queue.clone(),
+            self.kind.clone(),
+            self.tenant.clone().unwrap_or_else(|| "-".to_owned()),
+            self.status.clone(),
+            self.attempt.to_string(),
+            format!("{:.1}", self.duration_ms),
+            self.finished_at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            self.error.clone().unwrap_or_default(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+}

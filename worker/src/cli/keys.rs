@@ -1,0 +1,40 @@
+//! `flota keys`: secrets, made here so that nobody has to invent them.
+
+use clap::Subcommand;
+use flota_providers::webhook::SigningSecret;
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use crate::{
+    exit::{Done, Exit, Stop},
+    vault::Vault,
+};
+
+use super::Global;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// A key for FLOTA_ENCRYPTION_KEYS, which seals secrets in Postgres
+    Encryption {
+        /// Name of the key; a new one for each rotation
+        #[arg(long, default_value = "k1")]
+        id: String,
+    },
+    /// A secret for WEBHOOK_SECRET, which signs webhooks to plain URLs
+    Webhook,
+}
+
+pub(super) fn run(global: &Global, command: &Command) -> Done {
+    let (variable, value) = match command {
+        Command::Encryption { id } => {
+            let key = Vault::generate(id).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+            ("FLOTA_ENCRYPTION_KEYS", key)
+        }
+        Command::Webhook => {
+            let secret = SigningSecret::generate().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+            ("WEBHOOK_SECRET", secret.to_text().expose_secret().to_owned())
+        }
+    };
+    global.output.one(&json!({ variable: value }), &value, || format!("{variable}={value}"))?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,130 @@
+//! What commands print: tables for people on a terminal, JSON for scripts.
+//!
+//! A closed pipe (`flota job list | head`) ends the program quietly, as it does for other tools.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Columns for people; what you get on a terminal.
+    Table,
+    /// One JSON document; what you get in a pipe.
+    Json,
+    /// One JSON document per line.
+    Jsonl,
+    /// Ids only, one per line.
+    Id,
+}
+
+/// Where and how a command prints.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    format: Format,
+}
+
+/// Something that can be printed in every format.
+pub trait Show: Serialize {
+    /// Column headings.
+    const COLUMNS: &'static [&'static str];
+
+    /// One table row.
+    fn row(&self) -> Vec<String>;
+
+    /// What `-o id` prints.
+    fn id(&self) -> String;
+}
+
+impl Output {
+    /// The format asked for, or the one that fits where the output goes.
+    pub fn new(format: Option<Format>) -> Self {
+        let fitting = if io::stdout().is_terminal() { Format::Table } else { Format::Json };
+        Self { format: format.unwrap_or(fitting) }
+    }
+
+    /// True when people read along.
+    pub fn is_table(self) -> bool {
+        self.format == Format::Table
+    }
+
+    /// Prints a list. `empty` is said to people when there is nothing.
+    pub fn list<T: Show>(self, items: &[T], empty: &str) -> io::Result<()> {
+        match self.format {
+            Format::Table if items.is_empty() => line(empty),
+            Format::Table => line(&table(T::COLUMNS, items.iter().map(Show::row)).to_string()),
+            Format::Json => line(&json(&items)),
+            Format::Jsonl => items.iter().try_for_each(|item| line(&json_line(item))),
+            Format::Id => items.iter().try_for_each(|item| line(&item.id())),
+        }
+    }
+
+    /// Prints one thing; `text` is what people get.
+    pub fn one<T: Serialize>(self, item: &T, id: &str, text: impl FnOnce() -> String) -> io::Result<()> {
+        match self.format {
+            Format::Table => line(&text()),
+            Format::Json => line(&json(item)),
+            Format::Jsonl => line(&json_line(item)),
+            Format::Id => line(id),
+        }
+    }
+}
+
+/// A table as wide as its content, at most as wide as the terminal.
+pub fn table(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(columns.iter().map(|name| name.to_uppercase()));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| printable(cell)));
+    }
+    table
+}
+
+/// Text from outside may hold anything; a terminal must not obey it.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Prints one line.
+pub fn line(text: &str) -> io::Result<()> {
+    writeln!(anstream::stdout().lock(), "{text}")
+}
+
+fn json<T: Serialize>(item: &T) -> String {
+    serde_json::to_string_pretty(item).expect("views have only strings, numbers and JSON")
+}
+
+fn json_line<T: Serialize>(item: &T) -> String {
+    serde_json::to_string(item).expect("views have only strings, numbers and JSON")
+}
+
+/// Milliseconds as people say them: `850 ms`, `12 s`, `3 min`, `5 h`, `2 d`.
+pub fn age(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..120_000 => format!("{} s", ms / 1_000),
+        120_000..7_200_000 => format!("{} min", ms / 60_000),
+        7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
+        _ => format!("{} d", ms / 86_400_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_from_outside_are_not_obeyed() {
+        assert_eq!(printable("a\x1b[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
+    }
+
+    #[test]
+    fn ages_read_as_people_say_them() {
+        let ages = [999, 1_000, 119_999, 120_000, 7_200_000, 200_000_000].map(age);
+
+        assert_eq!(ages, ["999 ms", "1 s", "119 s", "2 min", "2 h", "2 d"]);
+    }
+}

@@ -1,0 +1,100 @@
+//! `flota queue`: how many jobs are where, pause and resume.
+
+use clap::Subcommand;
+use flota_engine::inspect;
+use serde::Serialize;
+
+use crate::{
+    config::Environment,
+    exit::{Done, Exit},
+    view,
+};
+
+use super::{
+    Global,
+    context::{Redis, optional_postgres},
+    output::{Show, age},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Every queue with its counts
+    #[command(visible_alias = "ls")]
+    List,
+    /// Stop fetching from a queue, in every worker; what runs goes on
+    Pause {
+        /// Name of the queue
+        name: String,
+        /// Why, for whoever looks at it later
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Fetch from a queue again
+    Resume {
+        /// Name of the queue
+        name: String,
+    },
+}
+
+#[derive(Debug, Serialize)]
+struct Paused {
+    queue: String,
+    paused: bool,
+}
+
+pub(super) async fn run(global: &Global, environment: Environment, command: Command) -> Done {
+    let redis = Redis::new(&environment)?;
+    match command {
+        Command::List => {
+            let names = redis.queues(global).await?;
+            let pool = optional_postgres(&environment)?;
+            let queues = view::queues(&redis.link, &redis.prefix, pool.as_ref(), &names).await?;
+            global.output.list(&queues, "No queue is known yet: start a worker, or check queues.toml.")?;
+        }
+        Command::Pause { name, reason } => {
+            let keys = redis.known_queue(global, &name).await?;
+            inspect::pause(&redis.link, &keys, &reason).await?;
+            say(global, &name, true, "Queue {} is paused: jobs are accepted but not started.")?;
+        }
+        Command::Resume { name } => {
+            let keys = redis.known_queue(global, &name).await?;
+            let text = match inspect::resume(&redis.link, &keys).await? {
+                true => "Queue {} is fetched again.",
+                false => "Queue {} was not paused.",
+            };
+            say(global, &name, false, text)?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn say(global: &Global, name: &str, paused: bool, text: &str) -> std::io::Result<()> {
+    let answer = Paused { queue: name.to_owned(), paused };
+    global.output.one(&answer, name, || text.replace("{}", name))
+}
+
+impl Show for view::QueueView {
+    const COLUMNS: &'static [&'static str] =
+        &["queue", "ready", "delayed", "running", "parked", "dead", "oldest ready", "state"];
+
+    fn row(&self) -> Vec<String> {
+        let count = |count: u64| count.to_string();
+        let dead = self.dead.map_or_else(|| "?".to_owned(), count);
+        let oldest = self.oldest_ready_age_ms.map_or_else(|| "-".to_owned(), age);
+        let state = if self.paused { "paused" } else { "open" };
+        vec![
+            self.queue.clone(),
+            count(self.ready),
+            count(self.delayed),
+            count(self.running),
+            count(self.parked),
+            dead,
+            oldest,
+            state.to_owned(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.queue.clone()
+    }
+}

@@ -1,0 +1,171 @@
+//! Queues: from `queues.toml` to one checked [`QueuePolicy`] each.
+//!
+//! 1. `raw.rs`: text → tables as they were written; unknown keys are found here
+//! 2. `check.rs`: each value → a number inside the limits of its key (`keys.rs`)
+//! 3. `policy.rs`: built in, `[defaults]` and the queue together → a policy whose settings fit together
+//!
+//! Every problem of the file is told at once, as a sentence with file, line, key, value and remedy (`problem.rs`).
+
+mod check;
+mod keys;
+mod policy;
+mod problem;
+mod raw;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt, fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use flota_engine::{QueuePolicy, Registry};
+use flota_producer::keys::check_queue_name;
+
+pub use self::{
+    keys::markdown,
+    problem::{Problem, QueuesError},
+};
+use self::{
+    check::{Layer, check},
+    policy::Layers,
+    problem::Document,
+    raw::RawQueues,
+};
+
+/// The file that is read when none is named and it is there.
+pub const FILE: &str = "queues.toml";
+/// The text of the file at build time, so that the binary runs without one.
+const BUILT_IN: &str = include_str!("../../../queues.toml");
+
+/// The queues of a fleet, in the order of their names.
+#[derive(Debug, Clone)]
+pub struct Queues {
+    /// One policy per queue, checked.
+    pub policies: Vec<QueuePolicy>,
+    /// Where they come from.
+    pub source: Source,
+}
+
+/// Where queues come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// The text in the binary.
+    BuiltIn,
+}
+
+impl Queues {
+    /// Reads `named` if a file is named, otherwise `queues.toml` in `directory` if it is there, otherwise what is
+    /// built in.
+    ///
+    /// # Errors
+    /// [`QueuesError::Unreadable`] when the file is not there or cannot be read, [`QueuesError::Refused`] when it
+    /// cannot be used.
+    pub fn load(named: Option<&Path>, directory: &Path) -> Result<Self, QueuesError> {
+        let path = named.map_or_else(|| directory.join(FILE), Path::to_owned);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let policies = parse(&path.display().to_string(), &text)?;
+                Ok(Self { policies, source: Source::File(path) })
+            }
+            Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => Self::built_in(),
+            Err(source) => Err(QueuesError::Unreadable { path, source }),
+        }
+    }
+
+    /// What is built in: the `queues.toml` of this repository.
+    ///
+    /// # Errors
+    /// Never in a binary whose tests have passed.
+    pub fn built_in() -> Result<Self, QueuesError> {
+        Ok(Self { policies: parse("queues.toml (built in)", BUILT_IN)?, source: Source::BuiltIn })
+    }
+
+    /// The queue with this name.
+    pub fn get(&self, name: &str) -> Option<&QueuePolicy> {
+        self.policies.iter().find(|policy| &*policy.name == name)
+    }
+
+    /// What is worth telling about these queues and the kinds of job that this binary knows.
+    pub fn notes<S: Send + Sync + 'static>(&self, registry: &Registry<S>) -> Vec<Note> {
+        let homeless = registry.names().filter_map(|kind| {
+            let queue = registry.get(kind)?.queue;
+            self.get(queue).is_none().then_some(Note::KindWithoutQueue { kind, queue })
+        });
+        let defaults = registry.queues();
+        let unused = self.policies.iter().filter(|policy| !defaults.contains(&&*policy.name));
+        homeless.chain(unused.map(|policy| Note::QueueWithoutKind { queue: policy.name.to_string() })).collect()
+    }
+}
+
+/// Something that is allowed, but may be a mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// Jobs of this kind go to a queue that no worker with this file works on. Worth a warning.
+    KindWithoutQueue {
+        /// The kind.
+        kind: &'static str,
+        /// Its default queue.
+        queue: &'static str,
+    },
+    /// Jobs come to this queue only when a producer names it. Usual for queues made on purpose.
+    QueueWithoutKind {
+        /// The queue.
+        queue: String,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KindWithoutQueue { kind, queue } => write!(
+                f,
+                "Jobs of kind {kind} go to queue {queue}, which has no table and is not worked on here; \
+                 add [queues.{queue}] to {FILE}"
+            ),
+            Self::QueueWithoutKind { queue } => write!(
+                f,
+                "No kind of job goes to queue {queue} by default; it gets only jobs whose producer names it"
+            ),
+        }
+    }
+}
+
+/// Turns the text of a queues file into policies. `file` is its name in sentences.
+///
+/// # Errors
+/// [`QueuesError::Refused`] with every problem that was found.
+pub fn parse(file: &str, text: &str) -> Result<Vec<QueuePolicy>, QueuesError> {
+    let (document, mut problems) = (Document { file, text }, Vec::new());
+    let policies = raw::read(document, &mut problems).map(|raw| policies(document, &raw, &mut problems));
+    match policies {
+        Some(policies) if problems.is_empty() => Ok(policies),
+        _ => {
+            problems.sort();
+            Err(QueuesError::Refused(problems))
+        }
+    }
+}
+
+fn policies(document: Document<'_>, raw: &RawQueues, problems: &mut Vec<Problem>) -> Vec<QueuePolicy> {
+    let defaults: Layer = check(document, "defaults", &raw.defaults, problems);
+    let mut policies = Vec::with_capacity(raw.queues.len());
+    for (name, queue) in &raw.queues {
+        if let Err(error) = check_queue_name(name.get_ref()) {
+            problems.push(document.problem(name.span().start, error.to_string()));
+        }
+        let queue = check(document, &format!("queues.{}", name.get_ref()), queue, problems);
+        let layers = Layers { queue: &queue, defaults: &defaults };
+        layers.fit_together(document, problems);
+        policies.push(layers.policy(name.get_ref()));
+    }
+    if policies.is_empty() && problems.is_empty() {
+        let sentence = "there is no queue in this file; write [queues.<name>], for example [queues.email]";
+        problems.push(document.problem(0, sentence.to_owned()));
+    }
+    policies
+}

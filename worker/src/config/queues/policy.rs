@@ -1,0 +1,106 @@
+//! The layers of one queue → its [`QueuePolicy`]. Here it is checked that settings fit together.
+
+use std::time::Duration;
+
+use flota_engine::{ErrorClass, QueuePolicy, RetryPolicy};
+
+use super::{
+    check::{Layer, Place, Setting},
+    keys::{
+        BACKOFF_BASE, BACKOFF_CAP, CONCURRENCY, HEARTBEAT, KEYS, Key, LEASE, MAX_ATTEMPTS, MAX_DELIVERIES, MAX_LEN,
+        PARK, TIMEOUT, spoken,
+    },
+    problem::{Document, Problem},
+};
+
+/// The settings of one queue, nearest layer first.
+pub(super) struct Layers<'a> {
+    pub(super) queue: &'a Layer,
+    pub(super) defaults: &'a Layer,
+}
+
+impl Layers<'_> {
+    /// Everything that the engine needs to know of this queue.
+    pub(super) fn policy(&self, name: &str) -> QueuePolicy {
+        let time = |key| Duration::from_millis(self.value(key));
+        QueuePolicy {
+            name: name.into(),
+            concurrency: self.value(&CONCURRENCY) as usize,
+            lease: time(&LEASE),
+            heartbeat: time(&HEARTBEAT),
+            timeout: time(&TIMEOUT),
+            max_attempts: self.value(&MAX_ATTEMPTS) as u32,
+            max_deliveries: self.value(&MAX_DELIVERIES) as u32,
+            max_len: self.value(&MAX_LEN),
+            park: time(&PARK),
+            retry: RetryPolicy { base: time(&BACKOFF_BASE), cap: time(&BACKOFF_CAP), tries: self.tries() },
+        }
+    }
+
+    /// Tells settings that cannot go together.
+    pub(super) fn fit_together(&self, document: Document<'_>, problems: &mut Vec<Problem>) {
+        let misfits = [self.lease_and_heartbeat(), self.base_and_cap()];
+        for (place, sentence) in misfits.into_iter().flatten() {
+            let problem = document.problem(place.at, format!("{} = {} {sentence}", place.key, place.written));
+            // Several queues may inherit the same bad pair from [defaults]: it is one problem.
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+
+    /// Fewer than two heartbeats in a lease, and one lost packet looks like a dead worker.
+    fn lease_and_heartbeat(&self) -> Option<(Place, String)> {
+        let (lease, heartbeat) = (self.setting(&LEASE), self.setting(&HEARTBEAT));
+        if heartbeat.value.saturating_mul(2) <= lease.value {
+            return None;
+        }
+        let shortest = LEASE.written((2 * heartbeat.value).max(LEASE.least));
+        let longest = HEARTBEAT.written((lease.value / 2).max(HEARTBEAT.least));
+        let (lease_text, heartbeat_text) = (spoken(lease.value), spoken(heartbeat.value));
+        self.blame(
+            (&LEASE, lease, format!("is shorter than two heartbeats of {heartbeat_text}; write at least {shortest}, or a shorter heartbeat")),
+            (&HEARTBEAT, heartbeat, format!("is longer than half of the lease of {lease_text}; write at most {longest}, or a longer lease")),
+        )
+    }
+
+    fn base_and_cap(&self) -> Option<(Place, String)> {
+        let (base, cap) = (self.setting(&BACKOFF_BASE), self.setting(&BACKOFF_CAP));
+        if base.value <= cap.value {
+            return None;
+        }
+        let (base_text, cap_text) = (BACKOFF_BASE.written(base.value), BACKOFF_CAP.written(cap.value));
+        self.blame(
+            (&BACKOFF_BASE, base, format!("is longer than the cap of {}; write at most {cap_text}, or a longer cap", spoken(self.value(&BACKOFF_CAP)))),
+            (&BACKOFF_CAP, cap, format!("is shorter than the base of {}; write at least {base_text}, or a shorter base", spoken(self.value(&BACKOFF_BASE)))),
+        )
+    }
+
+    /// The setting that was written nearest to the queue is the one to change; of two, the first.
+    fn blame(&self, first: (&Key, Setting, String), second: (&Key, Setting, String)) -> Option<(Place, String)> {
+        let distance = |key: &Key| {
+            if self.queue.contains_key(key.name) { 0 } else { 1 + u8::from(!self.defaults.contains_key(key.name)) }
+        };
+        let (_, setting, sentence) = if distance(first.0) <= distance(second.0) { first } else { second };
+        Some((setting.place?, sentence))
+    }
+
+    fn tries(&self) -> [u32; ErrorClass::ALL.len()] {
+        let mut tries = [1; ErrorClass::ALL.len()];
+        for key in &KEYS {
+            if let Some(class) = key.name.strip_prefix("tries.").and_then(ErrorClass::from_word) {
+                tries[class.index()] = self.value(key) as u32;
+            }
+        }
+        tries
+    }
+
+    fn value(&self, key: &Key) -> u64 {
+        self.setting(key).value
+    }
+
+    fn setting(&self, key: &Key) -> Setting {
+        let written = self.queue.get(key.name).or_else(|| self.defaults.get(key.name));
+        written.cloned().unwrap_or(Setting { value: key.default, place: None })
+    }
+}

@@ -1,0 +1,145 @@
+//! The one place that says retry, wait or bury.
+//!
+//! Everything that can go wrong in a processor becomes an [`Error`]; one exhaustive match turns it into the engine's
+//! [`Failure`]. A new error does not compile until its author has decided here. How often a class is retried is for
+//! queues.toml.
+
+use std::time::Duration;
+
+use flota_engine::{ErrorClass, Failure, Remedy};
+use flota_providers::{ErrorClass as ProviderClass, ProviderError, email::templates::TemplateError};
+
+use crate::endpoints::EndpointError;
+
+/// How long work waits for a person to mend a credential, a quota or a setting, before it is tried again.
+const FOR_A_PERSON: Duration = Duration::from_mins(5);
+/// How long work waits for Postgres before it is tried again.
+const FOR_POSTGRES: Duration = Duration::from_secs(5);
+
+/// What can go wrong while a processor works.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A provider failed or refused.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// An email template cannot be rendered.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// A webhook endpoint cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The worker lacks a setting that this kind of job needs.
+    #[error("{what} is not configured: set {variable}")]
+    NotConfigured {
+        /// What is missing, for people.
+        what: &'static str,
+        /// The variable to set.
+        variable: &'static str,
+    },
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Provider(error) => from_provider(error),
+            Error::Template(error) => Self::permanent(error.to_string()),
+            Error::Endpoint(error) => from_endpoint(&error),
+            Error::NotConfigured { .. } => park(ErrorClass::Auth, FOR_A_PERSON, error.to_string()),
+        }
+    }
+}
+
+fn from_provider(error: ProviderError) -> Failure {
+    let wait = error.retry_after();
+    let (class, remedy) = match error.class {
+        ProviderClass::Permanent => (ErrorClass::Permanent, Remedy::Bury),
+        ProviderClass::Gone => (ErrorClass::Gone, Remedy::Bury),
+        // A backlog is never buried for a credential or an allowance: it waits until a person has mended it.
+        ProviderClass::Auth => (ErrorClass::Auth, Remedy::Park { after: Some(FOR_A_PERSON) }),
+        ProviderClass::Quota => (ErrorClass::Quota, Remedy::Park { after: wait.or(Some(FOR_A_PERSON)) }),
+        ProviderClass::RateLimited { retry_after } => (ErrorClass::RateLimited, Remedy::Park { after: retry_after }),
+        ProviderClass::ServerError => (ErrorClass::ServerError, Remedy::Retry { after: wait }),
+        ProviderClass::Timeout => (ErrorClass::Timeout, Remedy::Retry { after: wait }),
+        ProviderClass::Network => (ErrorClass::Network, Remedy::Retry { after: None }),
+        ProviderClass::Ambiguous => (ErrorClass::Ambiguous, Remedy::Retry { after: None }),
+    };
+    Failure {
+        class,
+        remedy,
+        message: chain(&error).into(),
+        code: error.code,
+        provider: Some(error.provider.into()),
+    }
+}
+
+fn from_endpoint(error: &EndpointError) -> Failure {
+    let message = chain(error);
+    match error {
+        EndpointError::Unknown(_) | EndpointError::Foreign(_) => Failure::permanent(message),
+        EndpointError::Disabled { .. } => Failure::new(ErrorClass::Gone, Remedy::Bury, message),
+        EndpointError::Secret(..) => park(ErrorClass::Auth, FOR_A_PERSON, message),
+        EndpointError::Away(..) => park(ErrorClass::Internal, FOR_POSTGRES, message),
+    }
+}
+
+fn park(class: ErrorClass, after: Duration, message: String) -> Failure {
+    Failure::new(class, Remedy::Park { after: Some(after) }, message)
+}
+
+/// An error and its causes in one line, each said once.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remedy_of(class: ProviderClass) -> (ErrorClass, Remedy) {
+        let failure = Failure::from(Error::Provider(ProviderError::new("smtp", "send", class, "told to")));
+        (failure.class, failure.remedy)
+    }
+
+    #[test]
+    fn every_class_of_a_provider_has_its_remedy() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let retry = Remedy::Retry { after: None };
+        let table = [
+            (ProviderClass::Permanent, ErrorClass::Permanent, Remedy::Bury),
+            (ProviderClass::Gone, ErrorClass::Gone, Remedy::Bury),
+            (ProviderClass::Auth, ErrorClass::Auth, Remedy::Park { after: seconds(300) }),
+            (ProviderClass::Quota, ErrorClass::Quota, Remedy::Park { after: seconds(300) }),
+            (
+                ProviderClass::RateLimited { retry_after: seconds(7) },
+                ErrorClass::RateLimited,
+                Remedy::Park { after: seconds(7) },
+            ),
+            (ProviderClass::ServerError, ErrorClass::ServerError, retry),
+            (ProviderClass::Timeout, ErrorClass::Timeout, retry),
+            (ProviderClass::Network, ErrorClass::Network, retry),
+            (ProviderClass::Ambiguous, ErrorClass::Ambiguous, retry),
+        ];
+
+        for (class, expected, remedy) in table {
+            assert_eq!(remedy_of(class), (expected, remedy));
+        }
+    }
+
+    #[test]
+    fn a_missing_setting_waits_and_names_the_variable() {
+        let failure = Failure::from(Error::NotConfigured { what: "A mail server", variable: "SMTP_HOST" });
+
+        assert!(matches!(failure.remedy, Remedy::Park { .. }));
+        assert!(failure.message.contains("set SMTP_HOST"));
+    }
+}

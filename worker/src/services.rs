@@ -1,0 +1,70 @@
+//! What processors may use: clients of the outside world, built once from the environment.
+
+use std::{net::IpAddr, sync::Arc};
+
+use flota_producer::public_address;
+use flota_providers::{
+    ProviderError,
+    email::SmtpMailer,
+    webhook::{SigningSecret, UrlRules, WebhookClient, WebhookSettings},
+};
+use ipnet::IpNet;
+use url::Url;
+
+use crate::endpoints::Endpoints;
+
+/// Everything a processor may use. What is `None` was not configured; jobs that need it wait for it.
+pub struct Services {
+    /// Sends mail.
+    pub mailer: Option<SmtpMailer>,
+    /// Delivers webhooks.
+    pub webhooks: Webhooks,
+    /// Knows registered endpoints.
+    pub endpoints: Option<Endpoints>,
+    /// Signs webhooks that go to a plain URL.
+    pub webhook_secret: Option<SigningSecret>,
+}
+
+/// Two clients that differ in where they may go.
+///
+/// `open` speaks https to the public internet and to allowed private networks. `inside` also speaks http, on any
+/// port, but only to the allowed private networks: a plain-text request never leaves for the internet.
+pub struct Webhooks {
+    open: WebhookClient,
+    inside: WebhookClient,
+}
+
+impl Webhooks {
+    /// Clients that may also reach these private networks.
+    ///
+    /// # Errors
+    /// When the TLS stack cannot be set up.
+    pub fn new(allowed: &[IpNet]) -> Result<Self, ProviderError> {
+        let open = WebhookSettings::new(Arc::new(guard(allowed.to_vec(), true)));
+        let mut inside = WebhookSettings::new(Arc::new(guard(allowed.to_vec(), false)));
+        inside.rules = inside_rules();
+        Ok(Self { open: WebhookClient::new(open)?, inside: WebhookClient::new(inside)? })
+    }
+
+    /// The client for this URL.
+    pub fn client_for(&self, url: &str) -> &WebhookClient {
+        if is_ordinary(url) { &self.open } else { &self.inside }
+    }
+}
+
+/// True for https on a port that webhooks usually have: such a request may go to the public internet.
+pub fn is_ordinary(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.scheme() == "https" && matches!(url.port_or_known_default(), Some(443 | 8443)))
+}
+
+/// What a URL inside an allowed private network may look like.
+pub fn inside_rules() -> UrlRules {
+    UrlRules { allow_http: true, allowed_ports: None }
+}
+
+/// Lets through the listed networks, and the public internet where `public`.
+pub fn guard(listed: Vec<IpNet>, public: bool) -> impl Fn(IpAddr) -> bool + Send + Sync {
+    move |address| {
+        (public && public_address::check(address).is_ok()) || listed.iter().any(|network| network.contains(&address))
+    }
+}

@@ -1,0 +1,171 @@
+//! Views: live state from Redis and history from Postgres, joined once for the command line and HTTP.
+
+use flota_engine::inspect::{self, Place};
+use flota_producer::{
+    Envelope, JobId, clock,
+    keys::Prefix,
+    link::{Link, LinkError},
+};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::{
+    exit::Stop,
+    outcomes::{self, AttemptRow},
+};
+
+/// One queue.
+#[derive(Debug, Clone, Serialize)]
+pub struct QueueView {
+    /// Its name.
+    pub queue: String,
+    /// Waiting for a worker.
+    pub ready: u64,
+    /// Waiting for a time.
+    pub delayed: u64,
+    /// Under lease.
+    pub running: u64,
+    /// Set aside for a newer worker.
+    pub parked: u64,
+    /// Dead letters; `None` where Postgres is not configured or away.
+    pub dead: Option<u64>,
+    /// True when nothing is fetched.
+    pub paused: bool,
+    /// Age of the job that is next in line.
+    pub oldest_ready_age_ms: Option<u64>,
+}
+
+/// One job.
+#[derive(Debug, Serialize)]
+pub struct JobView {
+    /// Its id.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: String,
+    /// Its kind.
+    pub kind: String,
+    /// Whose it is.
+    pub tenant: Option<String>,
+    /// `ready`, `delayed`, `running`, `parked`, `succeeded`, `dead`, `cancelled` or `expired`.
+    pub state: String,
+    /// Number of the try that is under way, comes next, or was the last.
+    pub attempt: u32,
+    /// Why it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How long until it is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_in_ms: Option<u64>,
+    /// How it ended.
+    pub outcome: Option<Value>,
+    /// Its runs, oldest first.
+    pub attempts: Vec<AttemptRow>,
+}
+
+/// Counts of these queues.
+pub async fn queues(
+    link: &Link,
+    prefix: &Prefix,
+    pool: Option<&PgPool>,
+    names: &[String],
+) -> Result<Vec<QueueView>, LinkError> {
+    let dead = match pool {
+        Some(pool) => outcomes::dead_count(pool).await.ok(),
+        None => None,
+    };
+    let mut views = Vec::with_capacity(names.len());
+    for name in names {
+        let counts = inspect::counts(link, &prefix.queue(name)).await?;
+        views.push(QueueView {
+            queue: name.clone(),
+            ready: counts.ready,
+            delayed: counts.delayed,
+            running: counts.running,
+            parked: counts.parked,
+            dead: dead.as_ref().map(|dead| dead.get(name).copied().unwrap_or(0)),
+            paused: counts.paused,
+            oldest_ready_age_ms: counts.oldest_ready_age_ms,
+        });
+    }
+    Ok(views)
+}
+
+/// One job, wherever it is. `None` when neither Redis nor Postgres has it.
+pub async fn job(
+    link: &Link,
+    prefix: &Prefix,
+    pool: Option<&PgPool>,
+    queues: &[String],
+    id: JobId,
+) -> Result<Option<JobView>, Stop> {
+    let mut live = None;
+    for queue in queues {
+        if let Some(found) = inspect::find(link, &prefix.queue(queue), id).await? {
+            live = Some(live_job(id, queue, &found));
+            break;
+        }
+    }
+    let history = match pool {
+        // A live job can be shown without its history, an ended one cannot.
+        Some(pool) => match outcomes::find(pool, id).await {
+            Err(_) if live.is_some() => None,
+            history => history?,
+        },
+        None => None,
+    };
+    Ok(match (live, history) {
+        (live, Some(history)) if history.outcome.is_some() || live.is_some() => {
+            let attempts = history.attempts();
+            match (live, history.outcome) {
+                (_, Some(outcome)) => Some(JobView {
+                    id,
+                    queue: outcome.queue.clone(),
+                    kind: outcome.kind.clone(),
+                    tenant: outcome.tenant.clone(),
+                    state: outcome.status.clone(),
+                    attempt: outcome.attempt,
+                    reason: None,
+                    due_in_ms: None,
+                    outcome: serde_json::to_value(&outcome).ok(),
+                    attempts,
+                }),
+                (live, None) => live.map(|live| JobView { attempts, ..live }),
+            }
+        }
+        (live, _) => live,
+    })
+}
+
+/// True when any outcome is still on its way to Postgres.
+pub async fn is_recording(link: &Link, prefix: &Prefix, queues: &[String]) -> Result<bool, LinkError> {
+    for queue in queues {
+        if 0 < inspect::counts(link, &prefix.queue(queue)).await?.unrecorded {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn live_job(id: JobId, queue: &str, found: &inspect::Found) -> JobView {
+    let envelope = Envelope::decode(&found.bytes).ok();
+    let waits = found.marks.why.map(|class| format!("waits after {}", class.word()));
+    let (state, reason, due_in_ms) = match &found.place {
+        Place::Ready => ("ready", None, None),
+        Place::Running => ("running", None, None),
+        Place::Delayed(due) => ("delayed", waits, Some(due.saturating_sub(clock::unix_now_ms()))),
+        Place::Parked(reason) => ("parked", Some(reason.clone()), None),
+    };
+    JobView {
+        id,
+        queue: queue.to_owned(),
+        kind: envelope.as_ref().map_or_else(String::new, |envelope| envelope.kind.clone()),
+        tenant: envelope.and_then(|envelope| envelope.tenant),
+        state: state.to_owned(),
+        attempt: found.marks.attempt + 1,
+        reason,
+        due_in_ms,
+        outcome: None,
+        attempts: Vec::new(),
+    }
+}

@@ -33,7 +33,7 @@ CREATE TABLE outcomes (
     enqueued_at  timestamptz,             -- by the producer's clock, for people
     started_at   timestamptz,             -- finished_at minus the duration; NULL when the run never started
     finished_at  timestamptz NOT NULL,
-    duration_ms  double precision,
+    duration_ms  double precision NOT NULL,    -- 0 when no processor ran
     worker       text        NOT NULL,    -- or who cancelled it
     replay_of    uuid,                    -- the dead letter that this job repeated
     PRIMARY KEY (job_id, run, finished_at)
@@ -60,7 +60,7 @@ CREATE TABLE attempts (
     enqueued_at  timestamptz,
     started_at   timestamptz,
     finished_at  timestamptz NOT NULL,
-    duration_ms  double precision,
+    duration_ms  double precision NOT NULL,    -- 0 when no processor ran
     worker       text        NOT NULL,
     replay_of    uuid,
     PRIMARY KEY (job_id, run, finished_at)

@@ -1,4 +1,5 @@
 //! One test binary, a file per story.
 
 mod enqueue;
+mod faults;
 mod run;

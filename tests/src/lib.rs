@@ -3,7 +3,10 @@
 //! Real Redis, real Postgres, real processes. Every test has its own key prefix and database, so all run in parallel;
 //! a test that stops a server starts one of its own.
 
+pub mod cluster;
 pub mod fleet;
+pub mod proxy;
 pub mod servers;
+pub mod stories;
 pub mod toys;
 pub mod witness;

@@ -2,6 +2,9 @@
 
 use std::{
     collections::HashMap,
+    fs::OpenOptions,
+    io::Write,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -54,23 +57,65 @@ impl Payload for Toy {
     }
 }
 
-/// What runs did, in this process.
-#[derive(Debug, Clone, Default)]
-pub struct Ledger(Arc<Mutex<HashMap<JobId, Vec<u32>>>>);
+/// What runs did. In memory, or in a file that several processes append to.
+#[derive(Debug, Clone)]
+pub enum Ledger {
+    /// For workers inside the test.
+    Memory(Arc<Mutex<HashMap<JobId, Vec<u32>>>>),
+    /// For worker processes: one line `id run` per effect.
+    File(Arc<PathBuf>),
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::Memory(Arc::default())
+    }
+}
 
 impl Ledger {
     /// Runs of this job that got as far as their effect.
     pub fn effects(&self, id: JobId) -> Vec<u32> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned().unwrap_or_default()
+        self.all().remove(&id).unwrap_or_default()
     }
 
     /// Effects of all jobs together.
     pub fn total(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
+        self.all().values().map(Vec::len).sum()
+    }
+
+    /// Effects of every job.
+    pub fn all(&self) -> HashMap<JobId, Vec<u32>> {
+        match self {
+            Self::Memory(effects) => effects.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            Self::File(path) => {
+                let mut effects = HashMap::<JobId, Vec<u32>>::new();
+                for line in std::fs::read_to_string(&**path).unwrap_or_default().lines() {
+                    let (id, run) = line.split_once(' ').expect("a line of the ledger");
+                    let run = run.parse().expect("a number of a run");
+                    effects.entry(id.parse().expect("an id")).or_default().push(run);
+                }
+                effects
+            }
+        }
     }
 
     fn write(&self, job: &Job) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(job.id).or_default().push(job.run);
+        match self {
+            Self::Memory(effects) => {
+                effects
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .entry(job.id)
+                    .or_default()
+                    .push(job.run);
+            }
+            Self::File(path) => {
+                let line = format!("{} {}\n", job.id, job.run);
+                let file = OpenOptions::new().create(true).append(true).open(&**path);
+                // One write of one short line: appends of several processes do not mix.
+                file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the ledger can be written");
+            }
+        }
     }
 }
 

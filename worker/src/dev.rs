@@ -15,7 +15,9 @@ pub mod server_error;
 pub mod server_user;
 pub mod servers;
 pub mod smtp_sink;
+pub mod stack;
 pub mod webhook_sink;
+pub mod worker_process;
 
 mod reserved_port;
 mod supervise;

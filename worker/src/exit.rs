@@ -4,6 +4,8 @@ use std::{fmt, process::ExitCode};
 
 use flota_producer::{EnqueueError, SettingsError, link::LinkError};
 
+use crate::database::DatabaseError;
+
 /// Exit codes that scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -96,19 +98,21 @@ impl From<EnqueueError> for Stop {
     }
 }
 
+impl From<DatabaseError> for Stop {
+    fn from(error: DatabaseError) -> Self {
+        let exit = match &error {
+            DatabaseError::Unreachable(_) => Exit::Unreachable,
+            DatabaseError::Address(_) => Exit::Usage,
+            DatabaseError::NotAllowed(_) => Exit::NotAllowed,
+            _ => Exit::Failed,
+        };
+        Self { exit, error: error.into() }
+    }
+}
+
 impl From<sqlx::Error> for Stop {
     fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::Database(_) => Self {
-                exit: Exit::Failed,
-                error: anyhow::Error::new(error).context("Postgres refused; has `flota db migrate` been run?"),
-            },
-            _ => Self {
-                exit: Exit::Unreachable,
-                error: anyhow::Error::new(error)
-                    .context("Postgres does not answer; check that it runs and what DATABASE_URL says"),
-            },
-        }
+        DatabaseError::from(error).into()
     }
 }
 

@@ -1,3 +1,24 @@
 //! The Flota worker fleet: processors, outcomes, command line, HTTP.
+//!
+//! The binary `flota` is a thin shell around this library, so that tests can start the same parts. It is the
+//! composition root: here, and only here, the engine meets Postgres, providers and people.
 
+pub mod assemble;
+pub mod checks;
+pub mod cli;
+pub mod config;
+pub mod database;
+pub mod demo;
 pub mod dev;
+pub mod endpoints;
+pub mod exit;
+pub mod failure;
+pub mod http;
+pub mod outcomes;
+pub mod process;
+pub mod processors;
+pub mod services;
+pub mod shutdown;
+pub mod telemetry;
+pub mod vault;
+pub mod view;

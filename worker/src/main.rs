@@ -1,1 +1,7 @@
-fn main() {}
+//! The `flota` program; see `cli.rs`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flota_worker::cli::main()
+}

@@ -114,26 +114,22 @@ pub async fn job(
         },
         None => None,
     };
-    Ok(match (live, history) {
-        (live, Some(history)) if history.outcome.is_some() || live.is_some() => {
-            let attempts = history.attempts();
-            match (live, history.outcome) {
-                (_, Some(outcome)) => Some(JobView {
-                    id,
-                    queue: outcome.queue.clone(),
-                    kind: outcome.kind.clone(),
-                    tenant: outcome.tenant.clone(),
-                    state: outcome.status.clone(),
-                    attempt: outcome.attempt,
-                    reason: None,
-                    due_in_ms: None,
-                    outcome: serde_json::to_value(&outcome).ok(),
-                    attempts,
-                }),
-                (live, None) => live.map(|live| JobView { attempts, ..live }),
-            }
-        }
-        (live, _) => live,
+    let Some(history) = history else { return Ok(live) };
+    let attempts = history.attempts();
+    Ok(match history.outcome {
+        Some(outcome) => Some(JobView {
+            id,
+            queue: outcome.queue.clone(),
+            kind: outcome.kind.clone(),
+            tenant: outcome.tenant.clone(),
+            state: outcome.status.clone(),
+            attempt: outcome.attempt as u32,
+            reason: None,
+            due_in_ms: None,
+            outcome: serde_json::to_value(&outcome).ok(),
+            attempts,
+        }),
+        None => live.map(|live| JobView { attempts, ..live }),
     })
 }
 

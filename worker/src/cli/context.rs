@@ -1,5 +1,7 @@
 //! What commands need to reach Redis and Postgres, made from the environment when first asked for.
 
+use std::path::Path;
+
 use flota_engine::inspect;
 use flota_producer::{
     JobId,
@@ -56,7 +58,7 @@ impl Redis {
 
 /// The checked queues file.
 pub(super) fn queues(global: &Global) -> Result<Queues, Stop> {
-    Queues::load(global.queues.as_deref()).map_err(|error| Stop::usage(error.to_string()))
+    Queues::load(global.queues.as_deref(), Path::new(".")).map_err(|error| Stop::usage(error.to_string()))
 }
 
 /// Postgres, or why there is none.
@@ -69,7 +71,7 @@ pub(super) fn postgres(environment: &Environment) -> Result<PgPool, Stop> {
 /// Postgres, where it is configured.
 pub(super) fn optional_postgres(environment: &Environment) -> Result<Option<PgPool>, Stop> {
     let Some(url) = &environment.database_url else { return Ok(None) };
-    database::connect(url, CONNECTIONS).map(Some).map_err(|error| Stop::usage(error.to_string()))
+    Ok(Some(database::connect(url, CONNECTIONS)?))
 }
 
 /// Reads a job's id.

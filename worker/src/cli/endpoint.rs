@@ -57,10 +57,7 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
         Command::Add { url, tenant, description, secret_stdin } => {
             check(&environment, &url, tenant.as_deref())?;
             let secret = if secret_stdin { read_secret()? } else { new_secret()? };
-            let keys = environment.encryption_keys.as_ref().ok_or_else(|| {
-                Stop::usage("secrets are sealed before they are stored: set FLOTA_ENCRYPTION_KEYS, made by `flota keys encryption`")
-            })?;
-            let vault = Vault::parse(keys).map_err(|error| Stop::usage(error.to_string()))?;
+            let vault = Vault::new(&environment.encryption_keys).map_err(|error| Stop::usage(error.to_string()))?;
             let added = Endpoints::new(pool, vault).add(tenant.as_deref(), &url, description.as_deref(), &secret).await;
             let id = added.map_err(|error| match error {
                 endpoints::AddError::Vault(error) => Stop::usage(error.to_string()),

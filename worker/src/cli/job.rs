@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::{
     config::Environment,
     exit::{Done, Exit, Stop},
-    outcomes,
+    outcomes::{self, Filter},
     view::{self, JobView},
 };
 
@@ -62,7 +62,7 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
     match command {
         Command::Get { id } => get(global, &environment, &id).await,
         Command::List { queue, kind, tenant, state, limit } => {
-            let filter = outcomes::Filter { queue, kind, tenant, status: state, limit, ..outcomes::Filter::default() };
+            let filter = Filter { queue, kind, tenant, status: state, limit, before: None };
             let rows = outcomes::recent(&postgres(&environment)?, &filter).await?;
             global.output.list(&rows, "No job has ended yet that fits.")?;
             Ok(Exit::Ok)

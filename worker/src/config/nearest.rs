@@ -4,7 +4,10 @@
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let far = name.chars().count().div_ceil(3);
     let measured = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
-    measured.filter(|(distance, _)| *distance <= far).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+    measured
+        .filter(|(distance, _)| *distance <= far)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
 }
 
 /// How many letters have to be added, removed, replaced, or swapped with their neighbour (optimal string alignment).

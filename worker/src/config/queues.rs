@@ -24,15 +24,15 @@ use std::{
 use flota_engine::{QueuePolicy, Registry};
 use flota_producer::keys::check_queue_name;
 
-pub use self::{
-    keys::markdown,
-    problem::{Problem, QueuesError},
-};
 use self::{
     check::{Layer, check},
     policy::Layers,
     problem::Document,
     raw::RawQueues,
+};
+pub use self::{
+    keys::markdown,
+    problem::{Problem, QueuesError},
 };
 
 /// The file that is read when none is named and it is there.
@@ -58,14 +58,27 @@ pub enum Source {
     BuiltIn,
 }
 
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::BuiltIn => f.write_str("built in"),
+        }
+    }
+}
+
 impl Queues {
-    /// Reads `named` if a file is named, otherwise `queues.toml` in `directory` if it is there, otherwise what is
-    /// built in.
+    /// Reads `named` if a file is named, otherwise `queues.toml` in the working directory if it is there, otherwise
+    /// what is built in.
     ///
     /// # Errors
     /// [`QueuesError::Unreadable`] when the file is not there or cannot be read, [`QueuesError::Refused`] when it
     /// cannot be used.
-    pub fn load(named: Option<&Path>, directory: &Path) -> Result<Self, QueuesError> {
+    pub fn load(named: Option<&Path>) -> Result<Self, QueuesError> {
+        Self::load_in(Path::new(""), named)
+    }
+
+    fn load_in(directory: &Path, named: Option<&Path>) -> Result<Self, QueuesError> {
         let path = named.map_or_else(|| directory.join(FILE), Path::to_owned);
         match fs::read_to_string(&path) {
             Ok(text) => {
@@ -98,7 +111,9 @@ impl Queues {
         });
         let defaults = registry.queues();
         let unused = self.policies.iter().filter(|policy| !defaults.contains(&&*policy.name));
-        homeless.chain(unused.map(|policy| Note::QueueWithoutKind { queue: policy.name.to_string() })).collect()
+        homeless
+            .chain(unused.map(|policy| Note::QueueWithoutKind { queue: policy.name.to_string() }))
+            .collect()
     }
 }
 

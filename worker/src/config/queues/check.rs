@@ -3,7 +3,10 @@
 //! A [`Layer`] is one checked table. Values of three layers (built in, `[defaults]`, the queue) make a queue; how they
 //! fit together is checked in `policy.rs`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use toml::{Spanned, Value};
 
@@ -13,8 +16,23 @@ use super::{
     raw::RawQueue,
 };
 
-/// The checked values of one table, by the name of their key.
-pub(super) type Layer = BTreeMap<&'static str, Setting>;
+/// The checked values of one table.
+#[derive(Debug, Default)]
+pub(super) struct Layer {
+    settings: BTreeMap<&'static str, Setting>,
+    /// Keys whose value was refused: nothing more can be said of them.
+    refused: BTreeSet<&'static str>,
+}
+
+impl Layer {
+    pub(super) fn get(&self, key: &Key) -> Option<&Setting> {
+        self.settings.get(key.name)
+    }
+
+    pub(super) fn is_refused(&self, key: &Key) -> bool {
+        self.refused.contains(key.name)
+    }
+}
 
 /// One checked value.
 #[derive(Debug, Clone)]
@@ -37,9 +55,14 @@ pub(super) struct Place {
 }
 
 /// Checks every value of a table. `path` is the way to it, such as `queues.email`. Bad values are told and left out.
-pub(super) fn check(document: Document<'_>, path: &str, raw: &RawQueue, problems: &mut Vec<Problem>) -> Layer {
+pub(super) fn check(
+    document: Document<'_>,
+    path: &str,
+    raw: &RawQueue,
+    problems: &mut Vec<Problem>,
+) -> Layer {
     let written = KEYS.iter().filter_map(|key| Some((key, raw.get(key.name)?)));
-    let mut layer = Layer::new();
+    let mut layer = Layer::default();
     for (key, raw) in written {
         let place = Place {
             at: raw.span().start,
@@ -47,9 +70,13 @@ pub(super) fn check(document: Document<'_>, path: &str, raw: &RawQueue, problems
             written: document.written(raw.span()),
         };
         match value(key, raw) {
-            Ok(value) => drop(layer.insert(key.name, Setting { value, place: Some(place) })),
+            Ok(value) => {
+                layer.settings.insert(key.name, Setting { value, place: Some(place) });
+            }
             Err(fault) => {
-                problems.push(document.problem(place.at, format!("{} = {} {fault}", place.key, place.written)));
+                layer.refused.insert(key.name);
+                problems
+                    .push(document.problem(place.at, format!("{} = {} {fault}", place.key, place.written)));
             }
         }
     }
@@ -74,12 +101,16 @@ fn value(key: &Key, raw: &Spanned<Value>) -> Result<u64, String> {
 
 fn count(key: &Key, value: &Value) -> Result<u64, String> {
     match value {
-        Value::Integer(number) => u64::try_from(*number)
-            .map_err(|_| format!("is less than {}; write a number from {} to {}", key.least, key.least, key.most)),
+        Value::Integer(number) => u64::try_from(*number).map_err(|_| {
+            format!("is less than {}; write a number from {} to {}", key.least, key.least, key.most)
+        }),
         Value::String(text) if text.parse::<u64>().is_ok() => {
             Err(format!("is text; write the number without quotes: {text}"))
         }
-        _ => Err(format!("is not a whole number; write one from {} to {}, such as {}", key.least, key.most, key.default)),
+        _ => Err(format!(
+            "is not a whole number; write one from {} to {}, such as {}",
+            key.least, key.most, key.default
+        )),
     }
 }
 
@@ -88,9 +119,13 @@ fn milliseconds(key: &Key, value: &Value) -> Result<u64, String> {
     match value {
         Value::String(text) => match humantime::parse_duration(text) {
             Ok(time) => Ok(whole_milliseconds(time)),
-            Err(error) => Err(format!("is not a time ({error}); write a number with a unit, such as {example}")),
+            Err(error) => {
+                Err(format!("is not a time ({error}); write a number with a unit, such as {example}"))
+            }
         },
-        Value::Integer(number) => Err(format!("has no unit; write \"{number}s\" for seconds or \"{number}ms\"")),
+        Value::Integer(number) if 0 < *number => {
+            Err(format!("has no unit; write \"{number}s\" for seconds or \"{number}ms\""))
+        }
         _ => Err(format!("is not a time; write a number with a unit in quotes, such as {example}")),
     }
 }

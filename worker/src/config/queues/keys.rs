@@ -34,7 +34,8 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-pub(crate) const CONCURRENCY: Key = count("concurrency", 1, 4096, 16, "Most jobs that one process runs at once.");
+pub(crate) const CONCURRENCY: Key =
+    count("concurrency", 1, 4096, 16, "Most jobs that one process runs at once.");
 /// The floor keeps a late heartbeat from looking like a dead worker; promised in the documentation.
 pub(crate) const LEASE: Key = time(
     "lease",
@@ -43,8 +44,13 @@ pub(crate) const LEASE: Key = time(
     30 * SECOND,
     "How long a run keeps its job without a heartbeat; at least two heartbeats. A vanished worker's jobs run again within `lease` + 2 × `heartbeat`.",
 );
-pub(crate) const HEARTBEAT: Key =
-    time("heartbeat", SECOND / 2, HOUR / 2, 5 * SECOND, "How often leases are lengthened; at most half of `lease`.");
+pub(crate) const HEARTBEAT: Key = time(
+    "heartbeat",
+    SECOND / 2,
+    HOUR / 2,
+    5 * SECOND,
+    "How often leases are lengthened; at most half of `lease`.",
+);
 pub(crate) const TIMEOUT: Key =
     time("timeout", 100, DAY, MINUTE, "Longest time one run may take, unless the job says otherwise.");
 pub(crate) const MAX_ATTEMPTS: Key = count(
@@ -84,7 +90,8 @@ pub(crate) const BACKOFF_BASE: Key = time(
     SECOND,
     "First delay before a retry, doubled with each try of the same class; the real delay is a random share of it.",
 );
-pub(crate) const BACKOFF_CAP: Key = time("backoff.cap", 10, DAY, 15 * MINUTE, "Longest delay before a retry.");
+pub(crate) const BACKOFF_CAP: Key =
+    time("backoff.cap", 10, DAY, 15 * MINUTE, "Longest delay before a retry.");
 
 /// Every key, in the order of the documentation.
 pub(crate) const KEYS: [Key; 16] = [
@@ -101,8 +108,16 @@ pub(crate) const KEYS: [Key; 16] = [
     tries("tries.server_error", 3, "Most tries when the other side failed (5xx)."),
     tries("tries.timeout", 2, "Most tries when no answer came in time."),
     tries("tries.network", 8, "Most tries when there was no connection."),
-    tries("tries.ambiguous", 2, "Most tries when it may have happened already; each repeat may be a duplicate."),
-    tries("tries.internal", 8, "Most tries when the worker itself could not do its part, for example without Postgres."),
+    tries(
+        "tries.ambiguous",
+        2,
+        "Most tries when it may have happened already; each repeat may be a duplicate.",
+    ),
+    tries(
+        "tries.internal",
+        8,
+        "Most tries when the worker itself could not do its part, for example without Postgres.",
+    ),
     tries("tries.panic", 2, "Most tries when the processor panicked."),
 ];
 

@@ -7,8 +7,8 @@ use flota_engine::{ErrorClass, QueuePolicy, RetryPolicy};
 use super::{
     check::{Layer, Place, Setting},
     keys::{
-        BACKOFF_BASE, BACKOFF_CAP, CONCURRENCY, HEARTBEAT, KEYS, Key, LEASE, MAX_ATTEMPTS, MAX_DELIVERIES, MAX_LEN,
-        PARK, TIMEOUT, spoken,
+        BACKOFF_BASE, BACKOFF_CAP, CONCURRENCY, HEARTBEAT, KEYS, Key, LEASE, MAX_ATTEMPTS, MAX_DELIVERIES,
+        MAX_LEN, PARK, TIMEOUT, spoken,
     },
     problem::{Document, Problem},
 };
@@ -52,7 +52,7 @@ impl Layers<'_> {
     /// Fewer than two heartbeats in a lease, and one lost packet looks like a dead worker.
     fn lease_and_heartbeat(&self) -> Option<(Place, String)> {
         let (lease, heartbeat) = (self.setting(&LEASE), self.setting(&HEARTBEAT));
-        if heartbeat.value.saturating_mul(2) <= lease.value {
+        if 2 * heartbeat.value <= lease.value || self.unclear(&LEASE) || self.unclear(&HEARTBEAT) {
             return None;
         }
         let shortest = LEASE.written((2 * heartbeat.value).max(LEASE.least));
@@ -66,20 +66,38 @@ impl Layers<'_> {
 
     fn base_and_cap(&self) -> Option<(Place, String)> {
         let (base, cap) = (self.setting(&BACKOFF_BASE), self.setting(&BACKOFF_CAP));
-        if base.value <= cap.value {
+        if base.value <= cap.value || self.unclear(&BACKOFF_BASE) || self.unclear(&BACKOFF_CAP) {
             return None;
         }
         let (base_text, cap_text) = (BACKOFF_BASE.written(base.value), BACKOFF_CAP.written(cap.value));
         self.blame(
-            (&BACKOFF_BASE, base, format!("is longer than the cap of {}; write at most {cap_text}, or a longer cap", spoken(self.value(&BACKOFF_CAP)))),
-            (&BACKOFF_CAP, cap, format!("is shorter than the base of {}; write at least {base_text}, or a shorter base", spoken(self.value(&BACKOFF_BASE)))),
+            (
+                &BACKOFF_BASE,
+                base,
+                format!(
+                    "is longer than the cap of {}; write at most {cap_text}, or a longer cap",
+                    spoken(self.value(&BACKOFF_CAP))
+                ),
+            ),
+            (
+                &BACKOFF_CAP,
+                cap,
+                format!(
+                    "is shorter than the base of {}; write at least {base_text}, or a shorter base",
+                    spoken(self.value(&BACKOFF_BASE))
+                ),
+            ),
         )
     }
 
     /// The setting that was written nearest to the queue is the one to change; of two, the first.
-    fn blame(&self, first: (&Key, Setting, String), second: (&Key, Setting, String)) -> Option<(Place, String)> {
+    fn blame(
+        &self,
+        first: (&Key, Setting, String),
+        second: (&Key, Setting, String),
+    ) -> Option<(Place, String)> {
         let distance = |key: &Key| {
-            if self.queue.contains_key(key.name) { 0 } else { 1 + u8::from(!self.defaults.contains_key(key.name)) }
+            if self.queue.get(key).is_some() { 0 } else { 1 + u8::from(self.defaults.get(key).is_none()) }
         };
         let (_, setting, sentence) = if distance(first.0) <= distance(second.0) { first } else { second };
         Some((setting.place?, sentence))
@@ -95,12 +113,17 @@ impl Layers<'_> {
         tries
     }
 
+    /// True when the value that counts was refused, so that it cannot be compared.
+    fn unclear(&self, key: &Key) -> bool {
+        self.queue.is_refused(key) || (self.queue.get(key).is_none() && self.defaults.is_refused(key))
+    }
+
     fn value(&self, key: &Key) -> u64 {
         self.setting(key).value
     }
 
     fn setting(&self, key: &Key) -> Setting {
-        let written = self.queue.get(key.name).or_else(|| self.defaults.get(key.name));
+        let written = self.queue.get(key).or_else(|| self.defaults.get(key));
         written.cloned().unwrap_or(Setting { value: key.default, place: None })
     }
 }

@@ -20,11 +20,11 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: ", self.file, self.line)?;
+        write!(f, "{}:{}", self.file, self.line)?;
         if let Some(column) = self.column {
-            write!(f, "column {column}: ")?;
+            write!(f, ":{column}")?;
         }
-        f.write_str(&self.sentence)
+        write!(f, ": {}", self.sentence)
     }
 }
 
@@ -76,7 +76,8 @@ impl Document<'_> {
     pub(super) fn not_toml(&self, error: &toml::de::Error) -> Problem {
         let at = error.span().map_or(self.text.len(), |span| span.start);
         let line_start = self.before(at).rfind('\n').map_or(0, |newline| newline + 1);
-        let column = self.text.get(line_start..at.min(self.text.len())).map_or(0, |text| text.chars().count()) + 1;
+        let column =
+            self.text.get(line_start..at.min(self.text.len())).map_or(0, |text| text.chars().count()) + 1;
         let sentence = format!("this is not TOML: {}; correct this line", error.message());
         Problem { column: Some(column), ..self.problem(at, sentence) }
     }

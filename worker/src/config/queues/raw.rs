@@ -147,10 +147,16 @@ impl Sieve<'_> {
                     Expected::Table if is_table => return true,
                     Expected::Value if !is_table => return true,
                     Expected::Table => {
-                        format!(" = {} should be a table; {}", self.document.written(value.span()), place.example(name))
+                        format!(
+                            " = {} should be a table; {}",
+                            self.document.written(value.span()),
+                            place.example(name)
+                        )
                     }
                     Expected::Value => format!(" is one value, not a table; write {name} = …"),
-                    Expected::Nothing => format!(" is not a setting of this file; {}", place.instead_of(name)),
+                    Expected::Nothing => {
+                        format!(" is not a setting of this file; {}", place.instead_of(name))
+                    }
                 };
                 self.problems.push(self.document.problem(key.span().start, format!("{path}{name}{fault}")));
                 false
@@ -181,7 +187,9 @@ impl Table {
     fn expected(self, name: &str) -> Expected {
         match self {
             Self::Queues => Expected::Table,
-            Self::File | Self::Settings | Self::Inner(_) if !self.names().contains(&name) => Expected::Nothing,
+            Self::File | Self::Settings | Self::Inner(_) if !self.names().contains(&name) => {
+                Expected::Nothing
+            }
             Self::File => Expected::Table,
             Self::Settings if INNER.contains(&name) => Expected::Table,
             Self::Settings | Self::Inner(_) => Expected::Value,

@@ -1,0 +1,166 @@
+//! What a fleet needs from its surroundings: found out once, for `flota doctor` and for the start of a worker.
+//!
+//! Every finding says what is wrong and how to mend it. Those that would lose jobs keep a worker from starting.
+
+use std::time::Duration;
+
+use flota_producer::{clock, link::Link};
+use serde::Serialize;
+use sqlx::PgPool;
+
+use crate::{
+    config::Environment,
+    database,
+    failure::chain,
+};
+
+/// Oldest release of Redis that the scripts run on.
+const REDIS_BASELINE: (u32, u32) = (7, 0);
+/// How far the clocks of this machine and Redis may be apart before it is worth a word.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// Works, but somebody should know.
+    Warning,
+    /// Does not work, or may lose jobs.
+    Error,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it is.
+    pub severity: Severity,
+    /// What was found.
+    pub found: String,
+    /// How to mend it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, found: impl Into<String>) -> Self {
+        Self { check, severity: Severity::Ok, found: found.into(), fix: None }
+    }
+
+    fn warning(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, severity: Severity::Warning, found: found.into(), fix: Some(fix.into()) }
+    }
+
+    fn error(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, severity: Severity::Error, found: found.into(), fix: Some(fix.into()) }
+    }
+}
+
+/// Looks at Redis: reachable, new enough, and set up so that it keeps what it accepted.
+pub async fn redis(link: &Link, environment: &Environment) -> Vec<Finding> {
+    let info: String = match link.query(redis::cmd("INFO").arg("server")).await {
+        Ok(info) => info,
+        Err(error) => {
+            let found = format!("{} does not answer: {}", environment.redis, chain(&error));
+            return vec![Finding::error("redis", found, "start it, or set REDIS_URL (or REDIS_HOST, REDIS_PORT)")];
+        }
+    };
+    let mut findings = vec![redis_version(&info), redis_clock(link).await];
+    findings.extend([
+        setting(link, "maxmemory-policy", |value| value == "noeviction", "noeviction", "evicts jobs when memory is short").await,
+        setting(link, "appendonly", |value| value == "yes", "yes", "forgets accepted jobs when it restarts").await,
+        setting(link, "maxmemory", |value| value != "0", "a limit below the machine's memory", "").await,
+    ]);
+    findings
+}
+
+fn redis_version(info: &str) -> Finding {
+    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("0").trim();
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let number = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if number < REDIS_BASELINE {
+        let fix = "use Redis 7.0 or newer, or Valkey";
+        return Finding::error("redis version", format!("{version} is too old"), fix);
+    }
+    Finding::ok("redis version", version)
+}
+
+async fn redis_clock(link: &Link) -> Finding {
+    match link.query::<(u64, u64)>(&redis::cmd("TIME")).await {
+        Ok((seconds, micros)) => {
+            let theirs = Duration::new(seconds, micros as u32 * 1000);
+            let apart = theirs.abs_diff(clock::unix_now());
+            if CLOCK_TOLERANCE < apart {
+                let found = format!("this machine and Redis are {apart:.1?} apart");
+                return Finding::warning("clock", found, "synchronise both by NTP; ages that are shown will be off");
+            }
+            Finding::ok("clock", format!("within {apart:.1?} of Redis"))
+        }
+        Err(error) => Finding::warning("clock", chain(&error), "see the other findings on Redis"),
+    }
+}
+
+/// One setting of Redis. `harm` says what a wrong one does; empty when it is only unwise.
+async fn setting(link: &Link, name: &'static str, good: fn(&str) -> bool, write: &str, harm: &str) -> Finding {
+    let reply: Result<Vec<String>, _> = link.query(redis::cmd("CONFIG").arg("GET").arg(name)).await;
+    let Ok(Some(value)) = reply.map(|pair| pair.into_iter().nth(1)) else {
+        let fix = format!("make sure by hand that it is {write}; this user may not read it");
+        return Finding::warning(name, "unknown", fix);
+    };
+    if good(&value) {
+        return Finding::ok(name, value);
+    }
+    let fix = format!("CONFIG SET {name} {write}, and the same in redis.conf");
+    match harm {
+        "" => Finding::warning(name, value, format!("set {name} to {write}")),
+        harm => Finding::error(name, format!("is {value}: Redis {harm}"), fix),
+    }
+}
+
+/// Looks at Postgres: reachable and migrated.
+pub async fn postgres(pool: Option<&PgPool>) -> Vec<Finding> {
+    let Some(pool) = pool else {
+        let fix = "set DATABASE_URL, for example postgres://user@host/flota";
+        return vec![Finding::error("postgres", "not configured", fix)];
+    };
+    match database::status(pool).await {
+        Err(error) => {
+            let fix = "start it, or set DATABASE_URL; jobs run without it, but history waits in Redis";
+            vec![Finding::error("postgres", format!("does not answer: {}", chain(&error)), fix)]
+        }
+        Ok(migrations) => {
+            let missing = migrations.iter().filter(|migration| migration.applied.is_none()).count();
+            let found = format!("{} migrations applied, {missing} missing", migrations.len() - missing);
+            vec![match missing {
+                0 => Finding::ok("postgres", found),
+                _ => Finding::error("postgres", found, "run `flota db migrate`"),
+            }]
+        }
+    }
+}
+
+/// Looks at the settings that kinds of jobs need.
+pub fn providers(environment: &Environment) -> Vec<Finding> {
+    let mail = match &environment.smtp {
+        Some(smtp) => Finding::ok("email", format!("SMTP by {}:{}", smtp.host, smtp.port)),
+        None => Finding::warning("email", "no mail server: send_email jobs wait", "set SMTP_HOST and SMTP_FROM_EMAIL"),
+    };
+    let vault = match environment.encryption_keys.first() {
+        Some(key) => Finding::ok("endpoint secrets", format!("sealed with key {}", key.id)),
+        None => {
+            let fix = "set FLOTA_ENCRYPTION_KEYS, made by `flota keys encryption`";
+            Finding::warning("endpoint secrets", "no key: webhooks to registered endpoints wait", fix)
+        }
+    };
+    let fleet = match &environment.webhook_secret {
+        Some(_) => Finding::ok("webhook secret", "set"),
+        None => {
+            let fix = "set WEBHOOK_SECRET, made by `flota keys webhook`, if you deliver to plain URLs";
+            Finding::warning("webhook secret", "not set: webhooks to plain URLs wait", fix)
+        }
+    };
+    vec![mail, vault, fleet]
+}

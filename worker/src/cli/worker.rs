@@ -1,0 +1,128 @@
+//! `flota worker`: run jobs until told to stop.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use clap::Parser;
+use flota_engine::QueuePolicy;
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use crate::{
+    assemble,
+    checks::{self, Severity},
+    config::{Environment, env::Deployment},
+    database,
+    exit::{Done, Exit, Stop},
+    http::{self, Health},
+    process::{Process, Setup},
+    processors,
+    shutdown::Shutdown,
+    telemetry,
+};
+
+use super::{
+    Global,
+    context::{self, Redis},
+};
+
+/// Connections to Postgres beside those of the recorders.
+const CONNECTIONS: u32 = 4;
+
+#[derive(Debug, Parser)]
+#[command(after_help = "Example: flota worker --queue email --queue webhook --drain-timeout 25s")]
+pub(super) struct Args {
+    /// Work on this queue only; may be given several times
+    #[arg(long = "queue", value_name = "NAME")]
+    only: Vec<String>,
+    /// How long running jobs may take to finish after SIGTERM before they are released
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "25s")]
+    drain_timeout: Duration,
+    /// Address for health checks and metrics; FLOTA_ADMIN_ADDR unless given
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+}
+
+pub(super) async fn run(global: &Global, environment: Environment, args: Args) -> Done {
+    let registry = processors::registry();
+    let file = context::queues(global)?;
+    for note in file.notes(&registry) {
+        tracing::info!("{note}");
+    }
+    let queues = chosen(file.policies, &args.only)?;
+    let redis = Redis::new(&environment)?;
+    let url = environment.database_url.as_ref();
+    let url = url.ok_or_else(|| {
+        Stop::new(Exit::Unreachable, "a worker records outcomes in Postgres: set DATABASE_URL, for example postgres://user@host/flota")
+    })?;
+    let pool = database::connect(url, CONNECTIONS + queues.len() as u32)?;
+    look_around(&redis, &environment, &pool).await?;
+
+    let shutdown = Shutdown::on_signals()?;
+    let metrics = telemetry::install_recorder().map_err(anyhow::Error::new)?;
+    tokio::spawn(telemetry::keep_up(metrics.clone()));
+    let services = assemble::services(&environment, &pool).map_err(|error| Stop::usage(error.to_string()))?;
+    if let Some(address) = args.admin.or(environment.admin_address) {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Stop::new(Exit::Failed, format!("{address} cannot be listened on for health checks: {error}"))
+        })?;
+        let health = Health {
+            link: redis.link.again(),
+            prefix: redis.prefix.clone(),
+            queues: Vec::new(),
+            pool: Some(pool.clone()),
+            metrics,
+        };
+        tokio::spawn(http::serve(listener, health, shutdown.hurry.clone()));
+    }
+    let names = queues.iter().map(|queue| queue.name.to_string()).collect::<Vec<_>>().join(", ");
+    info!("Working on {names} with Redis {}", environment.redis);
+    let kinds: Vec<&str> = registry.names().collect();
+    let observer = Arc::new(telemetry::EventMetrics::new(queues.iter().map(|queue| &*queue.name), kinds));
+    let process = Process::start(Setup {
+        link: redis.link,
+        prefix: redis.prefix,
+        queues,
+        handlers: registry.bind(services),
+        observer,
+        pool,
+    })?;
+    if process.run(&shutdown, args.drain_timeout).await {
+        return Ok(Exit::Ok);
+    }
+    Err(Stop::new(Exit::Failed, "a loop of this worker ended by itself; see the log, and start the worker again"))
+}
+
+fn chosen(queues: Vec<QueuePolicy>, only: &[String]) -> Result<Vec<QueuePolicy>, Stop> {
+    let known = queues.iter().map(|queue| queue.name.to_string()).collect::<Vec<_>>().join(", ");
+    if let Some(unknown) = only.iter().find(|name| queues.iter().all(|queue| *queue.name != ***name)) {
+        return Err(Stop::usage(format!("--queue {unknown}: the queues file has {known}")));
+    }
+    let wanted = |queue: &QueuePolicy| only.is_empty() || only.iter().any(|name| **name == *queue.name);
+    Ok(queues.into_iter().filter(wanted).collect())
+}
+
+/// Refuses to start where jobs would be lost; tells of the rest and goes on.
+async fn look_around(redis: &Redis, environment: &Environment, pool: &sqlx::PgPool) -> Result<(), Stop> {
+    for finding in checks::redis(&redis.link, environment).await {
+        let fix = finding.fix.unwrap_or_default();
+        match finding.severity {
+            Severity::Ok => {}
+            Severity::Error if finding.check == "redis" => {
+                return Err(Stop::new(Exit::Unreachable, format!("{}; {fix}", finding.found)));
+            }
+            Severity::Error if environment.deployment == Deployment::Production => {
+                return Err(Stop::new(Exit::Failed, format!("Redis: {} {}; {fix}", finding.check, finding.found)));
+            }
+            Severity::Error | Severity::Warning => warn!("Redis: {} {}; {fix}", finding.check, finding.found),
+        }
+    }
+    match database::status(pool).await {
+        // History may wait; work may not.
+        Err(error) => warn!("Postgres does not answer, outcomes wait in Redis: {}", crate::failure::chain(&error)),
+        Ok(migrations) if migrations.iter().any(|migration| migration.applied.is_none()) => {
+            return Err(Stop::new(Exit::Failed, "Postgres is not prepared for this release; run `flota db migrate`"));
+        }
+        Ok(_) => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! The environment: addresses and secrets, read once and checked.
+//!
+//! Every variable is in one table (`variables.rs`). Each `X` may also come as `X_FILE`, a file that holds the value,
+//! and an empty variable counts as not set, as everywhere in Flota. All problems are told at once.
+//!
+//! The structs here say what was configured, in words of this file; the composition root turns them into what
+//! providers and servers take.
+
+mod error;
+mod reader;
+mod secrets;
+mod smtp;
+mod summary;
+mod text;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use flota_producer::settings::{Settings, read_env};
+use ipnet::IpNet;
+use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use self::reader::Reader;
+pub use self::{
+    error::{EnvironmentError, EnvironmentErrors, EnvironmentWarning},
+    reader::Lookup,
+    smtp::{SmtpMode, SmtpVariables},
+    summary::{SummaryRow, ValueSource},
+    text::{example, markdown},
+    variables::{Shown, VARIABLES, Variable},
+};
+
+/// Everything that the environment says.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// `REDIS_*` and `FLOTA_KEY_PREFIX`: where Redis is.
+    pub redis: Settings,
+    /// `DATABASE_URL`: where Postgres is.
+    pub database_url: Option<SecretString>,
+    /// `SMTP_*`: the mail server; `None` when `SMTP_HOST` is not set.
+    pub smtp: Option<SmtpVariables>,
+    /// `WEBHOOK_SECRET`: signs webhooks that are sent to a URL, `whsec_…`.
+    pub webhook_secret: Option<SecretString>,
+    /// `FLOTA_WEBHOOK_ALLOW_CIDRS`: networks that webhooks may reach although they are private.
+    pub webhook_allow: Vec<IpNet>,
+    /// `FLOTA_ENCRYPTION_KEYS`: `id:base64key[,id:base64key]`, whose form has been checked.
+    pub encryption_keys: Option<SecretString>,
+    /// `FLOTA_ENV`.
+    pub deployment: Deployment,
+    /// `FLOTA_QUEUES_FILE`: for [`crate::config::Queues::load`].
+    pub queues_file: Option<PathBuf>,
+    /// `LOG_FORMAT`: for [`crate::telemetry::init`].
+    pub log_format: Option<LogFormat>,
+    /// `RUST_LOG`: for [`crate::telemetry::init`].
+    pub log_filter: Option<String>,
+    /// `FLOTA_ADMIN_ADDR`: loopback address where a worker answers for its health and metrics.
+    pub admin_addr: Option<SocketAddr>,
+    /// What was set without effect; to be told once, at start.
+    pub warnings: Vec<EnvironmentWarning>,
+    summary: Vec<SummaryRow>,
+}
+
+/// What this process is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deployment {
+    /// Trying things out. The default.
+    Development,
+    /// The real thing: settings that are only good for trying things out are refused.
+    Production,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line for people.
+    Pretty,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What is logged when `RUST_LOG` is not set: what libraries tell of their routine is left out.
+pub const DEFAULT_FILTER: &str = "info,sqlx=warn,hyper=warn,reqwest=warn";
+
+impl Environment {
+    /// From the process environment.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn load() -> Result<Self, EnvironmentErrors> {
+        let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+        let names: Vec<String> = set.filter_map(|(name, _)| name.into_string().ok()).collect();
+        Self::from_lookup(&read_env, names.iter().map(String::as_str))
+    }
+
+    /// From any source of variables. `names` are those that are set and not empty: they tell a value from one that
+    /// comes from a file, and which of our names nothing reads.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn from_lookup<'a>(
+        lookup: &'a Lookup<'a>,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, EnvironmentErrors> {
+        let names = names.into_iter().collect();
+        let mut reader = Reader { lookup, names, problems: Vec::new(), warnings: Vec::new() };
+        reader.look_at_names();
+        match read(&mut reader) {
+            Some(environment) if reader.problems.is_empty() => Ok(environment),
+            _ => Err(EnvironmentErrors(reader.problems)),
+        }
+    }
+
+    /// True where settings that are only good for trying things out are refused.
+    pub fn is_production(&self) -> bool {
+        self.deployment == Deployment::Production
+    }
+
+    /// Every variable with its value, secrets masked.
+    pub fn summary(&self) -> &[SummaryRow] {
+        &self.summary
+    }
+}
+
+/// Reads every variable before it gives up, so that all problems are told.
+fn read(reader: &mut Reader<'_>) -> Option<Environment> {
+    let redis = Settings::from_lookup(reader.lookup).map_err(|error| reader.problems.push(error.into())).ok();
+    let deployment = reader.parse("FLOTA_ENV", deployment).unwrap_or(Deployment::Development);
+    let mut environment = Environment {
+        database_url: reader.parse("DATABASE_URL", database_url),
+        smtp: smtp::read(reader, deployment == Deployment::Production),
+        webhook_secret: reader.parse("WEBHOOK_SECRET", secrets::signing_secret),
+        webhook_allow: reader.parse("FLOTA_WEBHOOK_ALLOW_CIDRS", networks).unwrap_or_default(),
+        encryption_keys: reader.parse("FLOTA_ENCRYPTION_KEYS", secrets::encryption_keys),
+        deployment,
+        queues_file: reader.text("FLOTA_QUEUES_FILE").map(PathBuf::from),
+        // NO_COLOR is obeyed by the libraries that print; it is in the table so that people find it.
+        log_format: reader.parse("LOG_FORMAT", log_format),
+        log_filter: reader.parse("RUST_LOG", filter),
+        admin_addr: reader.parse("FLOTA_ADMIN_ADDR", loopback),
+        warnings: std::mem::take(&mut reader.warnings),
+        summary: summary::rows(reader),
+        redis: redis?,
+    };
+    environment.show_usual_smtp_port();
+    Some(environment)
+}
+
+impl Environment {
+    /// The default of this one variable depends on another: show the one that holds.
+    fn show_usual_smtp_port(&mut self) {
+        let row = self.summary.iter_mut().find(|row| row.name == "SMTP_PORT");
+        if let (Some(smtp), Some(row)) = (&self.smtp, row) {
+            row.value = Some(smtp.port.to_string());
+        }
+    }
+}
+
+fn deployment(text: &str) -> Result<Deployment, String> {
+    match text {
+        "development" => Ok(Deployment::Development),
+        "production" => Ok(Deployment::Production),
+        other => Err(format!("\"{other}\" is not one of its words; write development or production")),
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "pretty" => Ok(LogFormat::Pretty),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("\"{other}\" is not one of its words; write pretty or json")),
+    }
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    match EnvFilter::builder().parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}; write levels by module, such as {DEFAULT_FILTER}")),
+    }
+}
+
+/// The address may hold a password, so it is not repeated.
+fn database_url(text: &str) -> Result<SecretString, String> {
+    let example = "write postgres://user:password@host:5432/database";
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "postgres" | "postgresql") => Ok(text.into()),
+        Ok(_) => Err(format!("it is not an address of Postgres; {example}")),
+        Err(error) => Err(format!("{error}; {example}, with special characters of the password as %XX")),
+    }
+}
+
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    text.split(',').map(|part| network(part.trim())).collect()
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    match text.parse::<IpNet>() {
+        Ok(network) if network.prefix_len() == 0 => {
+            Err(format!("{text} would let webhooks reach every address; write only the networks they need"))
+        }
+        Ok(network) => Ok(network.trunc()),
+        Err(_) => Err(match text.parse::<std::net::IpAddr>() {
+            Ok(address) => format!("{text} is an address without a length; write {}", IpNet::from(address)),
+            Err(_) => format!("\"{text}\" is not a network; write one such as 10.20.0.0/16"),
+        }),
+    }
+}
+
+/// Health and metrics have no password, so they stay on this machine.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(address),
+        Ok(address) => Err(format!(
+            "{text} can be reached from other machines, but health and metrics have no password; write 127.0.0.1:{}",
+            address.port()
+        )),
+        Err(_) => Err(format!("\"{text}\" is not an address with a port; write one such as 127.0.0.1:9464")),
+    }
+}

@@ -1,0 +1,215 @@
+//! The one table of every environment variable that the product reads.
+//!
+//! Reading, `.env.example`, `docs/configuration.md`, `flota config show` and the search for misspelt names all use it.
+
+/// One variable.
+#[derive(Debug)]
+pub struct Variable {
+    /// What it belongs to; variables of one group stand together.
+    pub group: &'static str,
+    /// Its name. The same name with `_FILE` may name a file that holds the value.
+    pub name: &'static str,
+    /// How much of its value may be shown.
+    pub shown: Shown,
+    /// What holds when it is not set, in words; `None` when nothing does.
+    pub default: Option<&'static str>,
+    /// A value that could stand there.
+    pub example: &'static str,
+    /// What it is for, in sentences for people.
+    pub meaning: &'static str,
+}
+
+/// How much of a value may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// All of it.
+    Plainly,
+    /// A URL without its password.
+    WithoutPassword,
+    /// Nothing: it is a secret.
+    Never,
+}
+
+impl Variable {
+    /// True when the value holds a secret, whole or in part.
+    pub fn is_secret(&self) -> bool {
+        self.shown != Shown::Plainly
+    }
+}
+
+/// The variable with this name.
+pub(super) fn find(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|variable| variable.name == name)
+}
+
+const fn plain(
+    group: &'static str,
+    name: &'static str,
+    default: Option<&'static str>,
+    example: &'static str,
+    meaning: &'static str,
+) -> Variable {
+    Variable { group, name, shown: Shown::Plainly, default, example, meaning }
+}
+
+const fn secret(
+    group: &'static str,
+    name: &'static str,
+    example: &'static str,
+    meaning: &'static str,
+) -> Variable {
+    Variable { group, name, shown: Shown::Never, default: None, example, meaning }
+}
+
+const REDIS: &str = "Redis";
+const POSTGRES: &str = "Postgres";
+const EMAIL: &str = "E-mail (SMTP)";
+const WEBHOOKS: &str = "Webhooks";
+const FLEET: &str = "Fleet";
+const LOGS: &str = "Logs and metrics";
+
+/// Every variable, group by group.
+pub const VARIABLES: &[Variable] = &[
+    Variable {
+        group: REDIS,
+        name: "REDIS_URL",
+        shown: Shown::WithoutPassword,
+        default: None,
+        example: "redis://localhost:6379/",
+        meaning: "Address of Redis: redis://[user:password@]host[:port][/db], rediss:// for TLS. Set this or the four \
+                  parts below; both only if they agree.",
+    },
+    plain(REDIS, "REDIS_HOST", Some("localhost"), "localhost", "Host of Redis."),
+    plain(REDIS, "REDIS_PORT", Some("6379"), "6379", "Port of Redis."),
+    secret(REDIS, "REDIS_PASSWORD", "REPLACE_ME", "Password of Redis."),
+    plain(REDIS, "REDIS_TLS", Some("false"), "false", "true to reach Redis over TLS."),
+    Variable {
+        group: POSTGRES,
+        name: "DATABASE_URL",
+        shown: Shown::WithoutPassword,
+        default: None,
+        example: "postgres://flota:REPLACE_ME@localhost:5432/flota",
+        meaning: "Address of Postgres, where the history of jobs is kept. While it is away workers go on, and history \
+                  waits in Redis.",
+    },
+    plain(
+        EMAIL,
+        "SMTP_HOST",
+        None,
+        "smtp.example.com",
+        "Name of the mail server. Without it e-mail is not configured, and e-mail jobs cannot be sent.",
+    ),
+    plain(
+        EMAIL,
+        "SMTP_PORT",
+        Some("587, with SMTP_TLS=implicit 465, with SMTP_TLS=none 25"),
+        "587",
+        "Port of the mail server.",
+    ),
+    plain(EMAIL, "SMTP_USERNAME", None, "apikey", "User name at the mail server. Needs SMTP_PASSWORD."),
+    secret(EMAIL, "SMTP_PASSWORD", "REPLACE_ME", "Password at the mail server. Needs SMTP_USERNAME."),
+    plain(
+        EMAIL,
+        "SMTP_TLS",
+        Some("starttls"),
+        "starttls",
+        "starttls (never falls back to plain text), implicit (TLS from the first byte), or none. In production none \
+         is refused unless the mail server is on this machine.",
+    ),
+    plain(
+        EMAIL,
+        "SMTP_FROM_EMAIL",
+        None,
+        "noreply@example.com",
+        "Address that messages come from. Required with SMTP_HOST.",
+    ),
+    plain(EMAIL, "SMTP_FROM_NAME", None, "Example", "Name that messages come from."),
+    plain(
+        EMAIL,
+        "SMTP_CA_FILE",
+        None,
+        "/etc/flota/mail-ca.pem",
+        "File of certificates (PEM) to trust for the mail server besides those of the system.",
+    ),
+    secret(
+        WEBHOOKS,
+        "WEBHOOK_SECRET",
+        "whsec_REPLACE_ME",
+        "Secret that signs webhooks sent to a URL (Standard Webhooks): whsec_ and base64 of 24 to 64 bytes. Make one \
+         with `flota keys webhook`.",
+    ),
+    plain(
+        WEBHOOKS,
+        "FLOTA_WEBHOOK_ALLOW_CIDRS",
+        None,
+        "10.20.0.0/16,fd00:20::/32",
+        "Networks that webhooks may reach although they are private, separated by commas.",
+    ),
+    plain(
+        FLEET,
+        "FLOTA_ENV",
+        Some("development"),
+        "production",
+        "development or production. Production refuses settings that are only good for trying things out.",
+    ),
+    plain(
+        FLEET,
+        "FLOTA_QUEUES_FILE",
+        Some("queues.toml in the working directory, or else the one built in"),
+        "/etc/flota/queues.toml",
+        "File of queues.",
+    ),
+    plain(
+        FLEET,
+        "FLOTA_KEY_PREFIX",
+        Some("flota"),
+        "flota",
+        "First part of every key in Redis, so that several fleets can share one. Producers need the same.",
+    ),
+    secret(
+        FLEET,
+        "FLOTA_ENCRYPTION_KEYS",
+        "2026a:REPLACE_ME",
+        "Keys that encrypt stored credentials: id:base64key[,id:base64key], 32 bytes each; make one with \
+         `flota keys encryption`. The first encrypts what is new, all of them read.",
+    ),
+    plain(
+        LOGS,
+        "FLOTA_ADMIN_ADDR",
+        None,
+        "127.0.0.1:9464",
+        "Loopback address where a worker answers for its health and metrics. Without it there is no listener.",
+    ),
+    plain(
+        LOGS,
+        "LOG_FORMAT",
+        Some("pretty on a terminal, otherwise json"),
+        "json",
+        "pretty (one line for people) or json (one object per line). Logs go to standard error.",
+    ),
+    plain(
+        LOGS,
+        "RUST_LOG",
+        Some("info,sqlx=warn,hyper=warn,reqwest=warn"),
+        "info,sqlx=warn,hyper=warn,reqwest=warn",
+        "What is logged: levels error, warn, info, debug, trace, by module.",
+    ),
+    plain(LOGS, "NO_COLOR", None, "1", "Any value turns colours off (https://no-color.org)."),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_groups_stand_together() {
+        let names: HashSet<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+        let mut groups: Vec<_> = VARIABLES.iter().map(|variable| variable.group).collect();
+        groups.dedup();
+
+        assert_eq!(names.len(), VARIABLES.len());
+        assert_eq!(groups.len(), groups.iter().collect::<HashSet<_>>().len());
+    }
+}

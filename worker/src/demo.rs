@@ -1,0 +1,199 @@
+//! The demo: the whole story on this machine, with real servers and a real worker process.
+//!
+//! `stories.rs` says what is enqueued and how each job must end, `stage.rs` has the servers, the worker and the
+//! endpoints, and this file plays the stories and checks the promises. Nothing here is simulated: mails go through
+//! SMTP, webhooks through HTTP, the worker is killed with SIGKILL.
+
+mod stage;
+mod stories;
+
+use std::time::{Duration, Instant};
+
+use flota_producer::{DeliverWebhook, EmailBody, EnqueueError, JobId, NewJob, SendEmail};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    dev::{SmtpFault, SmtpStep, WebhookAnswer},
+    view::JobView,
+};
+
+use stage::Stage;
+use stories::{Expected, Story};
+
+/// How long one job may take to end before the demo gives up on it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the demo found.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// One line per job.
+    pub jobs: Vec<Played>,
+    /// One line per promise.
+    pub checks: Vec<Check>,
+    /// How long it all took.
+    pub seconds: f64,
+}
+
+/// One job and what became of it.
+#[derive(Debug, Serialize)]
+pub struct Played {
+    /// What it shows.
+    pub story: &'static str,
+    /// The job as Postgres has it.
+    pub job: JobView,
+    /// From enqueue to outcome.
+    pub took_ms: u64,
+}
+
+/// One promise and whether it held.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    /// The promise.
+    pub promise: String,
+    /// Whether it held.
+    pub held: bool,
+    /// What was seen, when it did not.
+    pub seen: String,
+}
+
+impl Report {
+    /// True when every promise held.
+    pub fn held(&self) -> bool {
+        self.checks.iter().all(|check| check.held)
+    }
+
+    fn check(&mut self, promise: impl Into<String>, held: bool, seen: impl FnOnce() -> String) {
+        let seen = if held { String::new() } else { seen() };
+        self.checks.push(Check { promise: promise.into(), held, seen });
+    }
+
+    fn add(&mut self, story: &'static str, expected: &Expected, job: JobView, took: Duration) {
+        let held = job.state == expected.state && job.attempt == expected.attempts;
+        let promise = format!("{story}: {} at attempt {}", expected.state, expected.attempts);
+        self.check(promise, held, || format!("{} at attempt {}", job.state, job.attempt));
+        self.jobs.push(Played { story, job, took_ms: took.as_millis() as u64 });
+    }
+}
+
+/// Plays everything. `tell` hears one line per step.
+///
+/// # Errors
+/// When the stage cannot be set or a job does not end; promises that did not hold are in the report.
+pub async fn play(tell: &dyn Fn(&str)) -> anyhow::Result<Report> {
+    let began = Instant::now();
+    tell("starting a private Redis and Postgres, a mail server and a webhook receiver");
+    let mut stage = Stage::set().await?;
+    tell("starting a worker");
+    stage.start_worker().await?;
+    let mut report = Report::default();
+    ordinary_jobs(&stage, &mut report, tell).await?;
+    misbehaving_receivers(&stage, &mut report, tell).await?;
+    misbehaving_mail_server(&stage, &mut report, tell).await?;
+    refusals(&stage, &mut report, tell).await?;
+    killed_worker(&mut stage, &mut report, tell).await?;
+    tell("stopping the worker with SIGTERM");
+    let well = stage.stop_worker().await?;
+    report.check("the worker drains and exits 0 on SIGTERM", well, || "it did not".to_owned());
+    evidence(&stage, &mut report).await?;
+    report.seconds = began.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+async fn ordinary_jobs(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
+    tell("five templates by mail, in Spanish and English, and a signed webhook");
+    play_all(stage, report, stories::mails().into_iter().chain(stories::webhook(stage))).await
+}
+
+async fn misbehaving_receivers(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
+    tell("receivers that answer 500, 429, 410, hang and reset");
+    let hang = WebhookAnswer::Hang(Duration::from_secs(10));
+    for (path, answers) in [
+        ("/flaky", vec![WebhookAnswer::status(500), WebhookAnswer::status(503)]),
+        ("/busy", vec![WebhookAnswer::retry_after(429, Duration::from_secs(1))]),
+        ("/slow", vec![hang]),
+        ("/reset", vec![WebhookAnswer::Reset]),
+        ("/broken", vec![WebhookAnswer::status(500); 3]),
+        ("/gone", vec![WebhookAnswer::status(410)]),
+    ] {
+        answers.into_iter().for_each(|answer| stage.stack.webhooks.answer(path, answer));
+    }
+    play_all(stage, report, stories::troubled_webhooks(stage)).await?;
+    let disabled = stage.is_disabled("/gone").await?;
+    report.check("an endpoint that answers 410 Gone is disabled", disabled, || "it is still open".to_owned());
+    Ok(())
+}
+
+async fn misbehaving_mail_server(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
+    tell("a mail server that says 450 come back later, and 550 no such user");
+    for (story, fault) in [(stories::greylisted(), 450), (stories::nobody(), 550)] {
+        stage.stack.smtp.fault(SmtpStep::RcptTo, SmtpFault::reply(fault));
+        play_all(stage, report, [story]).await?;
+    }
+    Ok(())
+}
+
+async fn refusals(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
+    tell("what is refused before it is accepted, and what is recognised as a repeat");
+    let mail = || NewJob::new(SendEmail::new("ana@example.com", EmailBody::text("Once", "Only once"))).key("order-42");
+    let first = stage.producer.enqueue(mail()).await?;
+    let second = stage.producer.enqueue(mail()).await?;
+    let same = first.id == second.id && second.deduplicated;
+    report.check("the same idempotency key gives the first job back", same, || format!("{second:?}"));
+    let injected = SendEmail::new("ana@example.com\r\nBcc: eve@example.com", EmailBody::text("Hi", "Hello"));
+    let inside = DeliverWebhook::to_url("https://[::ffff:169.254.169.254]/latest", "x", json!({}));
+    for (what, job) in [("header injection", NewJob::new(injected)), ("a private address", NewJob::new(inside))] {
+        let answer = stage.producer.enqueue(job).await;
+        let refused = matches!(answer, Err(EnqueueError::Invalid(_)));
+        report.check(format!("{what} is refused on enqueue"), refused, || format!("{answer:?}"));
+    }
+    stage.wait_for(first.id, PATIENCE).await.map(drop)
+}
+
+async fn killed_worker(stage: &mut Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
+    tell("kill -9 while a job runs; a second worker takes it over when the lease (3 s) has ended");
+    let story = stories::interrupted(stage);
+    stage.stack.webhooks.answer("/long", WebhookAnswer::Hang(Duration::from_secs(30)));
+    let before = stage.deliveries("/long").len();
+    let began = Instant::now();
+    let id = stage.producer.enqueue(story.job).await?.id;
+    stage.wait_for_deliveries("/long", before + 1, PATIENCE).await?;
+    stage.kill_worker().await?;
+    stage.start_worker().await?;
+    let job = stage.wait_for(id, PATIENCE).await?;
+    report.add(story.name, &story.expected, job, began.elapsed());
+    let ids: Vec<String> = stage.deliveries("/long").iter().filter_map(|seen| seen.header("webhook-id").map(str::to_owned)).collect();
+    let same = ids.len() == 2 && ids.iter().all(|seen| *seen == id.to_string());
+    report.check("both deliveries of the interrupted job carry the same webhook-id", same, || format!("{ids:?}"));
+    Ok(())
+}
+
+/// What receivers and servers have at the end.
+async fn evidence(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
+    let mails = stage.stack.smtp.mails();
+    let expected = stories::mails().len() + 2;
+    report.check(format!("each of {expected} mails arrived exactly once"), mails.len() == expected, || {
+        format!("{} mails", mails.len())
+    });
+    let parts = mails.iter().filter(|mail| mail.header("content-type").is_some_and(|kind| kind.contains("multipart/alternative")));
+    let templates = parts.count();
+    report.check("every template came as text and HTML", templates == stories::mails().len(), || format!("{templates}"));
+    let unsigned = stage.badly_signed();
+    report.check("every delivery carries a valid Standard Webhooks signature", unsigned.is_empty(), || unsigned.join(", "));
+    let left = stage.left_in_redis().await?;
+    report.check("nothing is left in Redis", left == 0, || format!("{left} jobs"));
+    Ok(())
+}
+
+async fn play_all(stage: &Stage, report: &mut Report, stories: impl IntoIterator<Item = Story>) -> anyhow::Result<()> {
+    let mut playing: Vec<(&'static str, Expected, JobId, Instant)> = Vec::new();
+    for story in stories {
+        let id = stage.producer.enqueue(story.job).await?.id;
+        playing.push((story.name, story.expected, id, Instant::now()));
+    }
+    for (name, expected, id, began) in playing {
+        let job = stage.wait_for(id, PATIENCE).await?;
+        report.add(name, &expected, job, began.elapsed());
+    }
+    Ok(())
+}

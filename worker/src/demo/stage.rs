@@ -1,0 +1,180 @@
+//! Where the demo plays: the servers, the worker process, the endpoints and their secrets.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use flota_engine::inspect;
+use flota_producer::{JobId, Producer, Settings, clock, link::Link};
+use flota_providers::webhook::{SigningSecret, verify};
+use sqlx::PgPool;
+
+use crate::{
+    database,
+    dev::{ReceivedRequest, stack::Stack, worker_process::WorkerProcess},
+    endpoints::{self, Endpoints},
+    view::{self, JobView},
+};
+
+/// How the demo's queues differ from real ones: everything is quicker.
+const QUEUES: &str = r#"
+[defaults]
+lease = "3s"
+heartbeat = "500ms"
+timeout = "2s"
+backoff = { base = "200ms", cap = "1s" }
+
+[queues.email]
+concurrency = 8
+
+[queues.webhook]
+concurrency = 16
+"#;
+/// The queues above.
+const NAMES: [&str; 2] = ["email", "webhook"];
+/// Paths of the webhook receiver, each a registered endpoint.
+const PATHS: [&str; 8] = ["/orders", "/flaky", "/busy", "/slow", "/reset", "/broken", "/gone", "/long"];
+/// Pause between two looks at a job.
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(super) struct Stage {
+    pub(super) stack: Stack,
+    pub(super) producer: Producer,
+    link: Link,
+    pool: PgPool,
+    endpoints: BTreeMap<&'static str, (String, SigningSecret)>,
+    queues_file: PathBuf,
+    worker: Option<WorkerProcess>,
+    workers: usize,
+}
+
+impl Stage {
+    pub(super) async fn set() -> anyhow::Result<Self> {
+        let stack = Stack::start(None).await?;
+        let settings = Settings::from_url(&stack.redis.url())?;
+        let pool = database::connect(&stack.database_url().into(), 2)?;
+        let vault = stack.vault()?;
+        let register = Endpoints::new(pool.clone(), vault);
+        let mut endpoints = BTreeMap::new();
+        for path in PATHS {
+            let secret = SigningSecret::generate()?;
+            let id = register.add(Some("acme"), &stack.webhooks.url(path), Some("demo"), &secret).await?;
+            endpoints.insert(path, (id, secret));
+        }
+        let queues_file = stack.directory.path().join("queues.toml");
+        std::fs::write(&queues_file, QUEUES)?;
+        Ok(Self {
+            link: Link::new(settings.address())?,
+            producer: Producer::new(settings)?,
+            stack,
+            pool,
+            endpoints,
+            queues_file,
+            worker: None,
+            workers: 0,
+        })
+    }
+
+    pub(super) async fn start_worker(&mut self) -> anyhow::Result<()> {
+        self.workers += 1;
+        let mut environment = self.stack.environment();
+        environment.push(("FLOTA_QUEUES_FILE".to_owned(), self.queues_file.display().to_string()));
+        let log = format!("worker-{}.log", self.workers);
+        let program = std::env::current_exe()?;
+        let worker = WorkerProcess::start(&program, &["worker"], &environment, &self.stack.directory, &log).await?;
+        self.worker = Some(worker);
+        Ok(())
+    }
+
+    pub(super) async fn kill_worker(&mut self) -> anyhow::Result<()> {
+        let worker = self.worker.take().context("no worker runs")?;
+        Ok(worker.kill().await?)
+    }
+
+    pub(super) async fn stop_worker(&mut self) -> anyhow::Result<bool> {
+        let worker = self.worker.take().context("no worker runs")?;
+        Ok(worker.stop().await?)
+    }
+
+    /// Id of the endpoint at this path.
+    pub(super) fn endpoint(&self, path: &str) -> &str {
+        &self.endpoints[path].0
+    }
+
+    pub(super) async fn is_disabled(&self, path: &str) -> anyhow::Result<bool> {
+        let rows = endpoints::list(&self.pool, None).await?;
+        Ok(rows.iter().any(|row| row.id == self.endpoint(path) && row.disabled.is_some()))
+    }
+
+    /// Waits until Postgres has the job's outcome.
+    pub(super) async fn wait_for(&self, id: JobId, patience: Duration) -> anyhow::Result<JobView> {
+        let prefix = flota_producer::keys::Prefix::default();
+        let names = NAMES.map(str::to_owned);
+        let deadline = Instant::now() + patience;
+        loop {
+            let job = view::job(&self.link, &prefix, Some(&self.pool), &names, id).await;
+            let job = job.map_err(|stop| stop.error)?;
+            match job {
+                Some(job) if job.outcome.is_some() => return Ok(job),
+                job if deadline < Instant::now() => bail!(
+                    "job {id} has not ended within {patience:?}: {}\n{}",
+                    job.map_or_else(|| "nowhere to be found".to_owned(), |job| job.state),
+                    self.end_of_log(),
+                ),
+                _ => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// Everything that was delivered to this path.
+    pub(super) fn deliveries(&self, path: &str) -> Vec<ReceivedRequest> {
+        self.stack.webhooks.received().into_iter().filter(|request| request.path == path).collect()
+    }
+
+    pub(super) async fn wait_for_deliveries(
+        &self,
+        path: &str,
+        count: usize,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + patience;
+        while self.deliveries(path).len() < count {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let more = self.stack.webhooks.received().len() + 1;
+            self.stack.webhooks.wait_for(more, left).await.with_context(|| self.end_of_log())?;
+        }
+        Ok(())
+    }
+
+    /// Deliveries whose signature does not verify with the endpoint's secret.
+    pub(super) fn badly_signed(&self) -> Vec<String> {
+        let now = clock::unix_now().as_secs() as i64;
+        let is_bad = |request: &ReceivedRequest| {
+            let Some((_, secret)) = self.endpoints.get(request.path.as_str()) else { return true };
+            let field = |name| request.header(name).unwrap_or_default();
+            let (id, time, signature) = (field("webhook-id"), field("webhook-timestamp"), field("webhook-signature"));
+            verify(std::slice::from_ref(secret), id, time, signature, &request.body, now).is_err()
+        };
+        self.stack.webhooks.received().into_iter().filter(is_bad).map(|request| request.path).collect()
+    }
+
+    /// Jobs that are still somewhere in Redis.
+    pub(super) async fn left_in_redis(&self) -> anyhow::Result<u64> {
+        let mut left = 0;
+        for name in NAMES {
+            let counts = inspect::counts(&self.link, &flota_producer::keys::Prefix::default().queue(name)).await?;
+            left += counts.ready + counts.delayed + counts.running + counts.parked;
+        }
+        Ok(left)
+    }
+
+    fn end_of_log(&self) -> String {
+        let log = self.stack.directory.path().join(format!("worker-{}.log", self.workers));
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        format!("the worker's log ends:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))
+    }
+}

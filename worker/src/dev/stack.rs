@@ -1,0 +1,103 @@
+//! Everything a fleet needs, private and on loopback: Redis, a migrated Postgres, a mail server, a webhook receiver,
+//! fresh keys, and the environment that leads a worker to them.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use flota_providers::webhook::SigningSecret;
+use secrecy::ExposeSecret;
+
+use crate::{
+    config::env::EncryptionKey,
+    database,
+    dev::{
+        PostgresOptions, PostgresServer, RedisOptions, RedisServer, SmtpSink, WebhookSink,
+        private_directory::PrivateDirectory,
+    },
+    vault::Vault,
+};
+
+/// Name of the database.
+const DATABASE: &str = "flota";
+/// Name of the key that seals endpoint secrets.
+const KEY_ID: &str = "dev";
+/// What webhooks may reach here, although private: this machine itself.
+pub const LOOPBACK: &str = "127.0.0.0/8";
+
+/// The running servers. They stop when this is dropped.
+pub struct Stack {
+    /// Redis.
+    pub redis: RedisServer,
+    /// Postgres, with one migrated database.
+    pub postgres: PostgresServer,
+    /// Keeps the mail.
+    pub smtp: SmtpSink,
+    /// Keeps the webhooks.
+    pub webhooks: WebhookSink,
+    /// For logs and other files.
+    pub directory: PrivateDirectory,
+    encryption_keys: String,
+    webhook_secret: SigningSecret,
+}
+
+impl Stack {
+    /// Starts everything. With a directory the data is kept there, without one it goes when we go.
+    ///
+    /// # Errors
+    /// A sentence that says what is missing and how to get it.
+    pub async fn start(directory: Option<PathBuf>) -> anyhow::Result<Self> {
+        let inside = |name: &str| directory.as_ref().map(|directory| directory.join(name));
+        let redis = RedisOptions { directory: inside("redis"), ..RedisOptions::default() };
+        let postgres = PostgresOptions { directory: inside("postgres"), ..PostgresOptions::default() };
+        let (redis, postgres) = tokio::join!(RedisServer::start(redis), PostgresServer::start(postgres));
+        let (redis, postgres) = (redis?, postgres?);
+        let pool = database::connect(&postgres.url(DATABASE).into(), 1)?;
+        if database::status(&pool).await.is_err() {
+            postgres.create_database(DATABASE, None).await?;
+        }
+        database::migrate(&pool).await?;
+        pool.close().await;
+        Ok(Self {
+            redis,
+            postgres,
+            smtp: SmtpSink::start().await?,
+            webhooks: WebhookSink::start().await?,
+            directory: PrivateDirectory::open(inside("files").as_deref(), None).await?,
+            encryption_keys: Vault::generate(KEY_ID)?,
+            webhook_secret: SigningSecret::generate()?,
+        })
+    }
+
+    /// Address of the migrated database.
+    pub fn database_url(&self) -> String {
+        self.postgres.url(DATABASE)
+    }
+
+    /// The vault that seals endpoint secrets.
+    ///
+    /// # Errors
+    /// Never, since the key was made here.
+    pub fn vault(&self) -> anyhow::Result<Vault> {
+        let bytes = STANDARD.decode(self.encryption_keys.split_once(':').context("a key has an id")?.1)?;
+        Ok(Vault::new(&[EncryptionKey { id: KEY_ID.to_owned(), key: bytes.into() }])?)
+    }
+
+    /// The variables that lead a worker here.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let variables = [
+            ("FLOTA_ENV", "development".to_owned()),
+            ("REDIS_URL", self.redis.url()),
+            ("DATABASE_URL", self.database_url()),
+            ("SMTP_HOST", "127.0.0.1".to_owned()),
+            ("SMTP_PORT", self.smtp.port().to_string()),
+            ("SMTP_TLS", "none".to_owned()),
+            ("SMTP_FROM_EMAIL", "noreply@flota.example".to_owned()),
+            ("SMTP_FROM_NAME", "Flota".to_owned()),
+            ("FLOTA_ENCRYPTION_KEYS", self.encryption_keys.clone()),
+            ("WEBHOOK_SECRET", self.webhook_secret.to_text().expose_secret().to_owned()),
+            ("FLOTA_WEBHOOK_ALLOW_CIDRS", LOOPBACK.to_owned()),
+        ];
+        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}

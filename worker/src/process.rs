@@ -1,0 +1,93 @@
+//! One worker process: the engine's fleet, and the recorders that carry its outcomes to Postgres.
+//!
+//! `flota worker`, `flota dev`, the demo and the tests all start this, and stop it the same way.
+
+use std::{sync::Arc, time::Duration};
+
+use flota_engine::{ApalisRunner, Fleet, Handlers, Observer, Parts, QueuePolicy};
+use flota_producer::{keys::Prefix, link::Link};
+use sqlx::PgPool;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{outcomes::Recorder, shutdown::Shutdown};
+
+/// How long recorders get to write down the last outcomes. What they do not manage waits in Redis for others.
+const RECORD_WAIT: Duration = Duration::from_secs(5);
+
+/// What a worker process is made of.
+pub struct Setup {
+    /// Redis.
+    pub link: Link,
+    /// First part of every key.
+    pub prefix: Prefix,
+    /// The queues to work on.
+    pub queues: Vec<QueuePolicy>,
+    /// The processors.
+    pub handlers: Handlers,
+    /// Hears every event.
+    pub observer: Arc<dyn Observer>,
+    /// Postgres.
+    pub pool: PgPool,
+}
+
+/// A worker process at work.
+pub struct Process {
+    fleet: Fleet,
+    recorders: JoinSet<()>,
+    stop_recording: CancellationToken,
+}
+
+impl Process {
+    /// Starts fetching, running and recording.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread for the lease keeper.
+    pub fn start(setup: Setup) -> std::io::Result<Self> {
+        let stop_recording = CancellationToken::new();
+        let mut recorders = JoinSet::new();
+        for queue in &setup.queues {
+            let keys = setup.prefix.queue(&queue.name);
+            let recorder = Recorder::new(setup.link.again(), keys, queue.name.clone(), setup.pool.clone());
+            recorders.spawn(recorder.run(stop_recording.clone()));
+        }
+        let fleet = Fleet::start(Parts {
+            link: setup.link,
+            prefix: setup.prefix,
+            worker: worker_name().into(),
+            queues: setup.queues,
+            handlers: setup.handlers,
+            observer: setup.observer,
+            runner: Arc::new(ApalisRunner),
+        })?;
+        Ok(Self { fleet, recorders, stop_recording })
+    }
+
+    /// Works until told to stop, then drains. Answers whether every loop lived until then.
+    pub async fn run(mut self, shutdown: &Shutdown, grace: Duration) -> bool {
+        let healthy = tokio::select! {
+            () = shutdown.stop.cancelled() => true,
+            () = self.fleet.broken() => false,
+            _ = self.recorders.join_next() => false,
+        };
+        let left = self.fleet.drain(grace, shutdown.hurry.clone()).await;
+        if 0 < left {
+            warn!(runs = left, "{left} runs were left behind; others take them when their leases end");
+        }
+        self.stop_recording.cancel();
+        let recorded = async { while self.recorders.join_next().await.is_some() {} };
+        if tokio::time::timeout(RECORD_WAIT, recorded).await.is_err() {
+            warn!("Not every outcome is in Postgres yet; the rest waits in Redis for another worker");
+        }
+        info!("This worker has stopped");
+        healthy
+    }
+}
+
+/// A name unlike any other process's: host, process id, and something random, since both repeat in containers.
+fn worker_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "host" } else { host.trim() };
+    format!("{host}:{}:{:08x}", std::process::id(), rand::random::<u32>())
+}

@@ -1,0 +1,97 @@
+//! Telemetry: how this process logs, and what it counts.
+//!
+//! Logs go to standard error, one line each: for people on a terminal, as JSON elsewhere (`json_lines.rs`). An error that
+//! is recorded as a field (`error = &error as &dyn Error`) is followed by its causes in both forms.
+//! Metrics are named in one table (`metrics.rs`); [`EventMetrics`] counts what the engine tells.
+
+pub mod metrics;
+
+mod event_metrics;
+mod json_lines;
+mod recorder;
+
+use std::{
+    error::Error,
+    io::{self, IsTerminal},
+};
+
+use tracing::{Subscriber, warn};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::ParseError,
+    fmt::{self, MakeWriter, format::JsonFields},
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+pub use self::{
+    event_metrics::EventMetrics,
+    recorder::{install_recorder, report_queue},
+};
+use crate::config::env::{DEFAULT_FILTER, LogFormat};
+
+/// Sets up logging for this process. The first call counts; later ones change nothing.
+///
+/// Without a format, people at a terminal get lines and everything else gets JSON. A filter that cannot be read is told
+/// and replaced by the default, so that a process is never silent because of a slip.
+pub fn init(format: impl Into<Option<LogFormat>>, filter: Option<&str>) {
+    let (filter, slip) = chosen_filter(filter);
+    let terminal = io::stderr().is_terminal();
+    let lines = lines(chosen_format(format.into(), terminal), terminal, io::stderr);
+    let first = tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok();
+    if let (true, Some(error)) = (first, slip) {
+        warn!(
+            error = &error as &dyn Error,
+            "RUST_LOG is not usable, {DEFAULT_FILTER} is used instead: {error}"
+        );
+    }
+}
+
+fn chosen_filter(filter: Option<&str>) -> (EnvFilter, Option<ParseError>) {
+    match EnvFilter::builder().parse(filter.unwrap_or(DEFAULT_FILTER)) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
+    }
+}
+
+fn chosen_format(format: Option<LogFormat>, terminal: bool) -> LogFormat {
+    format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json })
+}
+
+fn lines<S, W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let layer = fmt::layer().with_writer(writer);
+    match format {
+        // On a terminal the layer itself decides on colours: it obeys NO_COLOR.
+        LogFormat::Pretty if terminal => layer.boxed(),
+        LogFormat::Pretty => layer.with_ansi(false).boxed(),
+        LogFormat::Json => {
+            layer.fmt_fields(JsonFields::new()).event_format(json_lines::JsonLines).with_ansi(false).boxed()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_get_lines_and_machines_get_json() {
+        assert_eq!(chosen_format(None, true), LogFormat::Pretty);
+        assert_eq!(chosen_format(None, false), LogFormat::Json);
+        assert_eq!(chosen_format(Some(LogFormat::Pretty), false), LogFormat::Pretty);
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_told_and_replaced() {
+        let (filter, slip) = chosen_filter(Some("info,sqlx=loud"));
+
+        assert_eq!(filter.to_string(), EnvFilter::new(DEFAULT_FILTER).to_string());
+        assert!(slip.is_some());
+        assert!(chosen_filter(None).1.is_none());
+    }
+}

@@ -1,0 +1,190 @@
+//! Every metric of Flota: name, kind, labels, help. Recording, `/metrics` and `docs/metrics.md` use this one table.
+//!
+//! Names follow Prometheus: prefix `flota_`, base units, `_total` on counters. No label holds the id of a job or a
+//! tenant, because each value of a label is a time series of its own.
+
+use std::fmt::Write;
+
+/// One metric.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What kind of number it is.
+    pub kind: MetricKind,
+    /// Its labels, each with the values that it can have.
+    pub labels: &'static [(&'static str, &'static str)],
+    /// What it says, in a sentence.
+    pub help: &'static str,
+}
+
+/// What kind of number a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only rises; starts again at 0 with the process.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// How many observations were at most so large.
+    Histogram,
+}
+
+impl MetricKind {
+    /// The word that Prometheus uses.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// Runs that ended.
+pub const JOB_ATTEMPTS: &str = "flota_job_attempts_total";
+/// How long runs took.
+pub const JOB_DURATION: &str = "flota_job_duration_seconds";
+/// Runs taken back from vanished workers.
+pub const JOBS_RECOVERED: &str = "flota_jobs_recovered_total";
+/// Runs that lost their lease.
+pub const LEASES_LOST: &str = "flota_leases_lost_total";
+/// Due jobs that became ready.
+pub const JOBS_PROMOTED: &str = "flota_jobs_promoted_total";
+/// Parked jobs that became ready.
+pub const JOBS_UNPARKED: &str = "flota_jobs_unparked_total";
+/// Steps that Redis did not take.
+pub const REDIS_TROUBLE: &str = "flota_redis_trouble_total";
+/// Jobs by state.
+pub const QUEUE_JOBS: &str = "flota_queue_jobs";
+/// Age of the job that is next in line.
+pub const QUEUE_OLDEST_READY_AGE_SECONDS: &str = "flota_queue_oldest_ready_age_seconds";
+/// Whether a queue is paused.
+pub const QUEUE_PAUSED: &str = "flota_queue_paused";
+/// Batches of outcomes on their way to Postgres.
+pub const OUTCOMES_WAITING: &str = "flota_outcomes_waiting";
+/// Which release this is.
+pub const BUILD_INFO: &str = "flota_build_info";
+
+/// Upper bounds of the buckets of [`JOB_DURATION`], in seconds: from a quick webhook to a long transcription. 2 s is
+/// there because providers that take longer are worth an alert.
+pub const DURATION_BUCKETS: [f64; 16] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];
+
+const QUEUE: (&str, &str) = ("queue", "name of the queue");
+const KIND: (&str, &str) = ("kind", "kind of job; `other` for kinds that this release does not know");
+const OUTCOME: (&str, &str) =
+    ("outcome", "`succeeded`, `retried`, `parked`, `dead`, `cancelled`, `expired`, `released`, `shelved`");
+
+/// Every metric, in the order of the documentation.
+pub const METRICS: &[Metric] = &[
+    Metric {
+        name: JOB_ATTEMPTS,
+        kind: MetricKind::Counter,
+        labels: &[QUEUE, KIND, OUTCOME, ("error_class", "word of the class; `none` without an error")],
+        help: "Runs that ended and were settled, by what became of the job.",
+    },
+    Metric {
+        name: JOB_DURATION,
+        kind: MetricKind::Histogram,
+        labels: &[QUEUE, KIND, OUTCOME],
+        help: "How long processors ran. Jobs that ended without running are left out.",
+    },
+    Metric {
+        name: JOBS_RECOVERED,
+        kind: MetricKind::Counter,
+        labels: &[QUEUE, ("result", "`ready` again, or `dead` as a poison pill")],
+        help: "Runs taken back from workers that vanished. Those that died of it are not among the attempts.",
+    },
+    Metric {
+        name: LEASES_LOST,
+        kind: MetricKind::Counter,
+        labels: &[QUEUE],
+        help: "Runs whose lease was lost before they were settled: nothing they said was heard, and the job ran again.",
+    },
+    Metric {
+        name: JOBS_PROMOTED,
+        kind: MetricKind::Counter,
+        labels: &[QUEUE],
+        help: "Delayed jobs that became due and ready.",
+    },
+    Metric {
+        name: JOBS_UNPARKED,
+        kind: MetricKind::Counter,
+        labels: &[QUEUE],
+        help: "Parked jobs that became ready because a processor for them had come.",
+    },
+    Metric {
+        name: REDIS_TROUBLE,
+        kind: MetricKind::Counter,
+        labels: &[QUEUE, ("step", "`fetch`, `settle`, `promote`, `recover`, …")],
+        help: "Steps that could not reach Redis or were refused by it, and were tried again.",
+    },
+    Metric {
+        name: QUEUE_JOBS,
+        kind: MetricKind::Gauge,
+        labels: &[QUEUE, ("state", "`ready`, `delayed`, `in_flight`, `parked`, `dead`")],
+        help: "Live jobs by state, and dead letters that nobody has replayed or discarded.",
+    },
+    Metric {
+        name: QUEUE_OLDEST_READY_AGE_SECONDS,
+        kind: MetricKind::Gauge,
+        labels: &[QUEUE],
+        help: "How long ago the job that is next in line was enqueued; 0 when none is ready.",
+    },
+    Metric {
+        name: QUEUE_PAUSED,
+        kind: MetricKind::Gauge,
+        labels: &[QUEUE],
+        help: "1 while the queue is paused, otherwise 0.",
+    },
+    Metric {
+        name: OUTCOMES_WAITING,
+        kind: MetricKind::Gauge,
+        labels: &[QUEUE],
+        help: "Batches of outcomes that wait in Redis to be recorded in Postgres.",
+    },
+    Metric {
+        name: BUILD_INFO,
+        kind: MetricKind::Gauge,
+        labels: &[("version", "release of this binary")],
+        help: "Always 1; its label says which release runs.",
+    },
+];
+
+/// The metrics as a table for `docs/metrics.md`.
+pub fn markdown() -> String {
+    let mut text = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
+    for metric in METRICS {
+        let labels: Vec<String> =
+            metric.labels.iter().map(|(name, values)| format!("`{name}`: {values}")).collect();
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} | {} |",
+            metric.name,
+            metric.kind.word(),
+            labels.join("<br>"),
+            metric.help
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::generated_text;
+
+    #[test]
+    fn names_follow_prometheus() {
+        for Metric { name, kind, .. } in METRICS {
+            assert!(name.starts_with("flota_"), "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == MetricKind::Counter, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_is_the_table() {
+        generated_text::check_part("docs/metrics.md", "metrics", &markdown());
+    }
+}

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use sqlx::PgPool;
 
 use crate::{
-    config::env::{self, Environment},
+    config::env::{Environment, SmtpMode, SmtpVariables},
     endpoints::Endpoints,
     services::{Services, Webhooks},
     vault::{Vault, VaultError},
@@ -27,6 +27,14 @@ pub enum AssembleError {
     /// The mail server's settings.
     #[error("SMTP settings: {0}")]
     Smtp(#[source] ProviderError),
+    /// A certificate file.
+    #[error("SMTP_CA_FILE names a file that cannot be read: {path}")]
+    Certificate {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The HTTP client.
     #[error("the HTTP client cannot be set up: {0}")]
     Http(#[source] ProviderError),
@@ -44,8 +52,7 @@ pub enum AssembleError {
 /// See [`AssembleError`]; what is merely not set leaves its service out.
 pub fn services(environment: &Environment, pool: &PgPool) -> Result<Services, AssembleError> {
     let mailer = environment.smtp.as_ref().map(mailer).transpose()?;
-    let keys = &environment.encryption_keys;
-    let vault = if keys.is_empty() { None } else { Some(Vault::new(keys)?) };
+    let vault = environment.encryption_keys.as_ref().map(Vault::parse).transpose()?;
     let secret = environment.webhook_secret.as_ref();
     Ok(Services {
         mailer,
@@ -59,23 +66,25 @@ pub fn services(environment: &Environment, pool: &PgPool) -> Result<Services, As
 ///
 /// # Errors
 /// When its settings cannot work.
-pub fn mailer(smtp: &env::SmtpSettings) -> Result<SmtpMailer, AssembleError> {
-    let (username, password) = smtp.login.clone().map(|login| (login.username, login.password)).unzip();
+pub fn mailer(smtp: &SmtpVariables) -> Result<SmtpMailer, AssembleError> {
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read(path).map_err(|source| AssembleError::Certificate { path: path.clone(), source })
+    };
     SmtpMailer::new(SmtpSettings {
         host: smtp.host.clone(),
         port: smtp.port,
-        username,
-        password,
+        username: smtp.username.clone(),
+        password: smtp.password.clone(),
         tls: match smtp.tls {
-            env::SmtpTls::StartTls => SmtpTls::StartTls,
-            env::SmtpTls::Implicit => SmtpTls::Implicit,
-            env::SmtpTls::None => SmtpTls::None,
+            SmtpMode::StartTls => SmtpTls::StartTls,
+            SmtpMode::Implicit => SmtpTls::Implicit,
+            SmtpMode::None => SmtpTls::None,
         },
         from_email: smtp.from_email.clone(),
         from_name: smtp.from_name.clone(),
         timeout: SMTP_STEP,
         pool_size: SMTP_POOL,
-        extra_root_ca_pem: smtp.ca_pem.clone(),
+        extra_root_ca_pem: smtp.ca_file.as_ref().map(read).transpose()?,
     })
     .map_err(AssembleError::Smtp)
 }

@@ -8,11 +8,7 @@ use flota_producer::{clock, link::Link};
 use serde::Serialize;
 use sqlx::PgPool;
 
-use crate::{
-    config::Environment,
-    database,
-    failure::chain,
-};
+use crate::{config::Environment, database, failure::chain, vault::Vault};
 
 /// Oldest release of Redis that the scripts run on.
 const REDIS_BASELINE: (u32, u32) = (7, 0);
@@ -65,13 +61,25 @@ pub async fn redis(link: &Link, environment: &Environment) -> Vec<Finding> {
         Ok(info) => info,
         Err(error) => {
             let found = format!("{} does not answer: {}", environment.redis, chain(&error));
-            return vec![Finding::error("redis", found, "start it, or set REDIS_URL (or REDIS_HOST, REDIS_PORT)")];
+            return vec![Finding::error(
+                "redis",
+                found,
+                "start it, or set REDIS_URL (or REDIS_HOST, REDIS_PORT)",
+            )];
         }
     };
     let mut findings = vec![redis_version(&info), redis_clock(link).await];
     findings.extend([
-        setting(link, "maxmemory-policy", |value| value == "noeviction", "noeviction", "evicts jobs when memory is short").await,
-        setting(link, "appendonly", |value| value == "yes", "yes", "forgets accepted jobs when it restarts").await,
+        setting(
+            link,
+            "maxmemory-policy",
+            |value| value == "noeviction",
+            "noeviction",
+            "evicts jobs when memory is short",
+        )
+        .await,
+        setting(link, "appendonly", |value| value == "yes", "yes", "forgets accepted jobs when it restarts")
+            .await,
         setting(link, "maxmemory", |value| value != "0", "a limit below the machine's memory", "").await,
     ]);
     findings
@@ -95,7 +103,11 @@ async fn redis_clock(link: &Link) -> Finding {
             let apart = theirs.abs_diff(clock::unix_now());
             if CLOCK_TOLERANCE < apart {
                 let found = format!("this machine and Redis are {apart:.1?} apart");
-                return Finding::warning("clock", found, "synchronise both by NTP; ages that are shown will be off");
+                return Finding::warning(
+                    "clock",
+                    found,
+                    "synchronise both by NTP; ages that are shown will be off",
+                );
             }
             Finding::ok("clock", format!("within {apart:.1?} of Redis"))
         }
@@ -104,7 +116,13 @@ async fn redis_clock(link: &Link) -> Finding {
 }
 
 /// One setting of Redis. `harm` says what a wrong one does; empty when it is only unwise.
-async fn setting(link: &Link, name: &'static str, good: fn(&str) -> bool, write: &str, harm: &str) -> Finding {
+async fn setting(
+    link: &Link,
+    name: &'static str,
+    good: fn(&str) -> bool,
+    write: &str,
+    harm: &str,
+) -> Finding {
     let reply: Result<Vec<String>, _> = link.query(redis::cmd("CONFIG").arg("GET").arg(name)).await;
     let Ok(Some(value)) = reply.map(|pair| pair.into_iter().nth(1)) else {
         let fix = format!("make sure by hand that it is {write}; this user may not read it");
@@ -146,10 +164,17 @@ pub async fn postgres(pool: Option<&PgPool>) -> Vec<Finding> {
 pub fn providers(environment: &Environment) -> Vec<Finding> {
     let mail = match &environment.smtp {
         Some(smtp) => Finding::ok("email", format!("SMTP by {}:{}", smtp.host, smtp.port)),
-        None => Finding::warning("email", "no mail server: send_email jobs wait", "set SMTP_HOST and SMTP_FROM_EMAIL"),
+        None => Finding::warning(
+            "email",
+            "no mail server: send_email jobs wait",
+            "set SMTP_HOST and SMTP_FROM_EMAIL",
+        ),
     };
-    let vault = match environment.encryption_keys.first() {
-        Some(key) => Finding::ok("endpoint secrets", format!("sealed with key {}", key.id)),
+    let vault = match environment.encryption_keys.as_ref().map(Vault::parse) {
+        Some(Ok(_)) => Finding::ok("endpoint secrets", "can be sealed and opened"),
+        Some(Err(error)) => {
+            Finding::error("endpoint secrets", error.to_string(), "run `flota keys encryption`")
+        }
         None => {
             let fix = "set FLOTA_ENCRYPTION_KEYS, made by `flota keys encryption`";
             Finding::warning("endpoint secrets", "no key: webhooks to registered endpoints wait", fix)

@@ -113,8 +113,8 @@ fn run(cli: Cli) -> Done {
         Command::Config(config::Command::EnvExample) => return config::env_example(),
         _ => {}
     }
-    let environment = Environment::from_env().map_err(|error| Stop::usage(error.to_string()))?;
-    telemetry::init(&environment.logs).map_err(|error| Stop::usage(error.to_string()))?;
+    let environment = Environment::load().map_err(|error| Stop::usage(error.to_string()))?;
+    telemetry::init(environment.log_format, environment.log_filter.as_deref());
     for warning in &environment.warnings {
         tracing::warn!("{warning}");
     }

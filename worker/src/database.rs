@@ -24,8 +24,7 @@ const SESSION: [(&str, &str); 2] =
     [("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "30s")];
 
 /// Every migration, oldest first: file name without `.sql`, and content.
-const MIGRATIONS: [(&str, &str); 1] =
-    [("0001_outcomes", include_str!("../../migrations/0001_outcomes.sql"))];
+const MIGRATIONS: [(&str, &str); 1] = [("0001_outcomes", include_str!("../../migrations/0001_outcomes.sql"))];
 
 /// Why Postgres brought no answer.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +36,11 @@ pub enum DatabaseError {
     /// There is no connection, or it broke.
     #[error("Postgres cannot be reached: check that it runs, and that DATABASE_URL leads to it")]
     Unreachable(#[source] sqlx::Error),
+    /// Postgres has no disk, memory or connection left for us.
+    #[error(
+        "Postgres has run out of something: its own words below say of what, so make room or raise that limit"
+    )]
+    Exhausted(#[source] sqlx::Error),
     /// Postgres does not let us in.
     #[error("Postgres does not let us in: correct the user, password or database in DATABASE_URL")]
     NotAllowed(#[source] sqlx::Error),
@@ -65,9 +69,9 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    /// True when trying again later may help and nothing about the statement was wrong.
+    /// True when nothing is wrong with what was asked, and the same may succeed later.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable(_))
+        matches!(self, Self::Unreachable(_) | Self::Exhausted(_))
     }
 }
 
@@ -88,8 +92,11 @@ impl From<sqlx::Error> for DatabaseError {
         match code.as_str() {
             "3D000" => Self::NotAllowed(error),
             "3F000" | "42P01" | "42703" | "42883" => Self::NotMigrated(error),
+            // Our own statement_timeout, or a person who cancelled it.
+            "57014" => Self::Statement(error),
             code => match &code[..2] {
-                "08" | "53" | "57" => Self::Unreachable(error),
+                "08" | "57" => Self::Unreachable(error),
+                "53" => Self::Exhausted(error),
                 "28" => Self::NotAllowed(error),
                 _ => Self::Statement(error),
             },
@@ -139,7 +146,8 @@ pub struct MigrationStatus {
 /// Migrations that a newer release applied are left alone: by expand and contract this release still works with them.
 pub async fn migrate(pool: &PgPool) -> Result<Vec<MigrationStatus>, DatabaseError> {
     let missing = |status: &MigrationStatus| status.applied.is_none();
-    let before: Vec<i64> = status(pool).await?.into_iter().filter(missing).map(|status| status.version).collect();
+    let before: Vec<i64> =
+        status(pool).await?.into_iter().filter(missing).map(|status| status.version).collect();
     // A connection of its own: it may wait for another migrator and then work for longer than a statement may take
     // elsewhere, and if a migration fails the lock of the migrator goes with the connection.
     let unhurried = pool.connect_options().as_ref().clone().options([("statement_timeout", "0")]);
@@ -162,7 +170,9 @@ pub async fn status(pool: &PgPool) -> Result<Vec<MigrationStatus>, DatabaseError
         };
     let mut all: BTreeMap<i64, MigrationStatus> = embedded()
         .into_iter()
-        .map(|m| (m.version, MigrationStatus { version: m.version, name: m.description.into(), applied: None }))
+        .map(|m| {
+            (m.version, MigrationStatus { version: m.version, name: m.description.into(), applied: None })
+        })
         .collect();
     for (version, name, at) in applied {
         all.insert(version, MigrationStatus { version, name, applied: Some(at) });
@@ -225,7 +235,9 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_be_read_is_not_repeated() {
-        for url in ["mysql://u:geheim@h/d", "postgres://u:geheim@h:port/d", "postgres://u:geheim@h/d?sslmode=x"] {
+        for url in
+            ["mysql://u:geheim@h/d", "postgres://u:geheim@h:port/d", "postgres://u:geheim@h/d?sslmode=x"]
+        {
             let error = connect(&url.into(), 1).unwrap_err();
 
             let told = format!("{error} {:?}", std::error::Error::source(&error));
@@ -296,6 +308,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_session_says_who_it_is_and_cannot_hold_anything_up_for_long() {
+        let pool = servers().empty_database().await;
+
+        for (setting, value) in [("application_name", "flota")].into_iter().chain(SESSION) {
+            let set = sqlx::query_scalar("SELECT current_setting($1)").bind(setting);
+            let set: String = set.fetch_one(&pool).await.unwrap();
+            assert_eq!(set, value, "{setting}");
+        }
+    }
+
+    #[tokio::test]
     async fn partitions_are_made_once_although_many_ask_at_once() {
         let pool = servers().database().await;
         let ensure = || async {
@@ -314,8 +337,8 @@ mod tests {
         let pool = servers().database().await;
         sqlx::query("SELECT flota_ensure_partitions('2026-11-21', 1)").execute(&pool).await.unwrap();
         let mut writer = pool.begin().await.unwrap();
-        let row = "INSERT INTO outcomes (job_id, run, attempt, queue, kind, status, finished_at, worker) \
-                   VALUES (gen_random_uuid(), 1, 1, 'email', 'send_email', 'succeeded', '2026-11-21 12:00Z', 'w')";
+        let row = "INSERT INTO outcomes (job_id, run, attempt, queue, kind, status, finished_at, duration_ms, worker) \
+                   VALUES (gen_random_uuid(), 1, 1, 'email', 'send_email', 'succeeded', '2026-11-21 12:00Z', 1, 'w')";
         sqlx::query(row).execute(&mut *writer).await.unwrap();
 
         let made: i32 = sqlx::query_scalar("SELECT flota_ensure_partitions('2026-11-21', 8)")

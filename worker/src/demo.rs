@@ -105,7 +105,11 @@ async fn ordinary_jobs(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) 
     play_all(stage, report, stories::mails().into_iter().chain(stories::webhook(stage))).await
 }
 
-async fn misbehaving_receivers(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
+async fn misbehaving_receivers(
+    stage: &Stage,
+    report: &mut Report,
+    tell: &dyn Fn(&str),
+) -> anyhow::Result<()> {
     tell("receivers that answer 500, 429, 410, hang and reset");
     let hang = WebhookAnswer::Hang(Duration::from_secs(10));
     for (path, answers) in [
@@ -124,7 +128,11 @@ async fn misbehaving_receivers(stage: &Stage, report: &mut Report, tell: &dyn Fn
     Ok(())
 }
 
-async fn misbehaving_mail_server(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
+async fn misbehaving_mail_server(
+    stage: &Stage,
+    report: &mut Report,
+    tell: &dyn Fn(&str),
+) -> anyhow::Result<()> {
     tell("a mail server that says 450 come back later, and 550 no such user");
     for (story, fault) in [(stories::greylisted(), 450), (stories::nobody(), 550)] {
         stage.stack.smtp.fault(SmtpStep::RcptTo, SmtpFault::reply(fault));
@@ -135,14 +143,18 @@ async fn misbehaving_mail_server(stage: &Stage, report: &mut Report, tell: &dyn 
 
 async fn refusals(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
     tell("what is refused before it is accepted, and what is recognised as a repeat");
-    let mail = || NewJob::new(SendEmail::new("ana@example.com", EmailBody::text("Once", "Only once"))).key("order-42");
+    let mail = || {
+        NewJob::new(SendEmail::new("ana@example.com", EmailBody::text("Once", "Only once"))).key("order-42")
+    };
     let first = stage.producer.enqueue(mail()).await?;
     let second = stage.producer.enqueue(mail()).await?;
     let same = first.id == second.id && second.deduplicated;
     report.check("the same idempotency key gives the first job back", same, || format!("{second:?}"));
     let injected = SendEmail::new("ana@example.com\r\nBcc: eve@example.com", EmailBody::text("Hi", "Hello"));
     let inside = DeliverWebhook::to_url("https://[::ffff:169.254.169.254]/latest", "x", json!({}));
-    for (what, job) in [("header injection", NewJob::new(injected)), ("a private address", NewJob::new(inside))] {
+    for (what, job) in
+        [("header injection", NewJob::new(injected)), ("a private address", NewJob::new(inside))]
+    {
         let answer = stage.producer.enqueue(job).await;
         let refused = matches!(answer, Err(EnqueueError::Invalid(_)));
         report.check(format!("{what} is refused on enqueue"), refused, || format!("{answer:?}"));
@@ -162,9 +174,15 @@ async fn killed_worker(stage: &mut Stage, report: &mut Report, tell: &dyn Fn(&st
     stage.start_worker().await?;
     let job = stage.wait_for(id, PATIENCE).await?;
     report.add(story.name, &story.expected, job, began.elapsed());
-    let ids: Vec<String> = stage.deliveries("/long").iter().filter_map(|seen| seen.header("webhook-id").map(str::to_owned)).collect();
+    let ids: Vec<String> = stage
+        .deliveries("/long")
+        .iter()
+        .filter_map(|seen| seen.header("webhook-id").map(str::to_owned))
+        .collect();
     let same = ids.len() == 2 && ids.iter().all(|seen| *seen == id.to_string());
-    report.check("both deliveries of the interrupted job carry the same webhook-id", same, || format!("{ids:?}"));
+    report.check("both deliveries of the interrupted job carry the same webhook-id", same, || {
+        format!("{ids:?}")
+    });
     Ok(())
 }
 
@@ -175,17 +193,27 @@ async fn evidence(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     report.check(format!("each of {expected} mails arrived exactly once"), mails.len() == expected, || {
         format!("{} mails", mails.len())
     });
-    let parts = mails.iter().filter(|mail| mail.header("content-type").is_some_and(|kind| kind.contains("multipart/alternative")));
+    let parts = mails.iter().filter(|mail| {
+        mail.header("content-type").is_some_and(|kind| kind.contains("multipart/alternative"))
+    });
     let templates = parts.count();
-    report.check("every template came as text and HTML", templates == stories::mails().len(), || format!("{templates}"));
+    report.check("every template came as text and HTML", templates == stories::mails().len(), || {
+        format!("{templates}")
+    });
     let unsigned = stage.badly_signed();
-    report.check("every delivery carries a valid Standard Webhooks signature", unsigned.is_empty(), || unsigned.join(", "));
+    report.check("every delivery carries a valid Standard Webhooks signature", unsigned.is_empty(), || {
+        unsigned.join(", ")
+    });
     let left = stage.left_in_redis().await?;
     report.check("nothing is left in Redis", left == 0, || format!("{left} jobs"));
     Ok(())
 }
 
-async fn play_all(stage: &Stage, report: &mut Report, stories: impl IntoIterator<Item = Story>) -> anyhow::Result<()> {
+async fn play_all(
+    stage: &Stage,
+    report: &mut Report,
+    stories: impl IntoIterator<Item = Story>,
+) -> anyhow::Result<()> {
     let mut playing: Vec<(&'static str, Expected, JobId, Instant)> = Vec::new();
     for story in stories {
         let id = stage.producer.enqueue(story.job).await?.id;

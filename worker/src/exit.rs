@@ -76,7 +76,8 @@ impl From<LinkError> for Stop {
     fn from(error: LinkError) -> Self {
         let exit = if matches!(error, LinkError::Refused(_)) { Exit::Failed } else { Exit::Unreachable };
         let error = anyhow::Error::new(error);
-        let advice = "Redis does not answer; check that it runs and what REDIS_URL (or REDIS_HOST, REDIS_PORT) says";
+        let advice =
+            "Redis does not answer; check that it runs and what REDIS_URL (or REDIS_HOST, REDIS_PORT) says";
         Self { exit, error: if exit == Exit::Unreachable { error.context(advice) } else { error } }
     }
 }

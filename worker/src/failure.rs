@@ -57,7 +57,9 @@ fn from_provider(error: ProviderError) -> Failure {
         // A backlog is never buried for a credential or an allowance: it waits until a person has mended it.
         ProviderClass::Auth => (ErrorClass::Auth, Remedy::Park { after: Some(FOR_A_PERSON) }),
         ProviderClass::Quota => (ErrorClass::Quota, Remedy::Park { after: wait.or(Some(FOR_A_PERSON)) }),
-        ProviderClass::RateLimited { retry_after } => (ErrorClass::RateLimited, Remedy::Park { after: retry_after }),
+        ProviderClass::RateLimited { retry_after } => {
+            (ErrorClass::RateLimited, Remedy::Park { after: retry_after })
+        }
         ProviderClass::ServerError => (ErrorClass::ServerError, Remedy::Retry { after: wait }),
         ProviderClass::Timeout => (ErrorClass::Timeout, Remedy::Retry { after: wait }),
         ProviderClass::Network => (ErrorClass::Network, Remedy::Retry { after: None }),

@@ -94,7 +94,11 @@ impl Health {
         };
         for queue in &self.queues {
             let Ok(counts) = inspect::counts(&self.link, &self.prefix.queue(queue)).await else { return };
-            telemetry::report_queue(queue, &counts, dead.as_ref().map(|dead| dead.get(queue).copied().unwrap_or(0)));
+            telemetry::report_queue(
+                queue,
+                &counts,
+                dead.as_ref().map(|dead| dead.get(queue).copied().unwrap_or(0)),
+            );
         }
     }
 }

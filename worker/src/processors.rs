@@ -9,9 +9,7 @@ mod send_email;
 
 /// Every kind that this worker runs.
 pub fn registry() -> Registry<Services> {
-    Registry::new()
-        .with::<flota_producer::DeliverWebhook>()
-        .with::<flota_producer::SendEmail>()
+    Registry::new().with::<flota_producer::DeliverWebhook>().with::<flota_producer::SendEmail>()
 }
 
 #[cfg(test)]
@@ -27,6 +25,10 @@ mod tests {
             .collect();
         files.sort_unstable();
 
-        assert_eq!(registry().names().collect::<Vec<_>>(), files, "a file or a line in processors.rs is missing");
+        assert_eq!(
+            registry().names().collect::<Vec<_>>(),
+            files,
+            "a file or a line in processors.rs is missing"
+        );
     }
 }

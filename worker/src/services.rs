@@ -54,7 +54,8 @@ impl Webhooks {
 
 /// True for https on a port that webhooks usually have: such a request may go to the public internet.
 pub fn is_ordinary(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| url.scheme() == "https" && matches!(url.port_or_known_default(), Some(443 | 8443)))
+    Url::parse(url)
+        .is_ok_and(|url| url.scheme() == "https" && matches!(url.port_or_known_default(), Some(443 | 8443)))
 }
 
 /// What a URL inside an allowed private network may look like.
@@ -65,6 +66,7 @@ pub fn inside_rules() -> UrlRules {
 /// Lets through the listed networks, and the public internet where `public`.
 pub fn guard(listed: Vec<IpNet>, public: bool) -> impl Fn(IpAddr) -> bool + Send + Sync {
     move |address| {
-        (public && public_address::check(address).is_ok()) || listed.iter().any(|network| network.contains(&address))
+        (public && public_address::check(address).is_ok())
+            || listed.iter().any(|network| network.contains(&address))
     }
 }

@@ -8,10 +8,10 @@ use aws_lc_rs::{
     rand,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::env::{EncryptionKey, KEY_BYTES};
-
+/// Bytes of a key.
+const KEY_BYTES: usize = 32;
 /// Bytes of a nonce (NIST SP 800-38D).
 const NONCE_BYTES: usize = 12;
 
@@ -32,9 +32,11 @@ pub struct Sealed {
 /// Why the vault cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
-    /// There is no key at all.
-    #[error("there is no key that seals secrets: set FLOTA_ENCRYPTION_KEYS, made by `flota keys encryption`")]
-    NoKey,
+    /// The ring cannot be read.
+    #[error(
+        "FLOTA_ENCRYPTION_KEYS: {0}; write `id:base64key[,id:base64key]`, made by `flota keys encryption`"
+    )]
+    BadRing(&'static str),
     /// The key that sealed it is not in the ring.
     #[error("the secret was sealed with key `{0}`, which FLOTA_ENCRYPTION_KEYS does not hold; add it back")]
     UnknownKey(String),
@@ -47,14 +49,23 @@ pub enum VaultError {
 }
 
 impl Vault {
-    /// A vault with these keys, the first one for new secrets.
-    pub fn new(ring: &[EncryptionKey]) -> Result<Self, VaultError> {
-        let key = |entry: &EncryptionKey| {
-            let key = RandomizedNonceKey::new(&AES_256_GCM, entry.key.expose_secret());
-            key.map(|key| (entry.id.clone(), key)).map_err(|_| VaultError::NoKey)
-        };
-        let keys = ring.iter().map(key).collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() { Err(VaultError::NoKey) } else { Ok(Self { keys }) }
+    /// Reads a ring of keys: `id:base64key`, separated by commas, the first one for new secrets.
+    pub fn parse(ring: &SecretString) -> Result<Self, VaultError> {
+        let mut keys = Vec::new();
+        for entry in ring.expose_secret().split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let (id, key) = entry.split_once(':').ok_or(VaultError::BadRing("an entry has no `:`"))?;
+            let key = STANDARD.decode(key).map_err(|_| VaultError::BadRing("a key is not base64"))?;
+            if id.is_empty() || key.len() != KEY_BYTES {
+                return Err(VaultError::BadRing("a key needs an id and 32 bytes"));
+            }
+            let key = RandomizedNonceKey::new(&AES_256_GCM, &key)
+                .map_err(|_| VaultError::BadRing("a key is not usable"))?;
+            keys.push((id.to_owned(), key));
+        }
+        if keys.is_empty() {
+            return Err(VaultError::BadRing("it is empty"));
+        }
+        Ok(Self { keys })
     }
 
     /// A new key in the form that the ring wants.
@@ -66,7 +77,7 @@ impl Vault {
 
     /// Seals a secret for its owner.
     pub fn seal(&self, owner: &str, secret: &[u8]) -> Result<Sealed, VaultError> {
-        let (key_id, key) = self.keys.first().ok_or(VaultError::NoKey)?;
+        let (key_id, key) = self.keys.first().ok_or(VaultError::BadRing("it is empty"))?;
         let mut sealed = secret.to_vec();
         let nonce = key
             .seal_in_place_append_tag(Aad::from(owner.as_bytes()), &mut sealed)
@@ -90,17 +101,13 @@ impl Vault {
 mod tests {
     use super::*;
 
-    fn key(id: &str, byte: u8) -> EncryptionKey {
-        EncryptionKey { id: id.to_owned(), key: vec![byte; KEY_BYTES].into() }
-    }
-
-    fn ring(entries: &[EncryptionKey]) -> Vault {
-        Vault::new(entries).unwrap()
+    fn ring(entries: &[&str]) -> Vault {
+        Vault::parse(&entries.join(",").into()).unwrap()
     }
 
     #[test]
     fn a_secret_opens_for_its_owner_only() {
-        let vault = ring(&[key("a", 1)]);
+        let vault = ring(&[&Vault::generate("a").unwrap()]);
         let sealed = vault.seal("acme/ep_1/webhook", b"whsec").unwrap();
 
         assert_eq!(vault.open("acme/ep_1/webhook", &sealed).unwrap(), b"whsec");
@@ -109,17 +116,17 @@ mod tests {
 
     #[test]
     fn a_rotated_ring_still_opens_old_secrets() {
-        let (old, new) = (key("old", 1), key("new", 2));
-        let sealed = ring(std::slice::from_ref(&old)).seal("x", b"s").unwrap();
+        let (old, new) = (Vault::generate("old").unwrap(), Vault::generate("new").unwrap());
+        let sealed = ring(&[&old]).seal("x", b"s").unwrap();
 
-        assert_eq!(ring(&[new.clone(), old.clone()]).open("x", &sealed).unwrap(), b"s");
-        assert_eq!(ring(&[new.clone(), old.clone()]).seal("x", b"s").unwrap().key_id, "new");
-        assert!(matches!(ring(&[new]).open("x", &sealed), Err(VaultError::UnknownKey(id)) if id == "old"));
+        assert_eq!(ring(&[&new, &old]).open("x", &sealed).unwrap(), b"s");
+        assert_eq!(ring(&[&new, &old]).seal("x", b"s").unwrap().key_id, "new");
+        assert!(matches!(ring(&[&new]).open("x", &sealed), Err(VaultError::UnknownKey(id)) if id == "old"));
     }
 
     #[test]
     fn a_changed_bit_anywhere_is_noticed() {
-        let vault = ring(&[key("a", 1)]);
+        let vault = ring(&[&Vault::generate("a").unwrap()]);
         let sealed = vault.seal("x", b"secret").unwrap();
         for position in 0..sealed.bytes.len() {
             let mut forged = sealed.clone();
@@ -129,9 +136,10 @@ mod tests {
     }
 
     #[test]
-    fn no_key_at_all_says_how_to_make_one() {
-        let Err(error) = Vault::new(&[]) else { panic!("an empty ring was accepted") };
-
-        assert!(error.to_string().contains("flota keys encryption"));
+    fn a_ring_that_cannot_work_says_how_to_make_one() {
+        for text in ["", "abc", "a:***", "a:AAAA", ":AAAA"] {
+            let Err(error) = Vault::parse(&text.to_owned().into()) else { panic!("{text:?} was accepted") };
+            assert!(error.to_string().contains("flota keys encryption"));
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{env, process::ExitCode, sync::Arc, time::Duration};
 use flota_producer::{Settings, link::Link};
 use flota_tests::{fleet::quick_policy, toys};
 use flota_worker::{
-    config::env::{LogFormat, LogSettings},
+    config::env::LogFormat,
     database,
     process::{Process, Setup},
     shutdown::Shutdown,
@@ -18,11 +18,7 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    telemetry::init(&LogSettings {
-        format: Some(LogFormat::Pretty),
-        color: false,
-        ..LogSettings::default()
-    })?;
+    telemetry::init(LogFormat::Json, None);
     let settings = Settings::from_env()?;
     let mut policy = quick_policy();
     policy.concurrency = variable("TOY_CONCURRENCY").unwrap_or(policy.concurrency);

@@ -14,7 +14,10 @@ use crate::{
     processors,
 };
 
-use super::{Global, context, output::{Show, line}};
+use super::{
+    Global, context,
+    output::{Show, line},
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -107,7 +110,11 @@ impl Show for SummaryRow {
     const COLUMNS: &'static [&'static str] = &["name", "value", "source"];
 
     fn row(&self) -> Vec<String> {
-        vec![self.name.to_owned(), self.value.clone().unwrap_or_else(|| "-".to_owned()), self.source.word().to_owned()]
+        vec![
+            self.name.to_owned(),
+            self.value.clone().unwrap_or_else(|| "-".to_owned()),
+            self.source.word().to_owned(),
+        ]
     }
 
     fn id(&self) -> String {

@@ -1,7 +1,5 @@
 //! What commands need to reach Redis and Postgres, made from the environment when first asked for.
 
-use std::path::Path;
-
 use flota_engine::inspect;
 use flota_producer::{
     JobId,
@@ -29,7 +27,8 @@ pub(super) struct Redis {
 
 impl Redis {
     pub(super) fn new(environment: &Environment) -> Result<Self, Stop> {
-        let link = Link::new(environment.redis.address()).map_err(|error| Stop::usage(format!("REDIS_URL: {error}")))?;
+        let link = Link::new(environment.redis.address())
+            .map_err(|error| Stop::usage(format!("REDIS_URL: {error}")))?;
         Ok(Self { link, prefix: environment.redis.prefix.clone() })
     }
 
@@ -58,13 +57,16 @@ impl Redis {
 
 /// The checked queues file.
 pub(super) fn queues(global: &Global) -> Result<Queues, Stop> {
-    Queues::load(global.queues.as_deref(), Path::new(".")).map_err(|error| Stop::usage(error.to_string()))
+    Queues::load(global.queues.as_deref()).map_err(|error| Stop::usage(error.to_string()))
 }
 
 /// Postgres, or why there is none.
 pub(super) fn postgres(environment: &Environment) -> Result<PgPool, Stop> {
     optional_postgres(environment)?.ok_or_else(|| {
-        Stop::new(Exit::Unreachable, "this needs Postgres: set DATABASE_URL, for example postgres://user@host/flota")
+        Stop::new(
+            Exit::Unreachable,
+            "this needs Postgres: set DATABASE_URL, for example postgres://user@host/flota",
+        )
     })
 }
 
@@ -76,7 +78,8 @@ pub(super) fn optional_postgres(environment: &Environment) -> Result<Option<PgPo
 
 /// Reads a job's id.
 pub(super) fn job_id(text: &str) -> Result<JobId, Stop> {
-    text.parse().map_err(|_| Stop::usage(format!("`{text}` is not a job id; it looks like {}", JobId::mint())))
+    text.parse()
+        .map_err(|_| Stop::usage(format!("`{text}` is not a job id; it looks like {}", JobId::mint())))
 }
 
 /// Who does this, for the records: the user's login and machine.

@@ -33,7 +33,9 @@ impl Show for MigrationStatus {
     const COLUMNS: &'static [&'static str] = &["version", "name", "applied"];
 
     fn row(&self) -> Vec<String> {
-        let applied = self.applied.map_or_else(|| "missing".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string());
+        let applied = self
+            .applied
+            .map_or_else(|| "missing".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string());
         vec![self.version.to_string(), self.name.to_string(), applied]
     }
 

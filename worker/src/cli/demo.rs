@@ -28,7 +28,8 @@ pub(super) async fn run(global: &Global, _: Args) -> Done {
 fn text(report: &Report) -> String {
     let mut text = format!("\n{}\n\n", jobs(&report.jobs));
     for check in &report.checks {
-        let (mark, seen) = if check.held { ("✓", String::new()) } else { ("✗", format!(" — seen: {}", check.seen)) };
+        let (mark, seen) =
+            if check.held { ("✓", String::new()) } else { ("✗", format!(" — seen: {}", check.seen)) };
         text.push_str(&format!("{mark} {}{seen}\n", check.promise));
     }
     let held = report.checks.iter().filter(|check| check.held).count();
@@ -42,7 +43,8 @@ fn jobs(jobs: &[Played]) -> String {
     let rows = jobs.iter().map(|played| {
         let runs: Vec<String> = played.job.attempts.iter().map(in_short).collect();
         let last = played.job.attempts.last();
-        let kept = last.and_then(|run| run.error.clone().or_else(|| run.provider_ref.clone())).unwrap_or_default();
+        let kept =
+            last.and_then(|run| run.error.clone().or_else(|| run.provider_ref.clone())).unwrap_or_default();
         vec![
             played.story.to_owned(),
             played.job.kind.clone(),

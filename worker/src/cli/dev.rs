@@ -29,12 +29,17 @@ pub(super) async fn run(global: &Global, args: Args) -> Done {
         environment.push(("FLOTA_QUEUES_FILE".to_owned(), path.display().to_string()));
     }
     let program = std::env::current_exe()?;
-    let worker = WorkerProcess::start(&program, &["worker"], &environment, &stack.directory, "worker.log").await?;
+    let worker =
+        WorkerProcess::start(&program, &["worker"], &environment, &stack.directory, "worker.log").await?;
     anstream::println!("# A fleet runs until Ctrl-C. In another terminal, paste this to use it:");
     for (name, value) in &environment {
         anstream::println!("export {name}='{value}'");
     }
-    anstream::println!("# Mail is kept by the receiver on port {}, webhooks by {}", stack.smtp.port(), stack.webhooks.url("/"));
+    anstream::println!(
+        "# Mail is kept by the receiver on port {}, webhooks by {}",
+        stack.smtp.port(),
+        stack.webhooks.url("/")
+    );
     anstream::println!("# The worker's log: {}", stack.directory.path().join("worker.log").display());
     anstream::println!(
         "# Try: flota enqueue send_email --wait --data '{{\"to\":[\"ana@example.com\"],\"body\":{{\"subject\":\"Hi\",\"text\":\"Hello\"}}}}'"

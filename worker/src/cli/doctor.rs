@@ -35,7 +35,9 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     }
     global.output.list(&findings, "Nothing was looked at.")?;
     let unreachable = findings.iter().any(|finding| {
-        finding.severity == Severity::Error && matches!(finding.check, "redis" | "postgres") && pool_or_redis_away(finding)
+        finding.severity == Severity::Error
+            && matches!(finding.check, "redis" | "postgres")
+            && pool_or_redis_away(finding)
     });
     let bad = findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(match (unreachable, bad) {
@@ -52,8 +54,14 @@ fn pool_or_redis_away(finding: &Finding) -> bool {
 fn queues(global: &Global) -> Finding {
     match context::queues(global) {
         Ok(queues) => {
-            let names = queues.policies.iter().map(|queue| queue.name.to_string()).collect::<Vec<_>>().join(", ");
-            Finding { check: "queues file", severity: Severity::Ok, found: format!("{}: {names}", source(&queues.source)), fix: None }
+            let names =
+                queues.policies.iter().map(|queue| queue.name.to_string()).collect::<Vec<_>>().join(", ");
+            Finding {
+                check: "queues file",
+                severity: Severity::Ok,
+                found: format!("{}: {names}", source(&queues.source)),
+                fix: None,
+            }
         }
         Err(stop) => Finding {
             check: "queues file",
@@ -74,7 +82,12 @@ fn source(source: &Source) -> String {
 async fn mail_server(environment: &Environment) -> Finding {
     let check = "email login";
     let Some(smtp) = &environment.smtp else {
-        return Finding { check, severity: Severity::Warning, found: "no mail server is set".into(), fix: None };
+        return Finding {
+            check,
+            severity: Severity::Warning,
+            found: "no mail server is set".into(),
+            fix: None,
+        };
     };
     let error = match assemble::mailer(smtp) {
         Ok(mailer) => match mailer.check().await {

@@ -57,8 +57,13 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
         Command::Add { url, tenant, description, secret_stdin } => {
             check(&environment, &url, tenant.as_deref())?;
             let secret = if secret_stdin { read_secret()? } else { new_secret()? };
-            let vault = Vault::new(&environment.encryption_keys).map_err(|error| Stop::usage(error.to_string()))?;
-            let added = Endpoints::new(pool, vault).add(tenant.as_deref(), &url, description.as_deref(), &secret).await;
+            let keys = environment.encryption_keys.as_ref().ok_or_else(|| {
+                Stop::usage("secrets are sealed before they are stored: set FLOTA_ENCRYPTION_KEYS, made by `flota keys encryption`")
+            })?;
+            let vault = Vault::parse(keys).map_err(|error| Stop::usage(error.to_string()))?;
+            let added = Endpoints::new(pool, vault)
+                .add(tenant.as_deref(), &url, description.as_deref(), &secret)
+                .await;
             let id = added.map_err(|error| match error {
                 endpoints::AddError::Vault(error) => Stop::usage(error.to_string()),
                 endpoints::AddError::Database(error) => error.into(),
@@ -75,7 +80,9 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
         }
         Command::Disable { id, reason } => {
             if !endpoints::disable(&pool, &id, &reason).await? {
-                return Err(Stop::not_found(format!("there is no endpoint `{id}`; see `flota endpoint list`")));
+                return Err(Stop::not_found(format!(
+                    "there is no endpoint `{id}`; see `flota endpoint list`"
+                )));
             }
             let answer = json!({ "id": id, "disabled": reason });
             global.output.one(&answer, &id, || format!("Endpoint {id} gets no more deliveries."))?;
@@ -96,7 +103,9 @@ fn check(environment: &Environment, url: &str, tenant: Option<&str>) -> Result<(
     let rules = if services::is_ordinary(url) { UrlRules::default() } else { services::inside_rules() };
     let guard = services::guard(allowed, services::is_ordinary(url));
     check_url(url, &rules, &guard).map(drop).map_err(|refusal| {
-        Stop::usage(format!("webhooks may not go there: {refusal}; for a network of your own set FLOTA_WEBHOOK_ALLOW_CIDRS"))
+        Stop::usage(format!(
+            "webhooks may not go there: {refusal}; for a network of your own set FLOTA_WEBHOOK_ALLOW_CIDRS"
+        ))
     })
 }
 
@@ -113,7 +122,8 @@ impl Show for EndpointRow {
     const COLUMNS: &'static [&'static str] = &["id", "tenant", "url", "state", "added", "description"];
 
     fn row(&self) -> Vec<String> {
-        let state = self.disabled.as_ref().map_or_else(|| "open".to_owned(), |reason| format!("disabled: {reason}"));
+        let state =
+            self.disabled.as_ref().map_or_else(|| "open".to_owned(), |reason| format!("disabled: {reason}"));
         vec![
             self.id.clone(),
             self.tenant.clone().unwrap_or_else(|| "-".to_owned()),

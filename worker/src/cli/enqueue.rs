@@ -102,11 +102,12 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
 fn job(args: &Args) -> Result<NewJob, Stop> {
     let registry = processors::registry();
     let kinds = registry.names().collect::<Vec<_>>().join(", ");
-    let kind = registry
-        .get(&args.kind)
-        .ok_or_else(|| Stop::usage(format!("there is no kind `{}`; this release knows {kinds}", args.kind)))?;
+    let kind = registry.get(&args.kind).ok_or_else(|| {
+        Stop::usage(format!("there is no kind `{}`; this release knows {kinds}", args.kind))
+    })?;
     let payload = payload(&args.data)?;
-    (kind.check)(&payload).map_err(|error| Stop::usage(format!("the payload of {} is not valid: {error}", args.kind)))?;
+    (kind.check)(&payload)
+        .map_err(|error| Stop::usage(format!("the payload of {} is not valid: {error}", args.kind)))?;
     let queue = args.queue.as_deref().unwrap_or(kind.queue);
     let mut job = NewJob::untyped(&args.kind, queue, payload).priority(match args.priority {
         PriorityArg::High => Priority::High,
@@ -174,5 +175,8 @@ fn ended(job: &JobView) -> String {
 
 fn still_waiting(id: JobId, waited: Duration) -> Stop {
     let waited = humantime::format_duration(waited);
-    Stop::new(Exit::Failed, format!("job {id} has not ended within {waited}; is a worker running? see `flota job get {id}`"))
+    Stop::new(
+        Exit::Failed,
+        format!("job {id} has not ended within {waited}; is a worker running? see `flota job get {id}`"),
+    )
 }

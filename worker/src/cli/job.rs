@@ -86,7 +86,8 @@ async fn get(global: &Global, environment: &Environment, id: &str) -> Done {
         }
         sleep(RECORDING).await;
     }
-    let elsewhere = if pool.is_none() { "; ended jobs are in Postgres, set DATABASE_URL to look there" } else { "" };
+    let elsewhere =
+        if pool.is_none() { "; ended jobs are in Postgres, set DATABASE_URL to look there" } else { "" };
     Err(Stop::not_found(format!("there is no job {id}{elsewhere}")))
 }
 
@@ -98,7 +99,9 @@ async fn cancel(global: &Global, environment: &Environment, id: &str) -> Done {
         let (word, text) = match answer {
             Cancelled::Unknown => continue,
             Cancelled::Now => ("cancelled", "is cancelled"),
-            Cancelled::Requested => ("requested", "runs and is asked to stop; it ends with the next heartbeat"),
+            Cancelled::Requested => {
+                ("requested", "runs and is asked to stop; it ends with the next heartbeat")
+            }
         };
         let json = json!({ "id": id, "queue": name, "result": word });
         global.output.one(&json, &id.to_string(), || format!("Job {id} {text}."))?;

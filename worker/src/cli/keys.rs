@@ -31,7 +31,8 @@ pub(super) fn run(global: &Global, command: &Command) -> Done {
             ("FLOTA_ENCRYPTION_KEYS", key)
         }
         Command::Webhook => {
-            let secret = SigningSecret::generate().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+            let secret =
+                SigningSecret::generate().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
             ("WEBHOOK_SECRET", secret.to_text().expose_secret().to_owned())
         }
     };

@@ -30,18 +30,19 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let redis = Redis::new(&environment)?;
     let queues = context::queues(global)?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| {
-        Stop::new(Exit::Failed, format!("{} cannot be listened on: {error}; choose another with --listen", args.listen))
+        Stop::new(
+            Exit::Failed,
+            format!("{} cannot be listened on: {error}; choose another with --listen", args.listen),
+        )
     })?;
     info!("Serving /livez, /readyz, /startupz and /metrics on http://{}", listener.local_addr()?);
     let shutdown = Shutdown::on_signals()?;
-    let metrics = telemetry::install_recorder().map_err(anyhow::Error::new)?;
-    tokio::spawn(telemetry::keep_up(metrics.clone()));
     let health = Health {
         link: redis.link,
         prefix: redis.prefix,
         queues: queues.policies.iter().map(|queue| queue.name.to_string()).collect(),
         pool: optional_postgres(&environment)?,
-        metrics,
+        metrics: telemetry::install_recorder(),
     };
     http::serve(listener, health, shutdown.stop).await?;
     Ok(Exit::Ok)

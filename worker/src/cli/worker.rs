@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::{
     assemble,
     checks::{self, Severity},
-    config::{Environment, env::Deployment},
+    config::Environment,
     database,
     exit::{Done, Exit, Stop},
     http::{self, Health},
@@ -52,16 +52,18 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let redis = Redis::new(&environment)?;
     let url = environment.database_url.as_ref();
     let url = url.ok_or_else(|| {
-        Stop::new(Exit::Unreachable, "a worker records outcomes in Postgres: set DATABASE_URL, for example postgres://user@host/flota")
+        Stop::new(
+            Exit::Unreachable,
+            "a worker records outcomes in Postgres: set DATABASE_URL, for example postgres://user@host/flota",
+        )
     })?;
     let pool = database::connect(url, CONNECTIONS + queues.len() as u32)?;
     look_around(&redis, &environment, &pool).await?;
 
     let shutdown = Shutdown::on_signals()?;
-    let metrics = telemetry::install_recorder().map_err(anyhow::Error::new)?;
-    tokio::spawn(telemetry::keep_up(metrics.clone()));
+    let metrics = telemetry::install_recorder();
     let services = assemble::services(&environment, &pool).map_err(|error| Stop::usage(error.to_string()))?;
-    if let Some(address) = args.admin.or(environment.admin_address) {
+    if let Some(address) = args.admin.or(environment.admin_addr) {
         let listener = TcpListener::bind(address).await.map_err(|error| {
             Stop::new(Exit::Failed, format!("{address} cannot be listened on for health checks: {error}"))
         })?;
@@ -89,7 +91,10 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     if process.run(&shutdown, args.drain_timeout).await {
         return Ok(Exit::Ok);
     }
-    Err(Stop::new(Exit::Failed, "a loop of this worker ended by itself; see the log, and start the worker again"))
+    Err(Stop::new(
+        Exit::Failed,
+        "a loop of this worker ended by itself; see the log, and start the worker again",
+    ))
 }
 
 fn chosen(queues: Vec<QueuePolicy>, only: &[String]) -> Result<Vec<QueuePolicy>, Stop> {
@@ -110,17 +115,25 @@ async fn look_around(redis: &Redis, environment: &Environment, pool: &sqlx::PgPo
             Severity::Error if finding.check == "redis" => {
                 return Err(Stop::new(Exit::Unreachable, format!("{}; {fix}", finding.found)));
             }
-            Severity::Error if environment.deployment == Deployment::Production => {
-                return Err(Stop::new(Exit::Failed, format!("Redis: {} {}; {fix}", finding.check, finding.found)));
+            Severity::Error if environment.is_production() => {
+                return Err(Stop::new(
+                    Exit::Failed,
+                    format!("Redis: {} {}; {fix}", finding.check, finding.found),
+                ));
             }
             Severity::Error | Severity::Warning => warn!("Redis: {} {}; {fix}", finding.check, finding.found),
         }
     }
     match database::status(pool).await {
         // History may wait; work may not.
-        Err(error) => warn!("Postgres does not answer, outcomes wait in Redis: {}", crate::failure::chain(&error)),
+        Err(error) => {
+            warn!("Postgres does not answer, outcomes wait in Redis: {}", crate::failure::chain(&error))
+        }
         Ok(migrations) if migrations.iter().any(|migration| migration.applied.is_none()) => {
-            return Err(Stop::new(Exit::Failed, "Postgres is not prepared for this release; run `flota db migrate`"));
+            return Err(Stop::new(
+                Exit::Failed,
+                "Postgres is not prepared for this release; run `flota db migrate`",
+            ));
         }
         Ok(_) => {}
     }

@@ -84,7 +84,8 @@ impl Stage {
         environment.push(("FLOTA_QUEUES_FILE".to_owned(), self.queues_file.display().to_string()));
         let log = format!("worker-{}.log", self.workers);
         let program = std::env::current_exe()?;
-        let worker = WorkerProcess::start(&program, &["worker"], &environment, &self.stack.directory, &log).await?;
+        let worker =
+            WorkerProcess::start(&program, &["worker"], &environment, &self.stack.directory, &log).await?;
         self.worker = Some(worker);
         Ok(())
     }
@@ -155,7 +156,8 @@ impl Stage {
         let is_bad = |request: &ReceivedRequest| {
             let Some((_, secret)) = self.endpoints.get(request.path.as_str()) else { return true };
             let field = |name| request.header(name).unwrap_or_default();
-            let (id, time, signature) = (field("webhook-id"), field("webhook-timestamp"), field("webhook-signature"));
+            let (id, time, signature) =
+                (field("webhook-id"), field("webhook-timestamp"), field("webhook-signature"));
             verify(std::slice::from_ref(secret), id, time, signature, &request.body, now).is_err()
         };
         self.stack.webhooks.received().into_iter().filter(is_bad).map(|request| request.path).collect()
@@ -165,7 +167,8 @@ impl Stage {
     pub(super) async fn left_in_redis(&self) -> anyhow::Result<u64> {
         let mut left = 0;
         for name in NAMES {
-            let counts = inspect::counts(&self.link, &flota_producer::keys::Prefix::default().queue(name)).await?;
+            let counts =
+                inspect::counts(&self.link, &flota_producer::keys::Prefix::default().queue(name)).await?;
             left += counts.ready + counts.delayed + counts.running + counts.parked;
         }
         Ok(left)

@@ -60,7 +60,8 @@ pub(super) fn greylisted() -> Story {
 
 /// A mail to somebody who does not exist.
 pub(super) fn nobody() -> Story {
-    let job = NewJob::new(SendEmail::new("nobody@example.com", EmailBody::text("Hello?", "Is anybody there?")));
+    let job =
+        NewJob::new(SendEmail::new("nobody@example.com", EmailBody::text("Hello?", "Is anybody there?")));
     Story { name: "550 no such user", job, expected: Expected { state: "dead", attempts: 1 } }
 }
 
@@ -70,6 +71,10 @@ pub(super) fn interrupted(stage: &Stage) -> Story {
 }
 
 fn to(stage: &Stage, name: &'static str, path: &str, expected: Expected) -> Story {
-    let event = DeliverWebhook::to_endpoint(stage.endpoint(path), "order.paid", json!({ "order": 42, "story": name }));
+    let event = DeliverWebhook::to_endpoint(
+        stage.endpoint(path),
+        "order.paid",
+        json!({ "order": 42, "story": name }),
+    );
     Story { name, job: NewJob::new(event).tenant("acme"), expected }
 }

@@ -3,19 +3,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use flota_providers::webhook::SigningSecret;
 use secrecy::ExposeSecret;
 
 use crate::{
-    config::env::EncryptionKey,
     database,
     dev::{
         PostgresOptions, PostgresServer, RedisOptions, RedisServer, SmtpSink, WebhookSink,
         private_directory::PrivateDirectory,
     },
-    vault::Vault,
+    vault::{Vault, VaultError},
 };
 
 /// Name of the database.
@@ -78,9 +75,8 @@ impl Stack {
     ///
     /// # Errors
     /// Never, since the key was made here.
-    pub fn vault(&self) -> anyhow::Result<Vault> {
-        let bytes = STANDARD.decode(self.encryption_keys.split_once(':').context("a key has an id")?.1)?;
-        Ok(Vault::new(&[EncryptionKey { id: KEY_ID.to_owned(), key: bytes.into() }])?)
+    pub fn vault(&self) -> Result<Vault, VaultError> {
+        Vault::parse(&self.encryption_keys.clone().into())
     }
 
     /// The variables that lead a worker here.

@@ -31,7 +31,7 @@ fn is_peculiar(word: &str) -> bool {
 }
 
 #[cfg(test)]
-mod unit_tests {
+mod tests {
     use super::*;
 
     fn of(error: &str) -> String {

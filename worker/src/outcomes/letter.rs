@@ -20,7 +20,8 @@ pub(super) struct Letter {
 
 impl Letter {
     pub(super) fn new(record: &Record) -> Self {
-        let envelope = record.envelope.as_deref().and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
+        let envelope =
+            record.envelope.as_deref().and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
         Self {
             payload: searchable_payload(&envelope),
             fingerprint: fingerprint(
@@ -57,7 +58,7 @@ fn holds_nul(value: &Value) -> bool {
 }
 
 #[cfg(test)]
-mod unit_tests {
+mod tests {
     use flota_engine::Status;
     use flota_producer::JobId;
 

@@ -158,7 +158,8 @@ async fn record(
     mut batch: Batch,
 ) -> Result<Progress, RecordError> {
     let written = writer.write(batch.rows()).await;
-    let written = written.map_err(|error| RecordError::Postgres { queue: queue.into(), source: error.into() })?;
+    let written =
+        written.map_err(|error| RecordError::Postgres { queue: queue.into(), source: error.into() })?;
     let Written::Done { new, refused: rows } = written else {
         return Ok(Progress { held_elsewhere: true, ..Progress::default() });
     };
@@ -175,10 +176,11 @@ async fn record(
     };
     progress.publish(queue);
     if let Some(first) = refused.first() {
+        let (count, key) = (refused.len(), stream.refused());
+        // Only the reason: a record may hold what does not belong into a log.
         warn!(
-            queue.name = queue, records = refused.len(), first = ?first,
-            "{} records of queue {queue} could not become history: they are kept in the list `refused` of the queue",
-            refused.len(),
+            queue.name = queue, records = count, reason = first.reason(),
+            "{count} records of queue {queue} could not become history and are kept: see `LRANGE {key} 0 -1`",
         );
     }
     Ok(progress)
@@ -201,7 +203,8 @@ impl Progress {
         let results = [("recorded", self.recorded), ("repeated", self.repeated), ("refused", self.refused)];
         for (result, count) in results {
             if 0 < count {
-                metrics::counter!(OUTCOME_WRITES, "queue" => queue.to_owned(), "result" => result).increment(count);
+                metrics::counter!(OUTCOME_WRITES, "queue" => queue.to_owned(), "result" => result)
+                    .increment(count);
             }
         }
     }
@@ -221,7 +224,8 @@ impl Trouble {
         if self.told != cause {
             self.told = cause;
             warn!(
-                queue.name = queue, error = error as &dyn std::error::Error,
+                queue.name = queue,
+                error = error as &dyn std::error::Error,
                 "History of queue {queue} is late: {error}. Jobs go on, their records wait in Redis",
             );
         }
@@ -244,7 +248,7 @@ fn backoff(failures: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod unit_tests {
+mod tests {
     use super::*;
 
     #[test]

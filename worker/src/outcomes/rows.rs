@@ -135,7 +135,7 @@ fn without_nul(value: Value) -> Value {
 }
 
 #[cfg(test)]
-mod unit_tests {
+mod tests {
     use flota_producer::JobId;
     use serde_json::json;
 

@@ -4,7 +4,7 @@
 //! Entries differ a lot in size (1 to 500 records), so a batch is gathered in pages that feel their way to a good
 //! number of rows. Nothing here knows Postgres.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{ops::Range, sync::LazyLock, time::Duration};
 
 use flota_engine::Record;
 use flota_producer::{
@@ -56,7 +56,7 @@ struct Entry {
 /// Where the record of a row is: for the one that Postgres may refuse.
 struct Line {
     entry: usize,
-    bytes: std::ops::Range<usize>,
+    bytes: Range<usize>,
 }
 
 /// A record that is kept aside, as it lies in the `refused` list.
@@ -150,6 +150,11 @@ impl Entry {
 }
 
 impl Refusal {
+    /// Why it is not in Postgres.
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+
     fn encode(&self) -> String {
         serde_json::to_string(self).expect("texts and a number always encode")
     }
@@ -172,6 +177,11 @@ impl OutcomeStream {
             outcomes: keys.outcomes(),
             refused: keys.refused(),
         }
+    }
+
+    /// Key of the list of what is kept aside.
+    pub(super) fn refused(&self) -> &str {
+        &self.refused
     }
 
     /// Returns when there is an entry, or after five seconds.
@@ -229,7 +239,7 @@ fn next_page(rows: usize, entries: usize) -> usize {
 }
 
 #[cfg(test)]
-mod unit_tests {
+mod tests {
     use flota_engine::Status;
     use flota_producer::JobId;
 

@@ -4,7 +4,7 @@
 //! and removal: it goes through a staging table then, and what is there already stays. When the content is refused the
 //! batch is halved until the one bad row is found. Everything else is a reason to try again later.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -57,7 +57,7 @@ impl Writer {
     /// Whatever is not the fault of a row.
     pub(super) async fn write(&mut self, rows: &[Row]) -> Result<Written, sqlx::Error> {
         let (mut new, mut refused, mut suspicious) = (0, Vec::new(), false);
-        let mut parts = vec![0..rows.len()];
+        let mut parts: Vec<Range<usize>> = std::iter::once(0..rows.len()).collect();
         while let Some(part) = parts.pop() {
             let error = match self.write_part(&rows[part.clone()]).await {
                 Ok(Some(added)) => {
@@ -244,7 +244,9 @@ fn is_about_content(error: &sqlx::Error) -> bool {
 /// What Postgres said, for the person who looks at the refused record.
 fn reason(error: &sqlx::Error) -> String {
     match error.as_database_error() {
-        Some(said) => format!("Postgres refused it: {} ({})", said.message(), sqlstate(error).unwrap_or_default()),
+        Some(said) => {
+            format!("Postgres refused it: {} ({})", said.message(), sqlstate(error).unwrap_or_default())
+        }
         None => format!("it could not be sent to Postgres: {error}"),
     }
 }

@@ -55,12 +55,16 @@ impl Processor<Services> for DeliverWebhook {
 }
 
 /// Where it goes and what signs it.
-async fn target(event: &DeliverWebhook, job: &Job, services: &Services) -> Result<(String, SigningSecret), Error> {
+async fn target(
+    event: &DeliverWebhook,
+    job: &Job,
+    services: &Services,
+) -> Result<(String, SigningSecret), Error> {
     let missing = |what, variable| Error::NotConfigured { what, variable };
     if let Some(id) = &event.endpoint {
         let endpoints = services.endpoints.as_ref();
-        let endpoints = endpoints
-            .ok_or(missing("The endpoint register", "DATABASE_URL and FLOTA_ENCRYPTION_KEYS"))?;
+        let endpoints =
+            endpoints.ok_or(missing("The endpoint register", "DATABASE_URL and FLOTA_ENCRYPTION_KEYS"))?;
         let endpoint = endpoints.usable(id, job.envelope.tenant.as_deref()).await?;
         return Ok((endpoint.url.clone(), endpoint.secret.clone()));
     }

@@ -20,7 +20,11 @@ impl Processor<Services> for SendEmail {
         let mailer = services.mailer.as_ref().ok_or(missing)?;
         let email = compose(self, job.id.to_string())?;
         let sent = mailer.send(&email, clock::unix_now().as_secs() as i64).await?;
-        Ok(Receipt { provider: Some(sent.provider.into()), provider_ref: sent.provider_ref, result: sent.detail })
+        Ok(Receipt {
+            provider: Some(sent.provider.into()),
+            provider_ref: sent.provider_ref,
+            result: sent.detail,
+        })
     }
 }
 
@@ -43,7 +47,8 @@ mod tests {
 
     #[test]
     fn a_template_without_a_language_is_spanish() {
-        let variables = templates::TEMPLATES.iter().find(|template| template.name == "welcome").unwrap().example();
+        let variables =
+            templates::TEMPLATES.iter().find(|template| template.name == "welcome").unwrap().example();
         let body = EmailBody::Template { template: "welcome".into(), locale: None, variables };
 
         let email = compose(SendEmail::new("ana@example.com", body), "key".into()).unwrap();

@@ -82,13 +82,15 @@ mod tests {
         let recorder = recorder::builder().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             let observer = EventMetrics::new(["email"], ["send_email"]);
-            events.iter().for_each(|event| observer.observe(event));
+            for event in events {
+                observer.observe(event);
+            }
         });
         let page = recorder.handle().render();
         page.lines().filter(|line| line.starts_with("flota_")).map(str::to_owned).collect()
     }
 
-    fn settled<'a>(kind: &'a str, verdict: Verdict, class: Option<ErrorClass>) -> Event<'a> {
+    fn settled(kind: &str, verdict: Verdict, class: Option<ErrorClass>) -> Event<'_> {
         let id = JobId::mint();
         Event::Settled { queue: "email", kind, id, run: 1, verdict, class, ran: Duration::from_millis(300) }
     }

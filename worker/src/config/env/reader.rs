@@ -6,7 +6,7 @@ use flota_producer::SettingsError;
 
 use super::{
     error::{EnvironmentError, EnvironmentWarning},
-    variables::VARIABLES,
+    variables::{VARIABLES, find},
 };
 use crate::config::nearest::nearest;
 
@@ -27,10 +27,7 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// The value as it was written.
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
-        debug_assert!(
-            super::variables::find(name).is_some(),
-            "{name} is missing from the table of variables"
-        );
+        debug_assert!(find(name).is_some(), "{name} is missing from the table of variables");
         (self.lookup)(name).unwrap_or_else(|error| {
             self.problems.push(error.into());
             None
@@ -70,13 +67,20 @@ impl Reader<'_> {
         let mut unknown: Vec<&str> =
             self.names.iter().copied().filter(|name| name.starts_with(OURS) && !is_read(name)).collect();
         unknown.sort_unstable();
-        self.warnings.extend(unknown.into_iter().map(|name| EnvironmentWarning::Unknown {
-            name: name.to_owned(),
-            nearest: nearest(name, VARIABLES.iter().map(|variable| variable.name)),
-        }));
+        self.warnings.extend(
+            unknown
+                .into_iter()
+                .map(|name| EnvironmentWarning::Unknown { name: name.to_owned(), nearest: meant(name) }),
+        );
         let is_twice =
             |name: &str| self.names.contains(name) && self.names.contains(&*format!("{name}_FILE"));
         let twice = VARIABLES.iter().map(|variable| variable.name).filter(|name| is_twice(name));
         self.warnings.extend(twice.map(|name| EnvironmentWarning::Twice { name }));
     }
+}
+
+/// What somebody probably meant by one of our names that nothing reads. Most variables have no prefix of ours.
+fn meant(name: &str) -> Option<&'static str> {
+    let unprefixed = name.strip_prefix(OURS).and_then(find).map(|variable| variable.name);
+    unprefixed.or_else(|| nearest(name, VARIABLES.iter().map(|variable| variable.name)))
 }

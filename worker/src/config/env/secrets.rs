@@ -2,12 +2,9 @@
 //!
 //! The form is checked here, so that a slip is told at start with all others; what they are used for is not known here.
 
-use std::collections::HashSet;
-
 use base64::{
-    Engine,
-    alphabet::STANDARD,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 use secrecy::SecretString;
 
@@ -18,9 +15,9 @@ const MOST_ID: usize = 64;
 /// Bytes of a signing secret: Standard Webhooks, "Signature scheme".
 const SIGNING_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// Standard alphabet with or without padding, as people paste it.
+/// Standard alphabet with or without padding, as Standard Webhooks secrets come.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
+    &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
@@ -37,13 +34,13 @@ pub(super) fn signing_secret(text: &str) -> Result<SecretString, String> {
     }
 }
 
-/// Checks `id:base64key[,id:base64key]`. Problems name a key by its position and, once it is known to be one, its id.
+/// Checks `id:base64key[,id:base64key]`. Problems name a key by its position: what stands where its id belongs may be
+/// the key itself.
 pub(super) fn encryption_keys(text: &str) -> Result<SecretString, String> {
     let parts = text.split(',').map(str::trim).enumerate();
     let ids = parts.map(|(n, part)| encryption_key(n + 1, part)).collect::<Result<Vec<_>, _>>()?;
-    let mut seen = HashSet::new();
-    match ids.iter().find(|id| !seen.insert(**id)) {
-        Some(twice) => Err(format!("two keys have the id {twice}; give each its own")),
+    match (0..ids.len()).find(|n| ids[..*n].contains(&ids[*n])) {
+        Some(again) => Err(format!("key {} has the id of an earlier one; give each its own", again + 1)),
         None => Ok(text.into()),
     }
 }
@@ -59,10 +56,11 @@ fn encryption_key(position: usize, part: &str) -> Result<&str, String> {
             "the id of key {position} is not usable; write 1 to {MOST_ID} letters, digits, `_`, `-` or `.` before the colon"
         ));
     }
-    let bytes = BASE64.decode(encoded).map_err(|_| format!("key {id} is not base64; {remedy}"))?.len();
+    let bytes =
+        STANDARD.decode(encoded).map_err(|_| format!("key {position} is not base64; {remedy}"))?.len();
     if bytes == KEY_BYTES {
         Ok(id)
     } else {
-        Err(format!("key {id} holds {bytes} bytes, but {KEY_BYTES} are needed; {remedy}"))
+        Err(format!("key {position} holds {bytes} bytes, but {KEY_BYTES} are needed; {remedy}"))
     }
 }

@@ -114,7 +114,7 @@ fn every_problem_is_told_at_once() {
     SMTP_FROM_EMAIL is not usable: "Example <noreply@example.com>" is not an address; write one such as noreply@example.com, and the name into SMTP_FROM_NAME
     WEBHOOK_SECRET is not usable: it holds 6 bytes, but 24 to 64 are needed; make one with `flota keys webhook`
     FLOTA_WEBHOOK_ALLOW_CIDRS is not usable: 10.1.2.3 is an address without a length; write 10.1.2.3/32
-    FLOTA_ENCRYPTION_KEYS is not usable: key new holds 6 bytes, but 32 are needed; make one with `flota keys encryption`
+    FLOTA_ENCRYPTION_KEYS is not usable: key 1 holds 6 bytes, but 32 are needed; make one with `flota keys encryption`
     LOG_FORMAT is not usable: "text" is not one of its words; write pretty or json
     RUST_LOG is not usable: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5; write levels by module, such as info,sqlx=warn,hyper=warn,reqwest=warn
     FLOTA_ADMIN_ADDR is not usable: 0.0.0.0:9464 can be reached from other machines, but health and metrics have no password; write 127.0.0.1:9464
@@ -142,8 +142,8 @@ fn forms_of_secrets_are_checked_without_repeating_them() {
     WEBHOOK_SECRET is not usable: what follows whsec_ is not base64; make one with `flota keys webhook`
     FLOTA_ENCRYPTION_KEYS is not usable: key 1 is not of the form id:base64key; make one with `flota keys encryption`
     FLOTA_ENCRYPTION_KEYS is not usable: the id of key 1 is not usable; write 1 to 64 letters, digits, `_`, `-` or `.` before the colon
-    FLOTA_ENCRYPTION_KEYS is not usable: key a is not base64; make one with `flota keys encryption`
-    FLOTA_ENCRYPTION_KEYS is not usable: two keys have the id a; give each its own
+    FLOTA_ENCRYPTION_KEYS is not usable: key 1 is not base64; make one with `flota keys encryption`
+    FLOTA_ENCRYPTION_KEYS is not usable: key 2 has the id of an earlier one; give each its own
     "#);
 }
 
@@ -204,6 +204,7 @@ fn what_has_no_effect_is_worth_a_warning() {
     let environment = from(&[
         ("FLOTA_QUEUE_FILE", "x"),
         ("FLOTA_NONSENSE", "x"),
+        ("FLOTA_REDIS_URL", "x"),
         ("SMTP_PORT", "25"),
         ("LOG_FORMAT", "json"),
         ("LOG_FORMAT_FILE", "pretty"),
@@ -215,6 +216,7 @@ fn what_has_no_effect_is_worth_a_warning() {
     assert_snapshot!(told.join("\n"), @r#"
     FLOTA_NONSENSE is set, but nothing reads it; `flota config env-example` lists every variable
     FLOTA_QUEUE_FILE is set, but nothing reads it; did you mean FLOTA_QUEUES_FILE?
+    FLOTA_REDIS_URL is set, but nothing reads it; did you mean REDIS_URL?
     LOG_FORMAT and LOG_FORMAT_FILE are both set, and only LOG_FORMAT is used; unset one of them
     SMTP_PORT is set, but does nothing without SMTP_HOST; set SMTP_HOST or unset SMTP_PORT
     "#);

@@ -1,7 +1,5 @@
 //! The table of variables as text for people: `.env.example`, and a part of `docs/configuration.md`.
 
-use std::fmt::Write;
-
 use super::variables::{VARIABLES, Variable};
 
 /// Longest line of comment.
@@ -16,41 +14,37 @@ const INTRODUCTION: &str = "\
 /// The text of `.env.example`. Every line is a comment, so the file as it is changes nothing.
 pub fn example() -> String {
     let mut text = String::from(INTRODUCTION);
-    for_each_group(|group, variables| {
-        text.push_str(&format!("\n# ---- {group} ----\n"));
-        for variable in variables {
-            let default =
-                variable.default.map_or_else(String::new, |default| format!(" Default: {default}."));
-            text.push('\n');
-            text.push_str(&comment(&format!("{}{default}", variable.meaning)));
-            text.push_str(&format!("#{}={}\n", variable.name, variable.example));
-        }
-    });
+    for (group, variables) in groups() {
+        text.extend(["\n# ---- ", group, " ----\n"]);
+        text.extend(variables.iter().map(in_example));
+    }
     text
+}
+
+fn in_example(variable: &Variable) -> String {
+    let default = variable.default.map_or_else(String::new, |default| format!(" Default: {default}."));
+    let comment = comment(&format!("{}{default}", variable.meaning));
+    format!("\n{comment}#{}={}\n", variable.name, variable.example)
 }
 
 /// The variables as tables for `docs/configuration.md`.
 pub fn markdown() -> String {
-    let mut text = String::new();
-    for_each_group(|group, variables| {
-        let line_break = if text.is_empty() { "" } else { "\n" };
-        text.push_str(&format!(
-            "{line_break}### {group}\n\n| variable | default | example | meaning |\n|---|---|---|---|\n"
-        ));
-        for variable in variables {
-            let Variable { name, example, meaning, .. } = variable;
-            let secret = if variable.is_secret() { " (secret)" } else { "" };
-            let default = variable.default.unwrap_or("not set");
-            text.push_str(&format!("| `{name}`{secret} | {default} | `{example}` | {meaning} |\n"));
-        }
+    let tables = groups().map(|(group, variables)| {
+        let rows: String = variables.iter().map(in_markdown).collect();
+        format!("### {group}\n\n| variable | default | example | meaning |\n|---|---|---|---|\n{rows}")
     });
-    text
+    tables.collect::<Vec<_>>().join("\n")
 }
 
-fn for_each_group(mut told: impl FnMut(&'static str, &'static [Variable])) {
-    for variables in VARIABLES.chunk_by(|one, next| one.group == next.group) {
-        told(variables[0].group, variables);
-    }
+fn in_markdown(variable: &Variable) -> String {
+    let Variable { name, default, example, meaning, .. } = variable;
+    let secret = if variable.is_secret() { " (secret)" } else { "" };
+    let default = default.unwrap_or("not set");
+    format!("| `{name}`{secret} | {default} | `{example}` | {meaning} |\n")
+}
+
+fn groups() -> impl Iterator<Item = (&'static str, &'static [Variable])> {
+    VARIABLES.chunk_by(|one, next| one.group == next.group).map(|variables| (variables[0].group, variables))
 }
 
 /// Breaks a sentence into lines of comment.
@@ -62,8 +56,8 @@ fn comment(sentence: &str) -> String {
             text.push_str("\n#");
             line = 1;
         }
-        // Writing into a String cannot fail.
-        let _ = write!(text, " {word}");
+        text.push(' ');
+        text.push_str(word);
         line += 1 + word.len();
     }
     text + "\n"

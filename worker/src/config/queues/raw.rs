@@ -186,11 +186,10 @@ enum Expected {
 impl Table {
     fn expected(self, name: &str) -> Expected {
         match self {
-            Self::Queues => Expected::Table,
             Self::File | Self::Settings | Self::Inner(_) if !self.names().contains(&name) => {
                 Expected::Nothing
             }
-            Self::File => Expected::Table,
+            Self::File | Self::Queues => Expected::Table,
             Self::Settings if INNER.contains(&name) => Expected::Table,
             Self::Settings | Self::Inner(_) => Expected::Value,
         }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use flota_engine::{ErrorClass, RetryPolicy};
+use flota_engine::{ErrorClass, Failure, Job, Processor, Receipt, RetryPolicy};
+use flota_producer::{DeliverWebhook, SendEmail};
 use insta::assert_snapshot;
 
 use super::*;
@@ -274,17 +275,36 @@ fn a_named_file_must_be_there_and_the_usual_one_need_not() {
     assert_snapshot!(missing.to_string(), @r#"/no/such/queues.toml cannot be read; set FLOTA_QUEUES_FILE to a file of queues, or unset it to use queues.toml here or the built-in one"#);
 }
 
+/// Stands for the services of processors, which are never called here.
+struct Services;
+
+impl Processor<Services> for SendEmail {
+    type Error = Failure;
+
+    async fn run(self, _: &Job, _: &Services) -> Result<Receipt, Failure> {
+        Ok(Receipt::default())
+    }
+}
+
+impl Processor<Services> for DeliverWebhook {
+    type Error = Failure;
+
+    async fn run(self, _: &Job, _: &Services) -> Result<Receipt, Failure> {
+        Ok(Receipt::default())
+    }
+}
+
 #[test]
 fn kinds_and_queues_that_do_not_meet_are_noted() {
     let queues = Queues { policies: good("[queues.bulk]\n[queues.email]\n"), source: Source::BuiltIn };
-    let registry = Registry::<()>::new();
+    let registry = Registry::new().with::<SendEmail>().with::<DeliverWebhook>();
 
-    let notes = queues.notes(&registry);
+    let notes = queues.notes::<Services>(&registry);
 
     let told: Vec<String> = notes.iter().map(ToString::to_string).collect();
     assert_snapshot!(told.join("\n"), @r#"
+    Jobs of kind deliver_webhook go to queue webhook, which has no table and is not worked on here; add [queues.webhook] to queues.toml
     No kind of job goes to queue bulk by default; it gets only jobs whose producer names it
-    No kind of job goes to queue email by default; it gets only jobs whose producer names it
     "#);
 }
 

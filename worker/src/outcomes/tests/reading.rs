@@ -32,7 +32,10 @@ async fn a_history_has_the_documented_json_form() {
             "finished_at": "2026-11-21T16:56:42.384Z", "duration_ms": 1.5, "provider": "smtp", "provider_ref": null,
         })
     );
-    assert_eq!((&json["attempts"][1]["run"], &json["attempts"][1]["status"]), (&json!(2), &json!("succeeded")));
+    assert_eq!(
+        (&json["attempts"][1]["run"], &json["attempts"][1]["status"]),
+        (&json!(2), &json!("succeeded"))
+    );
 }
 
 #[tokio::test]
@@ -75,9 +78,8 @@ async fn finished_jobs_are_listed_newest_first_page_by_page_although_many_share_
     }
 
     assert_eq!(seen.len(), 21);
-    let in_order = seen.windows(2).all(|pair| {
-        (pair[1].finished_at, pair[1].id) < (pair[0].finished_at, pair[0].id)
-    });
+    let in_order =
+        seen.windows(2).all(|pair| (pair[1].finished_at, pair[1].id) < (pair[0].finished_at, pair[0].id));
     assert!(in_order, "each is older than the one before it");
 }
 
@@ -109,7 +111,8 @@ async fn dead_letters_have_the_documented_json_form_and_can_be_chosen() {
     };
     let (ana, luis) = (letter("ana"), letter("luis"));
     let story = recorded(&[vec![ana.clone()], vec![luis.clone()]]).await;
-    let state = sqlx::query("UPDATE dead_letters SET state = 'discarded' WHERE job_id = $1").bind(luis.id.uuid());
+    let state =
+        sqlx::query("UPDATE dead_letters SET state = 'discarded' WHERE job_id = $1").bind(luis.id.uuid());
     state.execute(&story.pool).await.unwrap();
 
     let filter = DeadFilter { state: Some("dead".into()), ..DeadFilter::default() };

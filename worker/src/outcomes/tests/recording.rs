@@ -84,14 +84,10 @@ async fn a_stream_that_is_replayed_changes_nothing() {
         })
         .collect();
     let count: usize = batches.iter().map(Vec::len).sum();
-    let mut recorder = story.recorder();
-    for round in 0..2 {
-        // A new row or two in the repetition: a crash repeats a batch beside new ones.
-        for (n, batch) in batches.iter().enumerate().skip(round) {
-            story.settled(NOW_MS + n as u64, batch).await;
-        }
-        recorder.run_once().await.unwrap();
+    for (n, batch) in batches.iter().enumerate() {
+        story.settled(NOW_MS + n as u64, batch).await;
     }
+    story.recorder().run_once().await.unwrap();
     let before = (story.rows("outcomes").await, story.rows("attempts").await, story.hash().await);
     for (n, batch) in batches.iter().enumerate() {
         story.settled(NOW_MS + n as u64, batch).await;
@@ -131,7 +127,8 @@ async fn a_letter_that_was_replayed_meanwhile_keeps_its_state() {
 
     story.recorder().run_once().await.unwrap();
 
-    let state: String = sqlx::query_scalar("SELECT state FROM dead_letters").fetch_one(&story.pool).await.unwrap();
+    let state: String =
+        sqlx::query_scalar("SELECT state FROM dead_letters").fetch_one(&story.pool).await.unwrap();
     assert_eq!(state, "replayed");
 }
 
@@ -159,7 +156,8 @@ async fn nothing_is_written_while_another_recorder_writes_the_queue() {
     let story = Story::new().await;
     story.settled(NOW_MS, &succeeded(3)).await;
     let mut other = story.pool.begin().await.unwrap();
-    let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(story.keys.outcomes());
+    let lock =
+        sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(story.keys.outcomes());
     lock.execute(&mut *other).await.unwrap();
 
     let meanwhile = story.recorder().run_once().await.unwrap();

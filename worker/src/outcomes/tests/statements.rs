@@ -21,12 +21,12 @@ const RUN: [&str; 2] = ["copy.sql", "stage.sql"];
 
 #[test]
 fn every_sql_file_is_checked() {
-    let folder = Path::new(file!()).parent().unwrap().parent().unwrap().file_name().unwrap();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/outcomes");
     let mut files: Vec<String> = fs::read_dir(folder)
         .unwrap()
-        .map(|file| file.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".sql"))
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
     files.sort_unstable();
 

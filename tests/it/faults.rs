@@ -82,7 +82,7 @@ async fn a_draining_worker_finishes_what_it_can_and_releases_the_rest_uncharged(
     assert_eq!((found.place, found.marks.attempt, found.marks.deliveries), (inspect::Place::Ready, 0, 0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn busy_processors_do_not_stop_heartbeats() {
     let mut queue = TestQueue::new().await;
     queue.policy.concurrency = 8;

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::{
     cluster::{Cluster, Leases, Recorded},
     fleet::QUEUE,
-    toys::{Act, toy},
+    toys::{Act, noop, toy},
 };
 
 /// What came of killing a worker.
@@ -139,4 +139,80 @@ pub async fn take_servers_away(leases: Leases, outage: Duration) -> anyhow::Resu
         anyhow::ensure!(worker.stop().await?, "a worker did not end well\n{}", cluster.logs());
     }
     Ok(Outage { accepted, recorded, repeated, back_after })
+}
+
+/// What draining a backlog took.
+#[derive(Debug)]
+pub struct Drained {
+    /// Jobs that waited.
+    pub jobs: usize,
+    /// How long enqueueing them took, in batches of 500 by one producer.
+    pub enqueued: Duration,
+    /// Bytes that Redis used for each waiting job.
+    pub bytes_per_job: f64,
+    /// From the start of the worker until the last job had left Redis.
+    pub settled: Duration,
+    /// From the start of the worker until the last outcome was committed to Postgres.
+    pub committed: Duration,
+    /// CPU time of Redis for each job, enqueue.
+    pub redis_enqueue: Duration,
+    /// CPU time of Redis for each job, fetch to recorded.
+    pub redis_drain: Duration,
+}
+
+/// Drains a backlog of jobs that do nothing with one worker process.
+///
+/// # Errors
+/// When jobs are missing at the end.
+pub async fn drain_a_backlog(jobs: usize, concurrency: usize, payload: usize) -> anyhow::Result<Drained> {
+    let mut cluster = Cluster::start().await?;
+    let empty = cluster.redis_memory().await?;
+    let cpu = cluster.redis_cpu().await?;
+    let began = Instant::now();
+    cluster.enqueue_many(jobs, &noop(payload)).await?;
+    let enqueued = began.elapsed();
+    let redis_enqueue = cluster.redis_cpu().await?.saturating_sub(cpu) / jobs as u32;
+    let bytes_per_job = (cluster.redis_memory().await? - empty) / jobs as f64;
+    let cpu = cluster.redis_cpu().await?;
+    let worker = cluster.worker(concurrency, crate::cluster::DEFAULT).await?;
+    let began = Instant::now();
+    let keys = flota_producer::keys::Prefix::default().queue(QUEUE);
+    let mut command = redis::cmd("HLEN");
+    command.arg(keys.jobs());
+    while 0 < cluster.link.query::<u64>(&command).await? {
+        anyhow::ensure!(
+            began.elapsed() < Duration::from_secs(120),
+            "the drain takes too long\n{}",
+            cluster.logs()
+        );
+        sleep(Duration::from_millis(5)).await;
+    }
+    let settled = began.elapsed();
+    cluster.wait_for_rows(jobs, Duration::from_secs(120)).await?;
+    let committed = began.elapsed();
+    let redis_drain = cluster.redis_cpu().await?.saturating_sub(cpu) / jobs as u32;
+    let recorded = cluster.recorded(&cluster.pool()?).await?;
+    anyhow::ensure!(recorded == Recorded { rows: jobs, jobs, succeeded: jobs }, "{recorded:?}");
+    worker.stop().await?;
+    Ok(Drained { jobs, enqueued, bytes_per_job, settled, committed, redis_enqueue, redis_drain })
+}
+
+impl Cluster {
+    /// CPU time that Redis has used so far.
+    async fn redis_cpu(&self) -> anyhow::Result<Duration> {
+        let used =
+            self.redis_info("cpu", "used_cpu_user:").await? + self.redis_info("cpu", "used_cpu_sys:").await?;
+        Ok(Duration::from_secs_f64(used))
+    }
+
+    /// Bytes that Redis uses.
+    async fn redis_memory(&self) -> anyhow::Result<f64> {
+        self.redis_info("memory", "used_memory:").await
+    }
+
+    async fn redis_info(&self, section: &str, field: &str) -> anyhow::Result<f64> {
+        let info: String = self.link.query(redis::cmd("INFO").arg(section)).await?;
+        let value = info.lines().find_map(|line| line.strip_prefix(field));
+        Ok(value.unwrap_or_default().trim().parse()?)
+    }
 }

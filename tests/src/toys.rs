@@ -43,9 +43,6 @@ pub enum Act {
 pub struct Toy {
     /// What each try does.
     pub acts: Vec<Act>,
-    /// Makes the payload as large as a test wants it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub filler: String,
 }
 
 impl Payload for Toy {
@@ -145,12 +142,43 @@ impl Processor<Ledger> for Toy {
     }
 }
 
-/// A job that acts like this.
-pub fn toy(acts: impl IntoIterator<Item = Act>) -> NewJob {
-    NewJob::new(Toy { acts: acts.into_iter().collect(), filler: String::new() })
+/// A job that does nothing, for measurements. Its payload is read like any other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Noop {
+    /// Makes the payload as large as it should be.
+    pub filler: String,
 }
 
-/// The registry with the toy alone.
+impl Payload for Noop {
+    const KIND: &'static str = "noop";
+    const QUEUE: &'static str = "toys";
+
+    fn validate(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+}
+
+impl Processor<Ledger> for Noop {
+    type Error = Failure;
+
+    async fn run(self, _: &Job, _: &Ledger) -> Result<Receipt, Failure> {
+        Ok(Receipt::default())
+    }
+}
+
+/// A job that does nothing with a payload of this many bytes.
+pub fn noop(bytes: usize) -> NewJob {
+    let frame = r#"{"filler":""}"#.len();
+    NewJob::new(Noop { filler: "x".repeat(bytes.saturating_sub(frame)) })
+}
+
+/// A job that acts like this.
+pub fn toy(acts: impl IntoIterator<Item = Act>) -> NewJob {
+    NewJob::new(Toy { acts: acts.into_iter().collect() })
+}
+
+/// The registry with toys alone.
 pub fn registry() -> Registry<Ledger> {
-    Registry::new().with::<Toy>()
+    Registry::new().with::<Toy>().with::<Noop>()
 }

@@ -180,12 +180,11 @@ pub fn providers(environment: &Environment) -> Vec<Finding> {
             Finding::warning("endpoint secrets", "no key: webhooks to registered endpoints wait", fix)
         }
     };
-    let fleet = match &environment.webhook_secret {
-        Some(_) => Finding::ok("webhook secret", "set"),
-        None => {
-            let fix = "set WEBHOOK_SECRET, made by `flota keys webhook`, if you deliver to plain URLs";
-            Finding::warning("webhook secret", "not set: webhooks to plain URLs wait", fix)
-        }
+    let fleet = if environment.webhook_secret.is_some() {
+        Finding::ok("webhook secret", "set")
+    } else {
+        let fix = "set WEBHOOK_SECRET, made by `flota keys webhook`, if you deliver to plain URLs";
+        Finding::warning("webhook secret", "not set: webhooks to plain URLs wait", fix)
     };
     vec![mail, vault, fleet]
 }

@@ -95,7 +95,9 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(stop) if is_closed_pipe(&stop) => ExitCode::SUCCESS,
         Err(stop) => {
-            anstream::eprintln!("flota: {}", output::printable(&stop.sentence()));
+            for line in stop.sentence().lines() {
+                anstream::eprintln!("flota: {}", output::printable(line));
+            }
             stop.exit.into()
         }
     }

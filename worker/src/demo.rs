@@ -102,7 +102,7 @@ pub async fn play(tell: &dyn Fn(&str)) -> anyhow::Result<Report> {
 
 async fn ordinary_jobs(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
     tell("five templates by mail, in Spanish and English, and a signed webhook");
-    play_all(stage, report, stories::mails().into_iter().chain(stories::webhook(stage))).await
+    play_all(stage, report, stories::mails().into_iter().chain([stories::webhook(stage)])).await
 }
 
 async fn misbehaving_receivers(
@@ -120,7 +120,9 @@ async fn misbehaving_receivers(
         ("/broken", vec![WebhookAnswer::status(500); 3]),
         ("/gone", vec![WebhookAnswer::status(410)]),
     ] {
-        answers.into_iter().for_each(|answer| stage.stack.webhooks.answer(path, answer));
+        for answer in answers {
+            stage.stack.webhooks.answer(path, answer);
+        }
     }
     play_all(stage, report, stories::troubled_webhooks(stage)).await?;
     let disabled = stage.is_disabled("/gone").await?;

@@ -95,6 +95,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     while let Some(error) = cause {
         let said = error.to_string();
         if !text.contains(&said) {
+            text.truncate(text.trim_end_matches('.').len());
             text.push_str(": ");
             text.push_str(&said);
         }

@@ -123,7 +123,7 @@ pub async fn job(
             kind: outcome.kind.clone(),
             tenant: outcome.tenant.clone(),
             state: outcome.status.clone(),
-            attempt: outcome.attempt as u32,
+            attempt: outcome.attempt,
             reason: None,
             due_in_ms: None,
             outcome: serde_json::to_value(&outcome).ok(),

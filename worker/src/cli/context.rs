@@ -57,7 +57,7 @@ impl Redis {
 
 /// The checked queues file.
 pub(super) fn queues(global: &Global) -> Result<Queues, Stop> {
-    Queues::load(global.queues.as_deref()).map_err(|error| Stop::usage(error.to_string()))
+    Queues::load(global.queues.as_deref()).map_err(|error| Stop { exit: Exit::Usage, error: error.into() })
 }
 
 /// Postgres, or why there is none.

@@ -36,7 +36,7 @@ impl Show for MigrationStatus {
         let applied = self
             .applied
             .map_or_else(|| "missing".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string());
-        vec![self.version.to_string(), self.name.to_string(), applied]
+        vec![self.version.to_string(), self.name.clone(), applied]
     }
 
     fn id(&self) -> String {

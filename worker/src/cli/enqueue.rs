@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(100);
   flota enqueue send_email --data '{\"to\":[\"ana@example.com\"],\"body\":{\"subject\":\"Hi\",\"text\":\"Hello\"}}'
   flota enqueue deliver_webhook --data @event.json --tenant acme --key order-42 --wait")]
 pub(super) struct Args {
-    /// Kind of job, for example send_email
+    /// Kind of job, for example `send_email`
     kind: String,
     /// The payload: JSON, @file, or - for standard input
     #[arg(long, short)]
@@ -161,10 +161,10 @@ fn parse_time(text: &str) -> Result<u64, String> {
 }
 
 fn accepted(receipt: &Receipt) -> String {
-    match receipt.deduplicated {
-        false => format!("Job {} waits in queue {}.", receipt.id, receipt.queue),
-        true => format!("Job {} with the same key is there already.", receipt.id),
+    if receipt.deduplicated {
+        return format!("Job {} with the same key is there already.", receipt.id);
     }
+    format!("Job {} waits in queue {}.", receipt.id, receipt.queue)
 }
 
 fn ended(job: &JobView) -> String {

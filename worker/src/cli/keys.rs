@@ -14,13 +14,13 @@ use super::Global;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// A key for FLOTA_ENCRYPTION_KEYS, which seals secrets in Postgres
+    /// A key for `FLOTA_ENCRYPTION_KEYS`, which seals secrets in Postgres
     Encryption {
         /// Name of the key; a new one for each rotation
         #[arg(long, default_value = "k1")]
         id: String,
     },
-    /// A secret for WEBHOOK_SECRET, which signs webhooks to plain URLs
+    /// A secret for `WEBHOOK_SECRET`, which signs webhooks to plain URLs
     Webhook,
 }
 

@@ -24,6 +24,7 @@ pub enum Format {
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     format: Format,
+    asked: bool,
 }
 
 /// Something that can be printed in every format.
@@ -42,7 +43,12 @@ impl Output {
     /// The format asked for, or the one that fits where the output goes.
     pub fn new(format: Option<Format>) -> Self {
         let fitting = if io::stdout().is_terminal() { Format::Table } else { Format::Json };
-        Self { format: format.unwrap_or(fitting) }
+        Self { format: format.unwrap_or(fitting), asked: format.is_some() }
+    }
+
+    /// A table wherever it goes, unless something else was asked for.
+    pub fn or_table(self) -> Self {
+        if self.asked { self } else { Self { format: Format::Table, ..self } }
     }
 
     /// True when people read along.

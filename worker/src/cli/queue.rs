@@ -58,10 +58,8 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
         }
         Command::Resume { name } => {
             let keys = redis.known_queue(global, &name).await?;
-            let text = match inspect::resume(&redis.link, &keys).await? {
-                true => "Queue {} is fetched again.",
-                false => "Queue {} was not paused.",
-            };
+            let was_paused = inspect::resume(&redis.link, &keys).await?;
+            let text = if was_paused { "Queue {} is fetched again." } else { "Queue {} was not paused." };
             say(global, &name, false, text)?;
         }
     }

@@ -37,7 +37,7 @@ pub(super) struct Args {
     /// How long running jobs may take to finish after SIGTERM before they are released
     #[arg(long, value_parser = humantime::parse_duration, default_value = "25s")]
     drain_timeout: Duration,
-    /// Address for health checks and metrics; FLOTA_ADMIN_ADDR unless given
+    /// Address for health checks and metrics; `FLOTA_ADMIN_ADDR` unless given
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
 }
@@ -127,7 +127,7 @@ async fn look_around(redis: &Redis, environment: &Environment, pool: &sqlx::PgPo
     match database::status(pool).await {
         // History may wait; work may not.
         Err(error) => {
-            warn!("Postgres does not answer, outcomes wait in Redis: {}", crate::failure::chain(&error))
+            warn!("Postgres does not answer, outcomes wait in Redis: {}", crate::failure::chain(&error));
         }
         Ok(migrations) if migrations.iter().any(|migration| migration.applied.is_none()) => {
             return Err(Stop::new(

@@ -146,16 +146,23 @@ fn read(reader: &mut Reader<'_>) -> Option<Environment> {
         summary: summary::rows(reader),
         redis: redis?,
     };
-    environment.show_usual_smtp_port();
+    environment.show_what_holds();
     Some(environment)
 }
 
 impl Environment {
-    /// The default of this one variable depends on another: show the one that holds.
-    fn show_usual_smtp_port(&mut self) {
-        let row = self.summary.iter_mut().find(|row| row.name == "SMTP_PORT");
-        if let (Some(smtp), Some(row)) = (&self.smtp, row) {
-            row.value = Some(smtp.port.to_string());
+    /// A few defaults depend on other variables: the parts of Redis have none beside a URL, and the usual port of a
+    /// mail server follows its TLS.
+    fn show_what_holds(&mut self) {
+        let has_url = self.summary.iter().any(|row| row.name == "REDIS_URL" && row.value.is_some());
+        for row in &mut self.summary {
+            let is_default = row.source == ValueSource::Default;
+            if has_url && is_default && row.name.starts_with("REDIS_") {
+                (row.value, row.source) = (None, ValueSource::Unset);
+            }
+            if let (Some(smtp), "SMTP_PORT") = (&self.smtp, row.name) {
+                row.value = Some(smtp.port.to_string());
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ use super::{
     write::{Writer, Written},
 };
 use crate::database::DatabaseError;
+use crate::telemetry::metrics::OUTCOME_WRITES;
 
 /// Shortest time between two passes: at low rates at most 50 commits a second.
 const PACE: Duration = Duration::from_millis(20);
@@ -30,9 +31,6 @@ const LEAVE: Duration = Duration::from_secs(1);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// How long a stopping recorder may take for what is under way and what was settled last.
 const GRACE: Duration = Duration::from_secs(3);
-
-/// Rows written since the process started, by queue and result (`recorded`, `repeated`, `refused`).
-const OUTCOME_WRITES: &str = "flota_outcome_writes_total";
 
 /// Carries one queue's records from Redis to Postgres.
 pub struct Recorder {
@@ -179,7 +177,9 @@ async fn record(
         let (count, key) = (refused.len(), stream.refused());
         // Only the reason: a record may hold what does not belong into a log.
         warn!(
-            queue.name = queue, records = count, reason = first.reason(),
+            queue.name = queue,
+            records = count,
+            reason = first.reason(),
             "{count} records of queue {queue} could not become history and are kept: see `LRANGE {key} 0 -1`",
         );
     }

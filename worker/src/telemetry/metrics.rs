@@ -62,6 +62,8 @@ pub const QUEUE_OLDEST_READY_AGE_SECONDS: &str = "flota_queue_oldest_ready_age_s
 pub const QUEUE_PAUSED: &str = "flota_queue_paused";
 /// Batches of outcomes on their way to Postgres.
 pub const OUTCOMES_WAITING: &str = "flota_outcomes_waiting";
+/// Outcomes carried to Postgres.
+pub const OUTCOME_WRITES: &str = "flota_outcome_writes_total";
 /// Which release this is.
 pub const BUILD_INFO: &str = "flota_build_info";
 
@@ -142,6 +144,15 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Gauge,
         labels: &[QUEUE],
         help: "Batches of outcomes that wait in Redis to be recorded in Postgres.",
+    },
+    Metric {
+        name: OUTCOME_WRITES,
+        kind: MetricKind::Counter,
+        labels: &[
+            QUEUE,
+            ("result", "`recorded`, `repeated` (it was there already), `refused` (by Postgres, kept aside)"),
+        ],
+        help: "Outcomes that were carried to Postgres.",
     },
     Metric {
         name: BUILD_INFO,

@@ -236,6 +236,7 @@ fn the_summary_shows_sources_and_no_secrets() {
 
     let some = |text: &str| Some(text.to_owned());
     assert_eq!(row(&environment, "REDIS_URL"), (some("redis://user:***@cache/"), ValueSource::Env));
+    assert_eq!(row(&environment, "REDIS_HOST"), (None, ValueSource::Unset));
     assert_eq!(row(&environment, "DATABASE_URL"), (some("postgres://db/flota?***"), ValueSource::File));
     assert_eq!(row(&environment, "WEBHOOK_SECRET"), (some("***"), ValueSource::Env));
     assert_eq!(row(&environment, "SMTP_PORT"), (some("465"), ValueSource::Default));

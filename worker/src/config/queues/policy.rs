@@ -69,22 +69,19 @@ impl Layers<'_> {
         if base.value <= cap.value || self.unclear(&BACKOFF_BASE) || self.unclear(&BACKOFF_CAP) {
             return None;
         }
-        let (base_text, cap_text) = (BACKOFF_BASE.written(base.value), BACKOFF_CAP.written(cap.value));
+        let (longest, shortest) = (BACKOFF_BASE.written(cap.value), BACKOFF_CAP.written(base.value));
+        let (base_text, cap_text) = (spoken(base.value), spoken(cap.value));
         self.blame(
             (
                 &BACKOFF_BASE,
                 base,
-                format!(
-                    "is longer than the cap of {}; write at most {cap_text}, or a longer cap",
-                    spoken(self.value(&BACKOFF_CAP))
-                ),
+                format!("is longer than the cap of {cap_text}; write at most {longest}, or a longer cap"),
             ),
             (
                 &BACKOFF_CAP,
                 cap,
                 format!(
-                    "is shorter than the base of {}; write at least {base_text}, or a shorter base",
-                    spoken(self.value(&BACKOFF_BASE))
+                    "is shorter than the base of {base_text}; write at least {shortest}, or a shorter base"
                 ),
             ),
         )

@@ -14,11 +14,12 @@ use std::{
     task::{Context, Poll},
 };
 
+use apalis::prelude::{
+    Data, ParallelizeExt, Task, TaskBuilder, WorkerBuilder, WorkerBuilderExt, WorkerContext,
+};
 use apalis_core::{
     backend::{Backend, BackendConfig, finalize::Ephemeral},
     error::BoxDynError,
-    task::{Task, builder::TaskBuilder, data::Data},
-    worker::{builder::WorkerBuilder, context::WorkerContext, ext::parallelize::ParallelizeExt},
 };
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
@@ -44,6 +45,8 @@ impl JobRunner for ApalisRunner {
         let worker = WorkerBuilder::new(name.clone())
             .backend(LeasedJobs { jobs, next: VecDeque::new() })
             .parallelize(tokio::spawn)
+            // A processor's panic is caught in run.rs, where it becomes a verdict; this is the wall behind it.
+            .catch_panic()
             .data(execute)
             .build(execute_one);
         // An async block around the runtime's future is not provably Send for the compiler; a combinator is.

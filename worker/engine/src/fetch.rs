@@ -27,7 +27,7 @@ use tracing::{info, warn};
 
 use crate::{
     event::Event,
-    lease::{Leases, Stop},
+    lease::Leases,
     leased::{Body, FetchReply, Leased, Slot},
     marks::Marks,
     policy::Ended,
@@ -184,16 +184,16 @@ impl Fetcher {
                 continue;
             };
             let run = RunId { id, run: marks.run + 1 };
-            let stop = self.leases.hold(run);
+            let hold = self.leases.hold(run);
             if let Some(place) = places.split(1) {
-                fetched.push((run, marks, stop, Slot { _place: place, quarantine: None }));
+                fetched.push((run, marks, Slot { hold, _place: place, quarantine: None }));
             }
         }
         let bodies = self.bodies(&fetched.iter().map(|(run, ..)| run.id).collect::<Vec<_>>()).await;
         let mut runs = Vec::with_capacity(fetched.len());
-        for ((run, marks, held, slot), bytes) in fetched.into_iter().zip(bodies) {
+        for ((run, marks, slot), bytes) in fetched.into_iter().zip(bodies) {
             match bytes {
-                Some(bytes) => runs.push(self.lease(run, marks, held, slot, bytes, reply.now_ms, &stop)),
+                Some(bytes) => runs.push(self.lease(run, marks, slot, bytes, reply.now_ms, &stop)),
                 None => self.forget(run).await,
             }
         }
@@ -201,12 +201,10 @@ impl Fetcher {
         drop(self.runs.send(runs));
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one leased job")]
     fn lease(
         &self,
         run: RunId,
         marks: Marks,
-        held: Arc<Stop>,
         mut slot: Slot,
         bytes: Vec<u8>,
         now_ms: u64,
@@ -224,7 +222,7 @@ impl Fetcher {
                 Body::Job(job)
             };
         }
-        Leased { run, marks, body, bytes, stop: held, slot }
+        Leased { run, marks, body, bytes, slot }
     }
 
     /// Bodies in the order of ids, `None` for cancelled jobs. Asks until Redis answers: the jobs are ours.
@@ -244,7 +242,6 @@ impl Fetcher {
 
     /// An id without a body was cancelled while it waited: its lease goes too.
     async fn forget(&self, run: RunId) {
-        self.leases.forget(run);
         let mut command = redis::cmd("ZREM");
         if let Err(error) = self.side.query::<u64>(command.arg(self.keys.running()).arg(run.member())).await {
             // Recovery finds it when its lease ends.

@@ -255,7 +255,6 @@ impl Queue {
             worker: parts.worker.clone(),
             link: parts.link.again(),
             keys: self.keys.clone(),
-            leases: self.leases.clone(),
             observer: parts.observer.clone(),
         }
     }

@@ -75,20 +75,15 @@ impl Stop {
 }
 
 /// The runs of one queue that this process holds.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Leases(Mutex<HashMap<RunId, Arc<Stop>>>);
 
 impl Leases {
-    /// Adds a fetched run; from now on it is kept.
-    pub(crate) fn hold(&self, run: RunId) -> Arc<Stop> {
+    /// Adds a fetched run; it is kept as long as the answer lives.
+    pub(crate) fn hold(self: &Arc<Self>, run: RunId) -> Hold {
         let stop = Arc::new(Stop::default());
         self.lock().insert(run, stop.clone());
-        stop
-    }
-
-    /// Forgets a settled run.
-    pub(crate) fn forget(&self, run: RunId) {
-        self.lock().remove(&run);
+        Hold { leases: self.clone(), run, stop }
     }
 
     /// How many runs are held.
@@ -113,6 +108,28 @@ impl Leases {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Arc<Stop>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A run that this process holds. When it is dropped, settled or not, its lease is lengthened no more: a run that got
+/// lost on its way (a panic, a channel that closed) comes back by recovery instead of being kept for ever.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    leases: Arc<Leases>,
+    run: RunId,
+    stop: Arc<Stop>,
+}
+
+impl Hold {
+    /// Tells the run to stop.
+    pub(crate) fn stop(&self) -> &Arc<Stop> {
+        &self.stop
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.leases.lock().remove(&self.run);
     }
 }
 

@@ -11,16 +11,18 @@ use redis::FromRedisValue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    lease::Stop,
+    lease::Hold,
     marks::Marks,
     policy::{Ended, Verdict},
     processor::Job,
     store::{RunId, Settlement},
 };
 
-/// The right to occupy one place of a queue's concurrency, and of quarantine where that applies.
+/// What a run occupies: its lease, one place of the queue's concurrency, and of quarantine where that applies. All are
+/// given back together, when the run has been settled or is lost on its way.
 #[derive(Debug)]
 pub(crate) struct Slot {
+    pub(crate) hold: Hold,
     pub(crate) _place: OwnedSemaphorePermit,
     pub(crate) quarantine: Option<OwnedSemaphorePermit>,
 }
@@ -33,7 +35,6 @@ pub struct Leased {
     pub(crate) body: Body,
     /// The envelope as it lies in Redis.
     pub(crate) bytes: Vec<u8>,
-    pub(crate) stop: Arc<Stop>,
     pub(crate) slot: Slot,
 }
 

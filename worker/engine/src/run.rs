@@ -71,7 +71,8 @@ pub(crate) fn admit(
 /// Runs a leased job to its end.
 pub(crate) async fn run(context: &RunContext, leased: Leased) -> Finished {
     let started = Instant::now();
-    let Leased { run, marks, body, bytes, stop, slot, .. } = leased;
+    let Leased { run, marks, body, bytes, slot } = leased;
+    let stop = slot.hold.stop();
     let (ended, job) = match body {
         Body::Not(ended, job) => (ended, job),
         Body::Job(job) => {
@@ -81,7 +82,7 @@ pub(crate) async fn run(context: &RunContext, leased: Leased) -> Finished {
                 "run", job.id = %run.id, job.kind = kind, job.attempt = job.attempt, queue.name = %job.queue,
                 tenant = job.envelope.tenant.as_deref(),
             );
-            let ended = process(context, &job, &stop).instrument(span).await;
+            let ended = process(context, &job, stop).instrument(span).await;
             (ended, Some(job))
         }
     };

@@ -16,7 +16,6 @@ use tracing::{error, warn};
 
 use crate::{
     event::{Event, Observer},
-    lease::Leases,
     leased::Finished,
     policy::Verdict,
     store::{self, BATCH, Settlement},
@@ -32,7 +31,6 @@ pub(crate) struct Settler {
     pub(crate) worker: Arc<str>,
     pub(crate) link: Link,
     pub(crate) keys: QueueKeys,
-    pub(crate) leases: Arc<Leases>,
     pub(crate) observer: Arc<dyn Observer>,
 }
 
@@ -91,7 +89,6 @@ impl Settler {
     }
 
     fn settled(&self, run: &Finished) {
-        self.leases.forget(run.settlement.run);
         self.observer.observe(&Event::Settled {
             queue: &self.queue,
             kind: &run.kind,
@@ -105,7 +102,6 @@ impl Settler {
 
     fn lost(&self, run: &Finished) {
         let (id, number) = (run.id(), run.settlement.run.run);
-        self.leases.forget(run.settlement.run);
         error!(job.id = %id, queue.name = %self.queue, "Run {number} of job {id} lost its lease: its result is not heard");
         self.observer.observe(&Event::LeaseLost { queue: &self.queue, id, run: number });
     }

@@ -1,7 +1,7 @@
 //! Everything a fleet needs, private and on loopback: Redis, a migrated Postgres, a mail server, a webhook receiver,
 //! fresh keys, and the environment that leads a worker to them.
 
-use std::path::PathBuf;
+use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
 
 use flota_providers::webhook::SigningSecret;
 use secrecy::ExposeSecret;
@@ -55,14 +55,15 @@ impl Stack {
         }
         database::migrate(&pool).await?;
         pool.close().await;
+        let files = PrivateDirectory::open(inside("files").as_deref(), None).await?;
         Ok(Self {
             redis,
             postgres,
             smtp: SmtpSink::start().await?,
             webhooks: WebhookSink::start().await?,
-            directory: PrivateDirectory::open(inside("files").as_deref(), None).await?,
-            encryption_keys: Vault::generate(KEY_ID)?,
-            webhook_secret: SigningSecret::generate()?,
+            encryption_keys: kept(&files, "encryption.key", || Ok(Vault::generate(KEY_ID)?))?,
+            webhook_secret: SigningSecret::parse(&kept(&files, "webhook.secret", new_secret)?)?,
+            directory: files,
         })
     }
 
@@ -96,4 +97,24 @@ impl Stack {
         ];
         variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
+}
+
+fn new_secret() -> anyhow::Result<String> {
+    Ok(SigningSecret::generate()?.to_text().expose_secret().to_owned())
+}
+
+/// A secret that is made once for a folder: what was sealed yesterday must open today.
+fn kept(
+    files: &PrivateDirectory,
+    name: &str,
+    make: impl FnOnce() -> anyhow::Result<String>,
+) -> anyhow::Result<String> {
+    let path = files.path().join(name);
+    if let Ok(secret) = std::fs::read_to_string(&path) {
+        return Ok(secret);
+    }
+    let secret = make()?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    file.write_all(secret.as_bytes())?;
+    Ok(secret)
 }

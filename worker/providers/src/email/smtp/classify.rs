@@ -170,7 +170,7 @@ fn refused(failure: &Failure, code: u16, server: &str) -> ProviderError {
         ErrorClass::ServerError => "It asks to try again later; the message is sent again.",
         _ => "It will not take this message; correct what it names, then replay the job.",
     };
-    let message = format!("{server} answered {code} at {}: {} {advice}", failure.stage, failure.words());
+    let message = format!("{server} answered {code} at {}: \"{}\". {advice}", failure.stage, failure.words());
     error(class, message).with_code(code.to_string())
 }
 

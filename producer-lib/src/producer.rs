@@ -3,7 +3,10 @@
 //! Jobs are grouped by queue and sent in batches, one script call each. A job with an idempotency key is sent again
 //! when its reply was lost; one without is reported as [`EnqueueError::Unknown`], never guessed about.
 
-use std::sync::LazyLock;
+use std::{
+    collections::HashSet,
+    sync::{LazyLock, Mutex, PoisonError},
+};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use redis::Script;
@@ -43,6 +46,8 @@ pub struct Producer {
     link: Link,
     prefix: Prefix,
     max_bytes: usize,
+    /// Queues that this producer has put on the list of queues.
+    announced: Mutex<HashSet<String>>,
 }
 
 /// Proof that a job was accepted.
@@ -87,7 +92,7 @@ impl Producer {
     /// [`EnqueueError::Unreachable`] when the address is not one that the driver understands.
     pub fn new(settings: Settings) -> Result<Self, EnqueueError> {
         let link = Link::new(settings.address()).map_err(EnqueueError::Unreachable)?;
-        Ok(Self { link, prefix: settings.prefix, max_bytes: settings.max_bytes })
+        Ok(Self { link, prefix: settings.prefix, max_bytes: settings.max_bytes, announced: Mutex::default() })
     }
 
     /// Enqueues one job. When this returns a receipt, Redis has it.
@@ -116,6 +121,7 @@ impl Producer {
             for batch in jobs.chunks(BATCH) {
                 self.send(&queue, batch, &mut outcomes).await;
             }
+            self.announce(&queue).await;
         }
         outcomes.into_iter().map(|outcome| outcome.expect("every job was refused or sent")).collect()
     }
@@ -172,6 +178,18 @@ impl Producer {
             if waiting.is_empty() {
                 return;
             }
+        }
+    }
+
+    /// Puts a queue on the list that people see, once per producer: a queue without a worker must not be invisible.
+    async fn announce(&self, queue: &str) {
+        let announced = || self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        if announced().contains(queue) {
+            return;
+        }
+        // The jobs are accepted, and that is what counts; the next call tries again.
+        if self.link.query::<()>(redis::cmd("SADD").arg(self.prefix.queues()).arg(queue)).await.is_ok() {
+            announced().insert(queue.to_owned());
         }
     }
 

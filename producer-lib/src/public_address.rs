@@ -58,6 +58,9 @@ fn check_v4(address: Ipv4Addr) -> Result<(), Range> {
 }
 
 fn check_v6(address: Ipv6Addr) -> Result<(), Range> {
+    if address.is_loopback() || address.is_unspecified() {
+        return Err("this machine (::1)");
+    }
     let segments = address.segments();
     if let Some(embedded) = embedded_v4(segments) {
         check_v4(embedded)?;

@@ -225,6 +225,24 @@ async fn a_running_job_is_cancelled_with_the_next_heartbeat() {
 }
 
 #[tokio::test]
+async fn a_cancel_that_meets_a_failing_run_ends_the_job_before_its_next() {
+    let mut queue = TestQueue::new().await;
+    // No heartbeat falls into the run, so only the next fetch can hear of the cancel.
+    (queue.policy.lease, queue.policy.heartbeat) = (Duration::from_secs(60), Duration::from_secs(20));
+    let fleet = queue.start();
+    let hang = queue.enqueue(toy([Act::Hang, Act::Succeed]).timeout(Duration::from_millis(400))).await;
+    queue.witness.wait_until("it runs", |seen| seen.started.contains_key(&hang)).await;
+
+    let answer = inspect::cancel(&queue.link, &queue.keys, hang, "test").await.unwrap();
+
+    assert_eq!(answer, Cancelled::Requested);
+    let seen = queue.witness.wait_for(hang, Verdict::Cancel).await;
+    assert_eq!(seen.started[&hang], 1);
+    drain(fleet, PATIENCE).await;
+    assert_eq!(queue.leftovers().await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_paused_queue_is_not_fetched_until_it_is_resumed() {
     let queue = TestQueue::new().await;
     inspect::pause(&queue.link, &queue.keys, "maintenance").await.unwrap();

@@ -8,7 +8,7 @@ use flota_producer::{clock, link::Link};
 use serde::Serialize;
 use sqlx::PgPool;
 
-use crate::{config::Environment, database, failure::chain, vault::Vault};
+use crate::{config::Environment, database, endpoints, failure::chain, vault::Vault};
 
 /// Oldest release of Redis that the scripts run on.
 const REDIS_BASELINE: (u32, u32) = (7, 0);
@@ -158,6 +158,19 @@ pub async fn postgres(pool: Option<&PgPool>) -> Vec<Finding> {
             }]
         }
     }
+}
+
+/// Looks at the keys that sealed what lies in Postgres: each must be in the ring.
+pub async fn sealed(pool: Option<&PgPool>, environment: &Environment) -> Vec<Finding> {
+    let (Some(pool), Some(keys)) = (pool, &environment.encryption_keys) else { return Vec::new() };
+    let Ok(used) = endpoints::sealing_keys(pool).await else { return Vec::new() };
+    let Ok(vault) = Vault::parse(keys) else { return Vec::new() };
+    let missing: Vec<String> = used.into_iter().filter(|id| !vault.holds(id)).collect();
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    let found = format!("some are sealed with {}, which is not in FLOTA_ENCRYPTION_KEYS", missing.join(", "));
+    vec![Finding::error("endpoint secrets", found, "add the key back; new secrets use the first of the list")]
 }
 
 /// Looks at the settings that kinds of jobs need.

@@ -1,6 +1,6 @@
 //! The command line: noun, then verb. One file per noun; errors and exit codes are handled here, once.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -108,7 +108,10 @@ fn run(cli: Cli) -> Done {
     // These need no environment and no runtime.
     match &cli.command {
         Command::Completion { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "flota", &mut std::io::stdout());
+            // Written in memory first: the generator panics when its writer fails, as a closed pipe does.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "flota", &mut script);
+            std::io::stdout().write_all(&script)?;
             return Ok(Exit::Ok);
         }
         Command::Keys(command) => return keys::run(&global, command),

@@ -193,6 +193,11 @@ pub async fn list(pool: &PgPool, tenant: Option<&str>) -> Result<Vec<EndpointRow
     rows.iter().map(endpoint_row).collect()
 }
 
+/// Ids of the keys that sealed any secret.
+pub async fn sealing_keys(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(include_str!("endpoints/sealing_keys.sql")).fetch_all(pool).await
+}
+
 /// Stops deliveries. Answers whether there is such an endpoint.
 pub async fn disable(pool: &PgPool, id: &str, reason: &str) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(include_str!("endpoints/disable.sql")).bind(id).bind(reason).execute(pool).await?;

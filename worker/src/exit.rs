@@ -74,11 +74,32 @@ impl Stop {
 
 impl From<LinkError> for Stop {
     fn from(error: LinkError) -> Self {
-        let exit = if matches!(error, LinkError::Refused(_)) { Exit::Failed } else { Exit::Unreachable };
-        let error = anyhow::Error::new(error);
-        let advice =
-            "Redis does not answer; check that it runs and what REDIS_URL (or REDIS_HOST, REDIS_PORT) says";
-        Self { exit, error: if exit == Exit::Unreachable { error.context(advice) } else { error } }
+        let refused = matches!(error, LinkError::Refused(_));
+        let (exit, advice) = redis_advice(error.redis(), refused);
+        Self { exit, error: anyhow::Error::new(error).context(advice) }
+    }
+}
+
+/// What an error of Redis means for the user. `refused` when Redis answered, and said no.
+pub(crate) fn redis_advice(error: &redis::RedisError, refused: bool) -> (Exit, &'static str) {
+    let wants_password = matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+        || error.kind() == redis::ErrorKind::AuthenticationFailed
+        || error.to_string().contains("unauthenticated");
+    if wants_password {
+        return (
+            Exit::NotAllowed,
+            "Redis does not let us in: set the user and password in REDIS_URL (or REDIS_PASSWORD)",
+        );
+    }
+    match error.code() {
+        Some("OOM") => (Exit::Failed, "Redis is full: let workers catch up, or raise maxmemory"),
+        Some("LOADING") => (Exit::Unreachable, "Redis is still loading its data: try again in a moment"),
+        Some("READONLY") => (Exit::Unreachable, "this Redis is a replica: set REDIS_URL to the primary"),
+        _ if refused => (Exit::Failed, "Redis refused"),
+        _ => (
+            Exit::Unreachable,
+            "Redis does not answer: check that it runs and what REDIS_URL (or REDIS_HOST, REDIS_PORT) says",
+        ),
     }
 }
 
@@ -90,12 +111,15 @@ impl From<SettingsError> for Stop {
 
 impl From<EnqueueError> for Stop {
     fn from(error: EnqueueError) -> Self {
-        let exit = match &error {
-            EnqueueError::Invalid(_) | EnqueueError::TooLarge { .. } => Exit::Usage,
-            EnqueueError::Unreachable(_) | EnqueueError::Unknown { .. } => Exit::Unreachable,
-            _ => Exit::Failed,
-        };
-        Self { exit, error: error.into() }
+        match error {
+            EnqueueError::Invalid(_) | EnqueueError::TooLarge { .. } => {
+                Self { exit: Exit::Usage, error: error.into() }
+            }
+            EnqueueError::Unknown { .. } => Self { exit: Exit::Unreachable, error: error.into() },
+            EnqueueError::Unreachable(source) => LinkError::Down(source).into(),
+            EnqueueError::Refused(source) => LinkError::Refused(source).into(),
+            error => Self { exit: Exit::Failed, error: error.into() },
+        }
     }
 }
 

@@ -25,8 +25,8 @@ impl Shutdown {
         let told = shutdown.clone();
         tokio::spawn(async move {
             for (token, what) in [
-                (told.stop, "Finishing what runs; once more releases it at once"),
-                (told.hurry, "Releasing what still runs"),
+                (told.stop, "Stopping; the same signal once more stops at once"),
+                (told.hurry, "Stopping at once"),
             ] {
                 tokio::select! {
                     _ = terminate.recv() => {}

@@ -85,6 +85,11 @@ impl Vault {
         Ok(Sealed { key_id: key_id.clone(), bytes: [nonce.as_ref().as_slice(), &sealed].concat() })
     }
 
+    /// True when a key with this id is in the ring.
+    pub fn holds(&self, key_id: &str) -> bool {
+        self.keys.iter().any(|(id, _)| id == key_id)
+    }
+
     /// Opens a secret of this owner.
     pub fn open(&self, owner: &str, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
         let key = self.keys.iter().find(|(id, _)| *id == sealed.key_id);

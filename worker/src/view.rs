@@ -145,7 +145,11 @@ pub async fn is_recording(link: &Link, prefix: &Prefix, queues: &[String]) -> Re
 
 fn live_job(id: JobId, queue: &str, found: &inspect::Found) -> JobView {
     let envelope = Envelope::decode(&found.bytes).ok();
-    let waits = found.marks.why.map(|class| format!("waits after {}", class.word()));
+    let waits = match (found.marks.why, &found.marks.note) {
+        (Some(class), Some(note)) => Some(format!("{}: {note}", class.word())),
+        (Some(class), None) => Some(class.word().to_owned()),
+        (None, _) => None,
+    };
     let (state, reason, due_in_ms) = match &found.place {
         Place::Ready => ("ready", None, None),
         Place::Running => ("running", None, None),

@@ -27,8 +27,8 @@ use tracing::{info, warn};
 
 use crate::{
     event::Event,
-    lease::Leases,
-    leased::{Body, FetchReply, Leased, Slot},
+    lease::{Leases, StopReason},
+    leased::{Body, FetchReply, Fetched, Leased, Slot},
     marks::Marks,
     policy::Ended,
     run::{RunContext, admit},
@@ -75,8 +75,8 @@ impl Fetcher {
                     if troubled {
                         info!(queue.name = %self.name(), "Queue {} is fetched again", self.name());
                     }
-                    (troubled, drained) = (false, reply.ids.len() < wanted);
-                    if !reply.ids.is_empty() {
+                    (troubled, drained) = (false, reply.jobs.len() < wanted);
+                    if !reply.jobs.is_empty() {
                         deliveries.spawn(self.clone().deliver(reply, places, stop.clone()));
                     }
                 }
@@ -149,12 +149,13 @@ impl Fetcher {
     fn add_fetch(&self, pipeline: &mut Pipeline, wanted: usize) {
         let round = self.rounds.fetch_add(1, Ordering::Relaxed);
         let lists = order(round).map(|priority| self.keys.ready(priority));
-        pipeline.cmd("EVALSHA").arg(FETCH.get_hash()).arg(7).arg(&lists);
+        pipeline.cmd("EVALSHA").arg(FETCH.get_hash()).arg(8).arg(&lists);
         pipeline
             .arg(self.keys.running())
             .arg(self.keys.marks())
             .arg(self.keys.config())
-            .arg(self.keys.bell());
+            .arg(self.keys.bell())
+            .arg(self.keys.cancelled());
         pipeline.arg(wanted).arg(self.context.policy.lease.as_millis() as u64);
     }
 
@@ -177,8 +178,8 @@ impl Fetcher {
         stop: CancellationToken,
     ) {
         // From here on the runs are kept alive, however long the bodies take.
-        let mut fetched = Vec::with_capacity(reply.ids.len());
-        for (raw, marks) in reply.ids {
+        let mut fetched = Vec::with_capacity(reply.jobs.len());
+        for Fetched { id: raw, marks, cancelled } in reply.jobs {
             let Some(id) = std::str::from_utf8(&raw).ok().and_then(|id| id.parse::<JobId>().ok()) else {
                 self.set_aside(raw).await;
                 continue;
@@ -186,10 +187,14 @@ impl Fetcher {
             let run = RunId { id, run: marks.run + 1 };
             let hold = self.leases.hold(run);
             if let Some(place) = places.split(1) {
+                if cancelled {
+                    hold.stop().stop(StopReason::Cancelled);
+                }
                 fetched.push((run, marks, Slot { hold, _place: place, quarantine: None }));
             }
         }
-        let bodies = self.bodies(&fetched.iter().map(|(run, ..)| run.id).collect::<Vec<_>>()).await;
+        let ids: Vec<JobId> = fetched.iter().map(|(run, ..)| run.id).collect();
+        let Some(bodies) = self.bodies(&ids, &stop).await else { return };
         let mut runs = Vec::with_capacity(fetched.len());
         for ((run, marks, slot), bytes) in fetched.into_iter().zip(bodies) {
             match bytes {
@@ -225,15 +230,17 @@ impl Fetcher {
         Leased { run, marks, body, bytes, slot }
     }
 
-    /// Bodies in the order of ids, `None` for cancelled jobs. Asks until Redis answers: the jobs are ours.
-    async fn bodies(&self, ids: &[JobId]) -> Vec<Option<Vec<u8>>> {
+    /// Bodies in the order of ids, `None` in place of cancelled jobs. Asks until Redis answers, since the jobs are ours.
+    /// Answers nothing when the process is to stop and Redis is away: the leases run out and others take the jobs.
+    async fn bodies(&self, ids: &[JobId], stop: &CancellationToken) -> Option<Vec<Option<Vec<u8>>>> {
         if ids.is_empty() {
-            return Vec::new();
+            return Some(Vec::new());
         }
         let mut troubled = false;
         loop {
             match self.side.query(redis::cmd("HMGET").arg(self.keys.jobs()).arg(ids)).await {
-                Ok(bodies) => return bodies,
+                Ok(bodies) => return Some(bodies),
+                Err(_) if stop.is_cancelled() => return None,
                 Err(error) => self.trouble(&error, &mut troubled),
             }
             sleep(PAUSE).await;

@@ -74,12 +74,24 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
     pipeline.cmd("ZCOUNT").arg(keys.running()).arg("-inf").arg("(+inf");
     pipeline.cmd("HLEN").arg(keys.parked()).cmd("HEXISTS").arg(keys.config()).arg("paused");
     pipeline.cmd("XLEN").arg(keys.outcomes()).cmd("TIME");
-    type Line = (u64, Option<String>);
-    type Reply =
-        (u64, Option<String>, u64, Option<String>, u64, Option<String>, u64, u64, u64, bool, u64, (u64, u64));
+    type Line = (u64, Option<Vec<u8>>);
+    type Reply = (
+        u64,
+        Option<Vec<u8>>,
+        u64,
+        Option<Vec<u8>>,
+        u64,
+        Option<Vec<u8>>,
+        u64,
+        u64,
+        u64,
+        bool,
+        u64,
+        (u64, u64),
+    );
     let reply: Reply = link.pipeline(&pipeline).await?;
     let lines: [Line; 3] = [(reply.0, reply.1), (reply.2, reply.3), (reply.4, reply.5)];
-    let next: Vec<&String> = lines.iter().filter_map(|(_, next)| next.as_ref()).collect();
+    let next: Vec<&Vec<u8>> = lines.iter().filter_map(|(_, next)| next.as_ref()).collect();
     let now_ms = reply.11.0 * 1000 + reply.11.1 / 1000;
     Ok(Counts {
         ready: lines.iter().map(|(length, _)| length).sum(),
@@ -92,7 +104,7 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
     })
 }
 
-async fn oldest(link: &Link, keys: &QueueKeys, next: &[&String]) -> Result<Option<u64>, LinkError> {
+async fn oldest(link: &Link, keys: &QueueKeys, next: &[&Vec<u8>]) -> Result<Option<u64>, LinkError> {
     if next.is_empty() {
         return Ok(None);
     }

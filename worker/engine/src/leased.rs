@@ -70,23 +70,41 @@ impl Finished {
 pub(crate) struct FetchReply {
     /// Redis time, Unix ms.
     pub(crate) now_ms: u64,
-    /// Fetched ids with the counters of those that have any.
-    pub(crate) ids: Vec<(Vec<u8>, Marks)>,
+    /// What was fetched.
+    pub(crate) jobs: Vec<Fetched>,
+}
+
+/// One fetched id.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    /// As it lies in Redis; anything, when no script of ours wrote it.
+    pub(crate) id: Vec<u8>,
+    /// Its counters.
+    pub(crate) marks: Marks,
+    /// True when it was asked to stop in an earlier run.
+    pub(crate) cancelled: bool,
 }
 
 impl FromRedisValue for FetchReply {
     fn from_redis_value(value: redis::Value) -> Result<Self, redis::ParsingError> {
-        let (now, ids, known): (String, Vec<Vec<u8>>, Vec<redis::Value>) = redis::from_redis_value(value)?;
-        let mut ids: Vec<(Vec<u8>, Marks)> = ids.into_iter().map(|id| (id, Marks::default())).collect();
+        type Reply = (String, Vec<Vec<u8>>, Vec<redis::Value>, Vec<usize>);
+        let (now, ids, known, cancelled): Reply = redis::from_redis_value(value)?;
+        let fetched = |id| Fetched { id, marks: Marks::default(), cancelled: false };
+        let mut jobs: Vec<Fetched> = ids.into_iter().map(fetched).collect();
         let mut known = known.into_iter();
         while let (Some(position), Some(line)) = (known.next(), known.next()) {
             let position: usize = redis::from_redis_value(position)?;
             let line: Vec<u8> = redis::from_redis_value(line)?;
-            if let Some((_, marks)) = ids.get_mut(position - 1) {
-                *marks = Marks::parse(&String::from_utf8_lossy(&line));
+            if let Some(job) = jobs.get_mut(position - 1) {
+                job.marks = Marks::parse(&String::from_utf8_lossy(&line));
+            }
+        }
+        for position in cancelled {
+            if let Some(job) = jobs.get_mut(position - 1) {
+                job.cancelled = true;
             }
         }
         let now_ms = now.parse().map_err(|_| redis::ParsingError::from("fetch.lua answers with a time"))?;
-        Ok(Self { now_ms, ids })
+        Ok(Self { now_ms, jobs })
     }
 }

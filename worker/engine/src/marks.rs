@@ -1,7 +1,7 @@
 //! The counters of a job that had trouble, as one line of text in the `marks` hash.
 //!
-//! `run=3 attempt=1 deliveries=1 why=timeout timeout=1`: `run` stands first because the scripts read it; zeros are
-//! left out. Jobs that succeed at once never have marks.
+//! `run=3 attempt=1 deliveries=1 why=timeout timeout=1 note=no answer`: `run` stands first because the scripts read it,
+//! the note last because it goes to the end of the line; zeros are left out. Jobs that succeed at once never have marks.
 
 use std::fmt::{self, Write};
 
@@ -18,13 +18,20 @@ pub struct Marks {
     pub deliveries: u32,
     /// Why it waits now, when it waits for a reason.
     pub why: Option<ErrorClass>,
+    /// The same in words, for people.
+    pub note: Option<String>,
     tries: [u32; ErrorClass::ALL.len()],
 }
+
+/// Longest note that is kept, in characters.
+const MAX_NOTE: usize = 200;
 
 impl Marks {
     /// Reads a line; words that a newer release added are skipped, garbage reads as zero.
     pub fn parse(line: &str) -> Self {
         let mut marks = Self::default();
+        let (line, note) = line.split_once(" note=").map_or((line, None), |(line, note)| (line, Some(note)));
+        marks.note = note.map(str::to_owned);
         for word in line.split_ascii_whitespace() {
             let Some((name, value)) = word.split_once('=') else { continue };
             let count = || value.parse().unwrap_or(0);
@@ -49,16 +56,16 @@ impl Marks {
     }
 
     /// After a failed run that is charged to the job.
-    pub fn charged(&self, run: u32, class: ErrorClass) -> Self {
-        let mut marks = Self { run, why: Some(class), ..self.clone() };
+    pub fn charged(&self, run: u32, class: ErrorClass, note: &str) -> Self {
+        let mut marks = Self { run, why: Some(class), note: Some(one_line(note)), ..self.clone() };
         marks.attempt += 1;
         marks.tries[class.index()] += 1;
         marks
     }
 
     /// After a run that is not held against the job.
-    pub fn excused(&self, run: u32, why: Option<ErrorClass>) -> Self {
-        Self { run, why, ..self.clone() }
+    pub fn excused(&self, run: u32, why: Option<ErrorClass>, note: Option<&str>) -> Self {
+        Self { run, why, note: note.map(one_line), ..self.clone() }
     }
 
     /// After a lost lease.
@@ -84,8 +91,15 @@ impl fmt::Display for Marks {
                 write!(f, "{}={}", class.word(), self.tries(class))?;
             }
         }
-        Ok(())
+        match &self.note {
+            Some(note) => write!(f, " note={note}"),
+            None => Ok(()),
+        }
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().take(MAX_NOTE).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -94,11 +108,12 @@ mod tests {
 
     #[test]
     fn a_line_reads_back_as_it_was_written() {
-        let marks =
-            Marks::default().charged(1, ErrorClass::Timeout).lost_lease(2).charged(3, ErrorClass::Network);
+        let marks = Marks::default().charged(1, ErrorClass::Timeout, "slow").lost_lease(2);
+        let marks = marks.charged(3, ErrorClass::Network, "no\nroute run=9");
 
-        assert_eq!(marks.to_string(), "run=3 attempt=2 deliveries=1 why=network timeout=1 network=1");
-        assert_eq!(Marks::parse(&marks.to_string()), marks);
+        let line = "run=3 attempt=2 deliveries=1 why=network timeout=1 network=1 note=no route run=9";
+        assert_eq!(marks.to_string(), line);
+        assert_eq!(Marks::parse(line), marks);
     }
 
     #[test]

@@ -181,8 +181,8 @@ mod tests {
     #[test]
     fn a_server_error_is_buried_at_its_third_try() {
         let (policy, first) = (policy(), Marks::default());
-        let second = first.charged(1, ErrorClass::ServerError);
-        let third = second.charged(2, ErrorClass::ServerError);
+        let second = first.charged(1, ErrorClass::ServerError, "");
+        let third = second.charged(2, ErrorClass::ServerError, "");
         let ended = failed(ErrorClass::ServerError, RETRY);
 
         assert_eq!(decide(&ended, &first, None, &policy, 1.0), Verdict::Retry(Duration::from_secs(1)));
@@ -197,7 +197,7 @@ mod tests {
             [ErrorClass::Network, ErrorClass::Timeout, ErrorClass::Network].into_iter().enumerate()
         {
             assert!(matches!(decide(&failed(class, RETRY), &marks, None, &policy(), 0.5), Verdict::Retry(_)));
-            marks = marks.charged(run as u32 + 1, class);
+            marks = marks.charged(run as u32 + 1, class, "");
         }
 
         assert_eq!(decide(&failed(ErrorClass::Timeout, RETRY), &marks, None, &policy(), 0.5), Verdict::Bury);
@@ -209,8 +209,8 @@ mod tests {
 
     #[test]
     fn waiting_costs_no_try_however_often() {
-        let marks =
-            (0..1000).fold(Marks::default(), |marks, run| marks.excused(run, Some(ErrorClass::RateLimited)));
+        let marks = (0..1000)
+            .fold(Marks::default(), |marks, run| marks.excused(run, Some(ErrorClass::RateLimited), None));
         let after = Some(Duration::from_secs(7));
         let ended = failed(ErrorClass::RateLimited, Remedy::Park { after });
 

@@ -131,8 +131,10 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn settlement(&mut self, ended: &Ended, verdict: Verdict) -> Settlement {
-        let why = if let Ended::Failed(failure) = ended { Some(failure.class) } else { None };
-        let excused = || self.marks.excused(self.run.run, why).to_string();
+        let failure = if let Ended::Failed(failure) = ended { Some(failure) } else { None };
+        let why = failure.map(|failure| failure.class);
+        let note = failure.map(|failure| &*failure.message);
+        let excused = || self.marks.excused(self.run.run, why, note).to_string();
         let (step, marks, status) = match verdict {
             Verdict::Complete => (Step::End, String::new(), Some(Status::Succeeded)),
             Verdict::Bury => (Step::End, String::new(), Some(Status::Dead)),
@@ -142,7 +144,7 @@ impl Told<'_> {
                 let class = why.unwrap_or(ErrorClass::Internal);
                 (
                     Step::Delay(after),
-                    self.marks.charged(self.run.run, class).to_string(),
+                    self.marks.charged(self.run.run, class, note.unwrap_or_default()).to_string(),
                     Some(Status::Retried),
                 )
             }

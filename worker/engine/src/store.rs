@@ -212,7 +212,7 @@ pub async fn cancel(
 }
 
 /// Moves shelved jobs to ready. Answers how many moved.
-pub async fn unpark(link: &Link, keys: &QueueKeys, jobs: &[(String, Priority)]) -> Result<usize, LinkError> {
+pub async fn unpark(link: &Link, keys: &QueueKeys, jobs: &[(Vec<u8>, Priority)]) -> Result<usize, LinkError> {
     let mut call = UNPARK.key(keys.parked());
     for priority in [Priority::Normal, Priority::High, Priority::Low] {
         call.key(keys.ready(priority));

@@ -39,11 +39,11 @@ impl Unparker {
     }
 
     async fn once(&self) -> Result<(), LinkError> {
-        let ids: Vec<String> = self.link.query(redis::cmd("HKEYS").arg(self.keys.parked())).await?;
+        let ids: Vec<Vec<u8>> = self.link.query(redis::cmd("HKEYS").arg(self.keys.parked())).await?;
         for ids in ids.chunks(BATCH) {
             let bodies: Vec<Option<Vec<u8>>> =
                 self.link.query(redis::cmd("HMGET").arg(self.keys.jobs()).arg(ids)).await?;
-            let known: Vec<(String, Priority)> = ids
+            let known: Vec<(Vec<u8>, Priority)> = ids
                 .iter()
                 .zip(bodies)
                 .filter_map(|(id, body)| Some((id.clone(), self.priority_of_known(&body?)?)))

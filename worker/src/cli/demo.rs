@@ -53,7 +53,7 @@ fn jobs(jobs: &[Played]) -> String {
             played.job.attempt.to_string(),
             runs.join(", "),
             played.took_ms.to_string(),
-            shorten(&kept),
+            output::shorten(&kept, 60),
         ]
     });
     table(&columns, rows).to_string()
@@ -63,9 +63,4 @@ fn jobs(jobs: &[Played]) -> String {
 fn in_short(run: &crate::outcomes::AttemptRow) -> String {
     let how = run.error_class.as_deref().unwrap_or("ok");
     format!("{how} {:.0} ms", run.duration_ms)
-}
-
-fn shorten(text: &str) -> String {
-    let text = output::printable(text);
-    if text.chars().count() <= 60 { text } else { text.chars().take(59).chain(['…']).collect() }
 }

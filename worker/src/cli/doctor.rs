@@ -30,6 +30,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     findings.extend(checks::redis(&redis.link, &environment).await);
     findings.extend(checks::postgres(pool.as_ref()).await);
     findings.extend(checks::providers(&environment));
+    findings.extend(checks::sealed(pool.as_ref(), &environment).await);
     if args.online {
         findings.push(mail_server(&environment).await);
     }

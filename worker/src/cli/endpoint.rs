@@ -1,8 +1,11 @@
 //! `flota endpoint`: where webhooks go.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use clap::Subcommand;
-use flota_producer::{check_tenant, payloads::MAX_URL};
-use flota_providers::webhook::{SigningSecret, UrlRules, check_url};
+use flota_producer::{check_tenant, payloads::check_public_url};
+use flota_providers::webhook::{SigningSecret, check_url};
+use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -19,7 +22,9 @@ use super::{Global, context::postgres, output::Show};
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Register an endpoint; prints its secret once, for the receiver
-    #[command(after_help = "Example: flota endpoint add --tenant acme --url https://example.com/hooks")]
+    #[command(after_help = "Examples:
+  flota endpoint add --tenant acme --url https://example.com/hooks
+  flota keys webhook -o id | flota endpoint add --url https://example.com/hooks --secret-stdin")]
     Add {
         /// Where events go
         #[arg(long)]
@@ -96,17 +101,28 @@ fn check(environment: &Environment, url: &str, tenant: Option<&str>) -> Result<(
     if let Some(tenant) = tenant {
         check_tenant(tenant).map_err(|error| Stop::usage(error.to_string()))?;
     }
-    if MAX_URL < url.len() {
-        return Err(Stop::usage(format!("the URL is longer than {MAX_URL} bytes")));
+    let allowed = &environment.webhook_allow;
+    if services::is_ordinary(url) && !is_listed(url, allowed) {
+        return check_public_url(url).map(drop).map_err(|problem| Stop::usage(format!("the URL {problem}")));
     }
-    let allowed = environment.webhook_allow.clone();
-    let rules = if services::is_ordinary(url) { UrlRules::default() } else { services::inside_rules() };
-    let guard = services::guard(allowed, services::is_ordinary(url));
-    check_url(url, &rules, &guard).map(drop).map_err(|refusal| {
+    let guard = services::guard(allowed.clone(), false);
+    check_url(url, &services::inside_rules(), &guard).map(drop).map_err(|refusal| {
         Stop::usage(format!(
-            "webhooks may not go there: {refusal}; for a network of your own set FLOTA_WEBHOOK_ALLOW_CIDRS"
+            "{refusal} Webhooks go by https on port 443 or 8443; other ports, http and private addresses are only \
+             for networks that FLOTA_WEBHOOK_ALLOW_CIDRS names"
         ))
     })
+}
+
+/// True for an address, or a name of this machine, inside an allowed private network.
+fn is_listed(url: &str, allowed: &[IpNet]) -> bool {
+    let contains = |address: IpAddr| allowed.iter().any(|network| network.contains(&address));
+    match url::Url::parse(url).as_ref().map(url::Url::host) {
+        Ok(Some(url::Host::Ipv4(address))) => contains(address.into()),
+        Ok(Some(url::Host::Ipv6(address))) => contains(address.into()),
+        Ok(Some(url::Host::Domain(name))) => name == "localhost" && contains(Ipv4Addr::LOCALHOST.into()),
+        _ => false,
+    }
 }
 
 fn new_secret() -> Result<SigningSecret, Stop> {

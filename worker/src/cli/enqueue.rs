@@ -77,23 +77,29 @@ enum PriorityArg {
 pub(super) async fn run(global: &Global, environment: Environment, args: Args) -> Done {
     let pool = if args.wait { Some(postgres(&environment)?) } else { None };
     let job = job(&args)?;
+    let redis = Redis::new(&environment)?;
+    if let Some(queue) = &args.queue {
+        redis.known_queue(global, queue).await?;
+    }
     let producer = Producer::new(environment.redis.clone())?;
     let receipt = producer.enqueue(job).await?;
     let Some(pool) = pool else {
         global.output.one(&receipt, &receipt.id.to_string(), || accepted(&receipt))?;
         return Ok(Exit::Ok);
     };
-    let redis = Redis::new(&environment)?;
     let deadline = Instant::now() + args.wait_timeout;
     loop {
         let queue = std::slice::from_ref(&receipt.queue);
         let found = view::job(&redis.link, &redis.prefix, Some(&pool), queue, receipt.id).await?;
-        if let Some(job) = found.filter(|job| job.outcome.is_some()) {
-            global.output.one(&job, &receipt.id.to_string(), || ended(&job))?;
-            return Ok(if job.state == "succeeded" { Exit::Ok } else { Exit::Failed });
-        }
-        if deadline <= Instant::now() {
-            return Err(still_waiting(receipt.id, args.wait_timeout));
+        match found {
+            Some(job) if job.outcome.is_some() => {
+                global.output.one(&job, &receipt.id.to_string(), || ended(&job))?;
+                return Ok(if job.state == "succeeded" { Exit::Ok } else { Exit::Failed });
+            }
+            found if deadline <= Instant::now() => {
+                return Err(still_waiting(receipt.id, args.wait_timeout, found.as_ref()));
+            }
+            _ => {}
         }
         sleep(LOOK).await;
     }
@@ -173,10 +179,18 @@ fn ended(job: &JobView) -> String {
     format!("Job {} {} at attempt {}{why}", job.id, job.state, job.attempt)
 }
 
-fn still_waiting(id: JobId, waited: Duration) -> Stop {
+fn still_waiting(id: JobId, waited: Duration, job: Option<&JobView>) -> Stop {
+    let now = match job {
+        Some(JobView { state, reason: Some(reason), .. }) => format!("it is {state} ({reason})"),
+        Some(JobView { state, .. }) if state == "ready" => {
+            "it is ready; does a worker run, and is the queue open?".to_owned()
+        }
+        Some(JobView { state, .. }) => format!("it is {state}"),
+        None => "its outcome is on its way to Postgres".to_owned(),
+    };
     let waited = humantime::format_duration(waited);
     Stop::new(
         Exit::Failed,
-        format!("job {id} has not ended within {waited}; is a worker running? see `flota job get {id}`"),
+        format!("job {id} has not ended within {waited}: {now}; see `flota job get {id}`"),
     )
 }

@@ -44,8 +44,8 @@ pub(super) enum Command {
         /// Only of this tenant
         #[arg(long)]
         tenant: Option<String>,
-        /// Only with this outcome: succeeded, dead, cancelled, expired
-        #[arg(long)]
+        /// Only with this outcome
+        #[arg(long, value_parser = ["succeeded", "dead", "cancelled", "expired"])]
         state: Option<String>,
         /// Most rows
         #[arg(long, default_value_t = 50)]
@@ -126,7 +126,7 @@ fn story(job: &JobView) -> String {
     if job.attempts.is_empty() {
         return text;
     }
-    let columns = ["run", "attempt", "status", "class", "ms", "finished", "error"];
+    let columns = ["run", "attempt", "status", "class", "ms", "finished (UTC)", "error or reference"];
     let rows = job.attempts.iter().map(|run| {
         vec![
             run.run.to_string(),
@@ -134,7 +134,7 @@ fn story(job: &JobView) -> String {
             run.status.clone(),
             run.error_class.clone().unwrap_or_else(|| "-".to_owned()),
             format!("{:.1}", run.duration_ms),
-            run.finished_at.format("%H:%M:%S%.3f").to_string(),
+            run.finished_at.format("%Y-%m-%d %H:%M:%S%.3f").to_string(),
             run.error.clone().or_else(|| run.provider_ref.clone()).unwrap_or_default(),
         ]
     });

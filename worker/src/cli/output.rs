@@ -4,8 +4,13 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
+
+/// Longest text in a table cell, in characters; JSON has all of it.
+const MAX_CELL: usize = 120;
+/// Width of a table that does not go to a terminal.
+const PIPE_WIDTH: u16 = 160;
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -84,9 +89,25 @@ pub fn table(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(columns.iter().map(|name| name.to_uppercase()));
     for row in rows {
-        table.add_row(row.iter().map(|cell| printable(cell)));
+        table.add_row(row.iter().map(|cell| shorten(&printable(cell), MAX_CELL)));
+    }
+    if !io::stdout().is_terminal() {
+        table.set_width(PIPE_WIDTH);
+    }
+    // The first column names the thing; a broken id cannot be copied.
+    if let Some(first) = table.column_mut(0) {
+        first.set_constraint(ColumnConstraint::ContentWidth);
     }
     table
+}
+
+/// Cuts a text to this many characters.
+pub fn shorten(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        text.to_owned()
+    } else {
+        text.chars().take(most - 1).chain(['…']).collect()
+    }
 }
 
 /// Text from outside may hold anything; a terminal must not obey it.

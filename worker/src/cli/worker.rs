@@ -67,6 +67,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         let listener = TcpListener::bind(address).await.map_err(|error| {
             Stop::new(Exit::Failed, format!("{address} cannot be listened on for health checks: {error}"))
         })?;
+        info!("Serving /livez, /readyz, /startupz and /metrics on http://{}", listener.local_addr()?);
         let health = Health {
             link: redis.link.again(),
             prefix: redis.prefix.clone(),

@@ -1,14 +1,14 @@
 -- fetch: lease up to n ready jobs to one worker. Bodies stay: the caller reads them with a plain HMGET.
 -- KEYS  1 2 3 ready lists in the order to look   4 running zset id:run -> lease end ms   5 marks hash id -> counters
---       6 config hash   7 bell list
+--       6 config hash   7 bell list   8 cancelled set
 -- ARGV  n, lease ms
--- Returns {now ms, ids, {index, marks, ...}}: ids is empty when the queue is paused or nothing is ready; a run is 1
--- unless its marks say otherwise.
+-- Returns {now ms, ids, {index, marks, ...}, {index, ...}}: ids is empty when the queue is paused or nothing is ready;
+-- a run is 1 unless its marks say otherwise; the last list names those that were asked to stop in an earlier run.
 local n, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
-if redis.call('HGET', KEYS[6], 'paused') then return { stamp, {}, {} } end
+if redis.call('HGET', KEYS[6], 'paused') then return { stamp, {}, {}, {} } end
 
 -- The first write is allowed at maxmemory, so the rest of the script is too.
 local ids = {}
@@ -18,7 +18,7 @@ for list = 1, 3 do
     for _, id in ipairs(taken) do ids[#ids + 1] = id end
   end
 end
-if #ids == 0 then return { stamp, {}, {} } end
+if #ids == 0 then return { stamp, {}, {}, {} } end
 
 local deadline = string.format('%.0f', now + lease)
 local leases, known = {}, {}
@@ -39,8 +39,15 @@ else
 end
 redis.call('ZADD', KEYS[4], unpack(leases))
 
+local cancelled = {}
+if redis.call('EXISTS', KEYS[8]) == 1 then
+  for i, asked in ipairs(redis.call('SMISMEMBER', KEYS[8], unpack(ids))) do
+    if asked == 1 then cancelled[#cancelled + 1] = i end
+  end
+end
+
 -- Pass the wake-up on when there is more than this worker could take.
 if #ids == n and redis.call('LLEN', KEYS[7]) == 0 then
   if redis.call('EXISTS', KEYS[1], KEYS[2], KEYS[3]) > 0 then redis.call('RPUSH', KEYS[7], '1') end
 end
-return { stamp, ids, known }
+return { stamp, ids, known, cancelled }

@@ -73,10 +73,8 @@ impl Answer {
             300..=399 => "Redirects are not followed; register the final URL.",
             410 => "It asks for no more deliveries; disable it, or register a new URL.",
             401 | 403 => "It does not accept the delivery; check the signing secret and its access rules.",
-            429 => "It asks to slow down; the delivery is repeated later.",
-            408 | 409 | 425 | 500..=599 => {
-                "The delivery is repeated later; look at the endpoint's log if this goes on."
-            }
+            429 => "It asks to slow down.",
+            408 | 409 | 425 | 500..=599 => "Its own log should say why.",
             _ => "The same request would be refused again; look at the endpoint's log, then replay the job.",
         };
         let said = if self.sample.is_empty() { String::new() } else { format!(" It said: {}", self.sample) };

@@ -161,20 +161,20 @@ impl WebhookClient {
         }
         let class = if error.is_timeout() { ErrorClass::Timeout } else { ErrorClass::Network };
         let message = if error.is_dns() {
-            "The host name could not be resolved; the delivery is repeated later. Check the name if this goes on."
+            "The host name could not be resolved. Check the name."
         } else if certificate_was_refused(&error) {
-            "The endpoint's certificate was not accepted; the delivery is repeated later. Renew it, or add its CA to the settings."
+            "The endpoint's certificate was not accepted. Its owner has to renew it."
         } else if error.is_connect() {
-            "The endpoint could not be reached; the delivery is repeated later. Check that it is running."
+            "The endpoint could not be reached. Check that it is running."
         } else {
-            "The connection broke before the reply arrived; the delivery is repeated later with the same webhook-id."
+            "The connection broke before the reply arrived. A repeat carries the same webhook-id."
         };
         ProviderError::new(PROVIDER, DELIVER, class, message).with_source(error)
     }
 
     fn timed_out(&self) -> ProviderError {
         let message = format!(
-            "The endpoint did not answer within {:?}; the delivery is repeated later with the same webhook-id.",
+            "The endpoint did not answer within {:?}. A repeat carries the same webhook-id.",
             self.timeout
         );
         ProviderError::new(PROVIDER, DELIVER, ErrorClass::Timeout, message)

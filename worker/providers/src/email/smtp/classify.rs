@@ -163,11 +163,11 @@ fn reply_class(stage: Stage, code: u16) -> ErrorClass {
 fn refused(failure: &Failure, code: u16, server: &str) -> ProviderError {
     let class = reply_class(failure.stage, code);
     let advice = match class {
-        ErrorClass::RateLimited { .. } => "It takes no more connections for now; the message is sent later.",
+        ErrorClass::RateLimited { .. } => "It takes no more connections for now.",
         ErrorClass::Auth => {
             "It does not accept us; check the user name, the password and whether this machine may send."
         }
-        ErrorClass::ServerError => "It asks to try again later; the message is sent again.",
+        ErrorClass::ServerError => "It asks to try again later.",
         _ => "It will not take this message; correct what it names, then replay the job.",
     };
     let message = format!("{server} answered {code} at {}: \"{}\". {advice}", failure.stage, failure.words());
@@ -205,7 +205,7 @@ fn lost(stage: Stage, what: String) -> ProviderError {
         );
         return error(ErrorClass::Ambiguous, message);
     }
-    error(ErrorClass::Network, format!("{what}. The message was not sent; it is tried again later."))
+    error(ErrorClass::Network, format!("{what}. The message was not sent."))
 }
 
 fn permanent(code: &str, message: String) -> ProviderError {

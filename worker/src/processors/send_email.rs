@@ -58,6 +58,18 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_is_what_the_templates_ask_for() {
+        let mut table = String::from("| template | | variables |\n|---|---|---|\n");
+        for template in templates::TEMPLATES {
+            let names: Vec<String> =
+                template.variables.iter().map(|variable| format!("`{}`", variable.name)).collect();
+            table.push_str(&format!("| `{}` | {} | {} |\n", template.name, template.about, names.join(", ")));
+        }
+
+        crate::config::generated_text::check_part("docs/kinds.md", "templates", &table);
+    }
+
+    #[test]
     fn an_unknown_template_is_a_template_error() {
         let body = EmailBody::template("birthday", "es", serde_json::Map::new());
 

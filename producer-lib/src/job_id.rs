@@ -41,7 +41,12 @@ impl FromStr for JobId {
 
     /// Reads the hyphenated form only: one job has one spelling, since the text is a field name in Redis.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<uuid::fmt::Hyphenated>().map(|id| Self(id.into_uuid()))
+        let id = text.parse::<uuid::fmt::Hyphenated>()?.into_uuid();
+        // Upper case reads as the same number but is another field name; nobody would ever find it again.
+        if id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text {
+            return Ok(Self(id));
+        }
+        Err(Uuid::parse_str("").expect_err("an empty text is no id"))
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::envelope::Envelope;
+
 /// The prefix used when none is configured.
 pub const DEFAULT_PREFIX: &str = "flota";
 
@@ -144,6 +146,12 @@ impl QueueKeys {
     /// `unique:<tenant>:<key>`, a string: id of the live job that holds the unique key.
     pub fn unique(&self, tenant: Option<&str>, key: &str) -> String {
         format!("{}unique:{}:{key}", self.base, tenant.unwrap_or_default())
+    }
+
+    /// Key of the unique lock that this job holds; empty when it holds none, which is how scripts read it.
+    pub fn unique_of(&self, envelope: &Envelope) -> String {
+        let key = envelope.unique.as_deref();
+        key.map_or_else(String::new, |key| self.unique(envelope.tenant.as_deref(), key))
     }
 
     fn key(&self, name: &str) -> String {

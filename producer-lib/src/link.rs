@@ -24,7 +24,15 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 pub struct Link {
     client: Client,
     config: AsyncConnectionConfig,
-    live: Mutex<Option<Live>>,
+    state: Mutex<State>,
+}
+
+/// What is known of the connection.
+#[derive(Default)]
+struct State {
+    live: Option<Live>,
+    /// When dialling last failed, and how.
+    failed: Option<(Instant, RedisError)>,
 }
 
 struct Live {
@@ -60,6 +68,13 @@ impl LinkError {
         matches!(self, Self::Down(error) if error.is_connection_refusal())
     }
 
+    /// True for an answer after which nobody can have taken anything: Redis is stopped, or serves nobody for now.
+    pub fn is_for_everybody(&self) -> bool {
+        let code = self.redis().code();
+        self.is_stopped()
+            || matches!(self, Self::Refused(_)) && matches!(code, Some("LOADING" | "BUSY" | "MISCONF"))
+    }
+
     /// True when Redis is at `maxmemory` and refused a write.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Refused(error) if error.code() == Some("OOM"))
@@ -89,7 +104,7 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(response));
-        Self { client, config, live: Mutex::new(None) }
+        Self { client, config, state: Mutex::default() }
     }
 
     /// Sends one command.
@@ -115,29 +130,39 @@ impl Link {
 
     /// Number of the connection in use, 0 for none. A change between two calls means a gap between them.
     pub async fn dialled(&self) -> u64 {
-        self.live.lock().await.as_ref().map_or(0, |live| live.number)
+        self.state.lock().await.live.as_ref().map_or(0, |live| live.number)
     }
 
     async fn connection(&self) -> Result<(MultiplexedConnection, u64), LinkError> {
-        let mut slot = self.live.lock().await;
-        let trusted = match slot.as_mut() {
+        let asked = Instant::now();
+        let mut state = self.state.lock().await;
+        // Whoever waited while another dialled in vain has the answer, and need not wait as long again.
+        if let Some((at, error)) = &state.failed
+            && asked < *at
+        {
+            return Err(LinkError::Down(error.clone()));
+        }
+        let trusted = match state.live.as_mut() {
             Some(live) => live.used.elapsed() < TRUSTED_FOR || answers(&mut live.connection).await,
             None => false,
         };
-        if !trusted {
-            *slot = None;
-        }
-        let live = match slot.take() {
+        let live = match state.live.take().filter(|_| trusted) {
             Some(live) => Live { used: Instant::now(), ..live },
-            None => Live { connection: self.dial().await?, number: next_number(), used: Instant::now() },
+            None => match self.dial().await {
+                Ok(connection) => Live { connection, number: next_number(), used: Instant::now() },
+                Err(error) => {
+                    state.failed = Some((Instant::now(), error.clone()));
+                    return Err(LinkError::Down(error));
+                }
+            },
         };
         let answer = (live.connection.clone(), live.number);
-        *slot = Some(live);
+        state.live = Some(live);
         Ok(answer)
     }
 
-    async fn dial(&self) -> Result<MultiplexedConnection, LinkError> {
-        self.client.get_multiplexed_async_connection_with_config(&self.config).await.map_err(LinkError::Down)
+    async fn dial(&self) -> Result<MultiplexedConnection, RedisError> {
+        self.client.get_multiplexed_async_connection_with_config(&self.config).await
     }
 
     async fn judge<T>(&self, reply: Result<T, RedisError>, number: u64) -> Result<T, LinkError> {
@@ -149,9 +174,9 @@ impl Link {
         // After a failover the old primary answers READONLY: the address now leads somewhere else.
         let moved = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
         if lost || moved {
-            let mut slot = self.live.lock().await;
-            if slot.as_ref().is_some_and(|live| live.number == number) {
-                *slot = None;
+            let mut state = self.state.lock().await;
+            if state.live.as_ref().is_some_and(|live| live.number == number) {
+                state.live = None;
             }
         }
         Err(if lost { LinkError::Lost(error) } else { LinkError::Refused(error) })

@@ -19,6 +19,11 @@ const MAX_KEY: usize = 200;
 /// Furthest that a job may be put off: ten years, so that a wrong unit is noticed.
 const MAX_DELAY: Duration = Duration::from_hours(10 * 366 * 24);
 
+/// Shortest memory of an idempotency key: longer than a producer keeps trying.
+const MIN_KEY_WINDOW: Duration = Duration::from_mins(1);
+/// Latest time that a job may be put off to: the last second of the year 9999, in Unix ms.
+const MAX_TIME: u64 = 253_402_300_799_000;
+
 /// When a job becomes ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
@@ -213,9 +218,14 @@ impl NewJob {
         check_key("unique", self.unique.as_deref())?;
         Invalid::unless(self.max_attempts != Some(0), "max_attempts", "must be at least 1")?;
         Invalid::unless(self.timeout.is_none_or(|t| 1 <= t.as_millis()), "timeout", "must be at least 1 ms")?;
-        Invalid::unless(1 <= self.key_window.as_millis(), "key_window", "must be at least 1 ms")?;
-        let soon = !matches!(self.when, When::After(delay) if MAX_DELAY < delay);
-        Invalid::unless(soon, "delay", "must not be longer than ten years")
+        let window = (MIN_KEY_WINDOW..=MAX_DELAY).contains(&self.key_window);
+        Invalid::unless(window, "key_window", "must be from a minute to ten years")?;
+        let soon = match self.when {
+            When::Now => true,
+            When::After(delay) => delay <= MAX_DELAY,
+            When::At(unix_ms) => unix_ms <= MAX_TIME,
+        };
+        Invalid::unless(soon, "delay", "must not be longer than ten years, and `at` not after the year 9999")
     }
 }
 

@@ -121,7 +121,9 @@ impl Producer {
             for batch in jobs.chunks(BATCH) {
                 self.send(&queue, batch, &mut outcomes).await;
             }
-            self.announce(&queue).await;
+            if jobs.iter().any(|job| matches!(outcomes[job.place], Some(Ok(_)))) {
+                self.announce(&queue).await;
+            }
         }
         outcomes.into_iter().map(|outcome| outcome.expect("every job was refused or sent")).collect()
     }

@@ -82,20 +82,41 @@ async fn a_draining_worker_finishes_what_it_can_and_releases_the_rest_uncharged(
     assert_eq!((found.place, found.marks.attempt, found.marks.deliveries), (inspect::Place::Ready, 0, 0));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test]
 async fn busy_processors_do_not_stop_heartbeats() {
-    let mut queue = TestQueue::new().await;
-    queue.policy.concurrency = 8;
-    let fleet = queue.start();
+    let mut cluster = Cluster::start().await.unwrap();
+    let busy = cluster.worker(4, SHORT).await.unwrap();
+    // Longer than lease and two heartbeats, on every thread of the busy worker's runtime.
+    cluster.enqueue_many(4, &toy([Act::Block(4_500)])).await.unwrap();
+    cluster.wait_for_running(4, PATIENCE).await.unwrap();
 
-    // Longer than the lease, on every thread of the runtime.
-    let ids = queue.enqueue_many(8, &toy([Act::Block(4_500)])).await;
+    // It has free slots and would take whatever lost its lease.
+    let watching = cluster.worker(4, SHORT).await.unwrap();
 
-    queue.witness.wait_for_ended(8).await;
-    let seen = queue.witness.seen();
-    assert!(seen.lost.is_empty() && seen.recovered == 0, "{seen:?}");
-    assert!(ids.iter().all(|id| queue.ledger.effects(*id) == [1]));
-    drain(fleet, PATIENCE).await;
+    cluster.wait_for_rows(4, PATIENCE).await.unwrap();
+    let runs: Vec<Vec<u32>> = cluster.ledger.all().into_values().collect();
+    assert_eq!(runs, vec![vec![1]; 4], "{}", cluster.logs());
+    assert!(busy.stop().await.unwrap() && watching.stop().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_worker_whose_threads_are_stuck_loses_its_jobs_to_others_and_still_ends() {
+    let mut cluster = Cluster::start().await.unwrap();
+    let stuck = cluster.worker(4, SHORT).await.unwrap();
+    // Two threads are stuck for a minute; the other two jobs are leased and never start.
+    let block = toy([Act::Block(60_000)]).timeout(Duration::from_secs(1)).max_attempts(1);
+    let blocked = cluster.enqueue_many(2, &block).await.unwrap();
+    cluster.wait_for_running(2, PATIENCE).await.unwrap();
+    let waiting = cluster.enqueue_many(2, &toy([Act::Succeed])).await.unwrap();
+    cluster.wait_for_running(4, PATIENCE).await.unwrap_or_default();
+
+    let helper = cluster.worker(4, SHORT).await.unwrap();
+
+    cluster.wait_for_rows(waiting.len(), PATIENCE).await.unwrap();
+    assert!(waiting.iter().all(|id| cluster.ledger.effects(*id).len() == 1));
+    assert!(blocked.iter().all(|id| cluster.ledger.effects(*id).is_empty()));
+    helper.kill().await.unwrap();
+    stuck.kill().await.unwrap();
 }
 
 #[tokio::test]

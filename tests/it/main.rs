@@ -1,5 +1,9 @@
 //! One test binary, a file per story.
 
+mod cli;
 mod enqueue;
 mod faults;
+mod http;
+mod processors;
 mod run;
+mod smtp_server;

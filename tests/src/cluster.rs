@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use flota_producer::{JobId, NewJob, Producer, Settings, keys::Prefix, link::Link};
 use flota_worker::{
     database,
@@ -18,7 +18,7 @@ use flota_worker::{
 use sqlx::{PgPool, Row};
 use tokio::time::sleep;
 
-use crate::{fleet::QUEUE, toys::Ledger};
+use crate::{fleet::QUEUE, program::built, toys::Ledger};
 
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(50);
@@ -106,7 +106,7 @@ impl Cluster {
             ("TOY_HEARTBEAT_MS", leases.heartbeat.as_millis().to_string()),
         ];
         let environment: Vec<_> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let program = program("toy_worker")?;
+        let program = built("toy_worker")?;
         let log = format!("worker-{}.log", self.started);
         Ok(WorkerProcess::start(&program, &[], &environment, &self.directory, &log).await?)
     }
@@ -176,13 +176,4 @@ impl Cluster {
         }
         text
     }
-}
-
-/// A program of this workspace, beside the running one (or above it, for a test).
-fn program(name: &str) -> anyhow::Result<PathBuf> {
-    let this = std::env::current_exe()?;
-    let folders = this.ancestors().skip(1).take(2);
-    folders.map(|folder| folder.join(name)).find(|path| path.is_file()).with_context(|| {
-        format!("the program {name} is not built; run `cargo build -p flota-tests --bins` first")
-    })
 }

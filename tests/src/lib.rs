@@ -5,8 +5,11 @@
 
 pub mod cluster;
 pub mod fleet;
+pub mod foreign_mail_server;
+pub mod program;
 pub mod proxy;
 pub mod servers;
+pub mod shape;
 pub mod stories;
 pub mod toys;
 pub mod witness;

@@ -1,6 +1,6 @@
 //! The command line: noun, then verb. One file per noun; errors and exit codes are handled here, once.
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -82,6 +82,9 @@ enum Command {
     },
 }
 
+/// How long threads that are still busy get at the end.
+const LEAVE: Duration = Duration::from_secs(1);
+
 /// What every command gets: how to print, and where the queues are.
 struct Global {
     output: Output,
@@ -124,7 +127,10 @@ fn run(cli: Cli) -> Done {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(dispatch(cli.command, global, environment))
+    let done = runtime.block_on(dispatch(cli.command, global, environment));
+    // A processor that blocks its thread must not keep the process from ending; its job is released or comes back.
+    runtime.shutdown_timeout(LEAVE);
+    done
 }
 
 async fn dispatch(command: Command, global: Global, environment: Environment) -> Done {

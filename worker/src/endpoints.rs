@@ -21,6 +21,8 @@ use crate::vault::{Sealed, Vault, VaultError};
 const FRESH: Duration = Duration::from_secs(30);
 /// How long an endpoint is used while Postgres is away.
 const STALE: Duration = Duration::from_hours(1);
+/// How long a Postgres that was away is not asked again for an endpoint that is known.
+const LEAVE_ALONE: Duration = Duration::from_secs(5);
 
 /// An endpoint, ready to be delivered to.
 #[derive(Debug)]
@@ -81,7 +83,15 @@ pub enum EndpointError {
 pub struct Endpoints {
     pool: PgPool,
     vault: Vault,
-    known: Mutex<HashMap<String, (Instant, Arc<Endpoint>)>>,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// What is remembered of an endpoint.
+#[derive(Clone)]
+struct Known {
+    endpoint: Arc<Endpoint>,
+    read: Instant,
+    ask_again: Instant,
 }
 
 impl Endpoints {
@@ -133,22 +143,21 @@ impl Endpoints {
 
     async fn get(&self, id: &str) -> Result<Arc<Endpoint>, EndpointError> {
         let known = self.lock().get(id).cloned();
-        if let Some((read, endpoint)) = &known
-            && read.elapsed() < FRESH
+        if let Some(known) = &known
+            && Instant::now() < known.ask_again
         {
-            return Ok(endpoint.clone());
+            return Ok(known.endpoint.clone());
         }
-        match self.read(id).await {
-            Ok(endpoint) => {
-                self.lock().insert(id.to_owned(), (Instant::now(), endpoint.clone()));
-                Ok(endpoint)
+        let now = Instant::now();
+        let fresh = match (self.read(id).await, known) {
+            (Ok(endpoint), _) => Known { endpoint, read: now, ask_again: now + FRESH },
+            (Err(EndpointError::Away(..)), Some(known)) if known.read.elapsed() < STALE => {
+                Known { ask_again: Instant::now() + LEAVE_ALONE, ..known }
             }
-            Err(error @ EndpointError::Away(..)) => match known {
-                Some((read, endpoint)) if read.elapsed() < STALE => Ok(endpoint),
-                _ => Err(error),
-            },
-            Err(error) => Err(error),
-        }
+            (Err(error), _) => return Err(error),
+        };
+        self.lock().insert(id.to_owned(), fresh.clone());
+        Ok(fresh.endpoint)
     }
 
     async fn read(&self, id: &str) -> Result<Arc<Endpoint>, EndpointError> {
@@ -171,7 +180,7 @@ impl Endpoints {
         }))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Arc<Endpoint>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -69,7 +69,7 @@ impl Process {
         let healthy = tokio::select! {
             () = shutdown.stop.cancelled() => true,
             () = self.fleet.broken() => false,
-            _ = self.recorders.join_next() => false,
+            Some(_) = self.recorders.join_next() => false,
         };
         let left = self.fleet.drain(grace, shutdown.hurry.clone()).await;
         if 0 < left {

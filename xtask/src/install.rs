@@ -35,7 +35,7 @@ struct Tool {
     is_here: fn() -> bool,
 }
 
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 6] = [
     Tool {
         name: "a C compiler",
         need: Need::Compiler,
@@ -56,6 +56,12 @@ const TOOLS: [Tool; 5] = [
         is_here: || any_in_path(&["redis-server", "valkey-server", "redis-check-rdb"]),
     },
     Tool { name: "a Postgres server", need: Need::Servers, packages: &["postgresql"], is_here: has_postgres },
+    Tool {
+        name: "a mail server to test against",
+        need: Need::Servers,
+        packages: &["python3-aiosmtpd"],
+        is_here: has_aiosmtpd,
+    },
 ];
 
 /// How packages can be installed here.
@@ -156,6 +162,15 @@ fn has_postgres() -> bool {
         .map(|version| version.path().join("bin"))
         .any(|folder| is_program(&folder.join("initdb")) && is_program(&folder.join("postgres")));
     outside_path || (any_in_path(&["initdb"]) && any_in_path(&["postgres"]))
+}
+
+/// Debian installs it for its own Python, which need not be the first one in PATH.
+fn has_aiosmtpd() -> bool {
+    ["/usr/bin/python3", "python3"].iter().any(|python| {
+        let mut asked = Command::new(python);
+        asked.args(["-c", "import aiosmtpd"]).stdin(Stdio::null()).stderr(Stdio::null());
+        asked.status().is_ok_and(|status| status.success())
+    })
 }
 
 #[cfg(test)]

@@ -21,8 +21,9 @@ Project tasks.
   cargo xtask check              the same without the tests; needs no servers
   cargo xtask help               this text
 
-`demo` and `test` need a Redis and a Postgres server program and a C compiler; `check` needs the compiler. What is
-missing is installed with apt-get, if this is root or has passwordless sudo. No system service is started.
+`demo` and `test` need a Redis and a Postgres server program, Python's aiosmtpd and a C compiler; `check` needs the
+compiler. What is missing is installed with apt-get, if this is root or has passwordless sudo. No system service is
+started.
 
 Exit codes: 0 all held, 1 a step failed, 2 wrong usage, 6 something is missing and cannot be installed here.
 `demo` ends with the exit code of `flota demo`.

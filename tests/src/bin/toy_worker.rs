@@ -16,8 +16,14 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     env::var(name).ok().and_then(|value| value.parse().ok())
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+fn main() -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let exit = runtime.block_on(work());
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    exit
+}
+
+async fn work() -> anyhow::Result<ExitCode> {
     telemetry::init(LogFormat::Json, None);
     let settings = Settings::from_env()?;
     let mut policy = quick_policy();

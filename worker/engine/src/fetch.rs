@@ -32,13 +32,16 @@ use crate::{
     marks::Marks,
     policy::Ended,
     run::{RunContext, admit},
-    store::{FETCH, RunId},
+    store::{self, FETCH, RunId},
 };
 
 /// Most ids in one fetch.
 const MOST: usize = 256;
 /// How long one wait at the bell lasts. A poll stands behind every wake-up, so a lost one costs at most this.
 pub(crate) const BELL_WAIT: Duration = Duration::from_secs(5);
+/// Entries of the outcomes stream from which on nothing is fetched: history that Postgres does not take must not fill
+/// Redis. An entry holds up to 500 records.
+const HIGH_WATER: usize = 20_000;
 /// How long a stopping fetcher waits for the answer to a fetch that is under way.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 /// Pause between two tries while Redis is away.
@@ -149,14 +152,15 @@ impl Fetcher {
     fn add_fetch(&self, pipeline: &mut Pipeline, wanted: usize) {
         let round = self.rounds.fetch_add(1, Ordering::Relaxed);
         let lists = order(round).map(|priority| self.keys.ready(priority));
-        pipeline.cmd("EVALSHA").arg(FETCH.get_hash()).arg(8).arg(&lists);
+        pipeline.cmd("EVALSHA").arg(FETCH.get_hash()).arg(9).arg(&lists);
         pipeline
             .arg(self.keys.running())
             .arg(self.keys.marks())
             .arg(self.keys.config())
             .arg(self.keys.bell())
-            .arg(self.keys.cancelled());
-        pipeline.arg(wanted).arg(self.context.policy.lease.as_millis() as u64);
+            .arg(self.keys.cancelled())
+            .arg(self.keys.outcomes());
+        pipeline.arg(wanted).arg(self.context.policy.lease.as_millis() as u64).arg(HIGH_WATER);
     }
 
     async fn wake_myself(&self) {
@@ -185,7 +189,7 @@ impl Fetcher {
                 continue;
             };
             let run = RunId { id, run: marks.run + 1 };
-            let hold = self.leases.hold(run);
+            let hold = self.leases.hold(run, self.context.policy.lease * 2);
             if let Some(place) = places.split(1) {
                 if cancelled {
                     hold.stop().stop(StopReason::Cancelled);
@@ -193,6 +197,8 @@ impl Fetcher {
                 fetched.push((run, marks, Slot { hold, _place: place, quarantine: None }));
             }
         }
+        // Places for ids that were none.
+        drop(places);
         let ids: Vec<JobId> = fetched.iter().map(|(run, ..)| run.id).collect();
         let Some(bodies) = self.bodies(&ids, &stop).await else { return };
         let mut runs = Vec::with_capacity(fetched.len());
@@ -258,12 +264,10 @@ impl Fetcher {
 
     /// An entry that no producer of ours wrote: kept where people see it, out of the way of jobs.
     async fn set_aside(&self, raw: Vec<u8>) {
-        let member = [raw.as_slice(), b":1"].concat();
-        let mut pipeline = redis::pipe();
-        pipeline.atomic().cmd("HSET").arg(self.keys.parked()).arg(&raw).arg("the id is not a UUID").ignore();
-        pipeline.cmd("ZREM").arg(self.keys.running()).arg(member).ignore();
         warn!(queue.name = %self.name(), "An entry with an unreadable id is parked: {}", String::from_utf8_lossy(&raw));
-        if let Err(error) = self.side.pipeline::<()>(&pipeline).await {
+        let member = [raw.as_slice(), b":1"].concat();
+        if let Err(error) = store::set_aside(&self.side, &self.keys, &member).await {
+            // Recovery finds it when its lease ends.
             warn!(queue.name = %self.name(), error = &error as &dyn std::error::Error, "It could not be parked: {error}");
         }
     }

@@ -42,6 +42,9 @@ use crate::{
 const STOP_WAIT: Duration = Duration::from_secs(5);
 /// How long the last verdicts get to reach Redis.
 const SETTLE_WAIT: Duration = Duration::from_secs(10);
+/// How often a queue is published, and how soon again when Redis was away.
+const PUBLISH_EVERY: Duration = Duration::from_mins(1);
+const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
 /// Member of every running set that never ends. A packed set of fewer than 128 short members is walked from end to end
 /// by each write; one longer than 64 bytes makes it a skip list for good (zset-max-listpack-value).
 const SKIP_LIST_MARK: &str = "~ this member keeps the set a skip list; it is not a run and never ends ~";
@@ -87,7 +90,10 @@ impl Fleet {
         let quarantine = Arc::new(Semaphore::new(1));
         let queues = parts.queues.iter().map(|policy| Queue::new(&parts, policy, quarantine.clone()));
         let queues: Vec<Queue> = queues.collect();
-        let keeper = lease::keep(queues.iter().map(|queue| queue.keeper(&parts)).collect(), end.clone())?;
+        let broken = CancellationToken::new();
+        let guard = EndGuard { broken: broken.clone(), allowed: Some(end.clone()) };
+        let keeper =
+            lease::keep(queues.iter().map(|queue| queue.keeper(&parts)).collect(), end.clone(), guard)?;
         let mut fleet = Self {
             stop_fetching: CancellationToken::new(),
             end,
@@ -97,7 +103,7 @@ impl Fleet {
             settlers: Vec::new(),
             upkeep: Vec::new(),
             keeper,
-            broken: CancellationToken::new(),
+            broken,
         };
         for queue in queues {
             fleet.start_queue(&parts, &queue);
@@ -114,7 +120,9 @@ impl Fleet {
     /// everything. Answers how many runs had to be left behind; their leases run out and others take them.
     pub async fn drain(self, grace: Duration, hurry: CancellationToken) -> usize {
         self.stop_fetching.cancel();
-        join_all(self.fetchers).await;
+        if timeout(STOP_WAIT, join_all(self.fetchers)).await.is_err() {
+            warn!("Some fetches did not end when asked to; what they leased comes back when the leases end");
+        }
         let mut runners = Box::pin(join_all(self.runners));
         let finished = tokio::select! {
             _ = &mut runners => true,
@@ -288,15 +296,27 @@ impl Queue {
     }
 }
 
-/// Publishes what scripts and other programs need to know of a queue, until Redis has taken it.
+/// Publishes what scripts and other programs need to know of a queue. The settings once; that the queue exists, again
+/// and again, so that a Redis that was wiped learns it.
 async fn publish(link: Link, prefix: Prefix, policy: QueuePolicy) {
     let keys = prefix.queue(&policy.name);
-    let mut pipeline = redis::pipe();
-    pipeline.cmd("SADD").arg(prefix.queues()).arg(&*policy.name).ignore();
-    pipeline.cmd("HSET").arg(keys.config()).arg("max_len").arg(policy.max_len).ignore();
-    pipeline.cmd("ZADD").arg(keys.running()).arg("+inf").arg(SKIP_LIST_MARK).ignore();
-    while let Err(error) = link.pipeline::<()>(&pipeline).await {
-        warn!(queue.name = %policy.name, error = &error as &dyn std::error::Error, "Queue {} is not published yet: {error}: {}", policy.name, error.redis());
-        sleep(Duration::from_secs(1)).await;
+    let mut first = true;
+    loop {
+        let mut pipeline = redis::pipe();
+        let set = if first { "HSET" } else { "HSETNX" };
+        pipeline.cmd("SADD").arg(prefix.queues()).arg(&*policy.name).ignore();
+        pipeline.cmd(set).arg(keys.config()).arg("max_len").arg(policy.max_len).ignore();
+        pipeline.cmd("ZADD").arg(keys.running()).arg("+inf").arg(SKIP_LIST_MARK).ignore();
+        match link.pipeline::<()>(&pipeline).await {
+            Ok(()) => {
+                first = false;
+                sleep(PUBLISH_EVERY).await;
+            }
+            Err(error) => {
+                let name = &policy.name;
+                warn!(queue.name = %name, "Queue {name} is not published yet: {error}: {}", error.redis());
+                sleep(PUBLISH_AGAIN).await;
+            }
+        }
     }
 }

@@ -148,8 +148,8 @@ pub async fn cancel(
         None => Record::unreadable(id, Status::Cancelled),
     };
     let record = Record { run: found.marks.run, attempt: found.marks.attempt, ..record };
-    let unique = envelope.and_then(|e| Some(keys.unique(e.tenant.as_deref(), e.unique.as_deref()?)));
-    store::cancel(link, keys, id, &record.encode(), unique.as_deref().unwrap_or_default(), canceller).await
+    let unique = envelope.map(|envelope| keys.unique_of(&envelope)).unwrap_or_default();
+    store::cancel(link, keys, id, &record.encode(), &unique, canceller).await
 }
 
 /// Stops fetching from this queue, in every process; what runs goes on. `reason` is shown to people.
@@ -160,9 +160,8 @@ pub async fn pause(link: &Link, keys: &QueueKeys, reason: &str) -> Result<(), Li
 
 /// Lets fetching go on. Answers whether the queue was paused.
 pub async fn resume(link: &Link, keys: &QueueKeys) -> Result<bool, LinkError> {
-    let mut pipeline = redis::pipe();
-    pipeline.atomic().cmd("HDEL").arg(keys.config()).arg("paused");
-    pipeline.cmd("RPUSH").arg(keys.bell()).arg("1").ignore();
-    let (was_paused,): (bool,) = link.pipeline(&pipeline).await?;
+    let was_paused = link.query(redis::cmd("HDEL").arg(keys.config()).arg("paused")).await?;
+    // Only a wake-up: at maxmemory it is refused, and the poll behind every wake-up finds the queue open.
+    link.query::<()>(redis::cmd("RPUSH").arg(keys.bell()).arg("1")).await.ok();
     Ok(was_paused)
 }

@@ -7,8 +7,8 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        Arc, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -41,7 +41,12 @@ pub(crate) enum StopReason {
 pub(crate) struct Stop {
     reason: AtomicU8,
     notify: Notify,
+    /// Milliseconds after [`EPOCH`] until which the lease is worth keeping.
+    keep_until: AtomicU64,
 }
+
+/// What the keeping times are counted from.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Stop {
     /// Asks the run to stop.
@@ -50,6 +55,17 @@ impl Stop {
         if self.reason.fetch_update(Ordering::SeqCst, Ordering::SeqCst, wins).is_ok() {
             self.notify.notify_one();
         }
+    }
+
+    /// The lease is kept for this long from now, and no longer unless this is called again. A run that is stuck, or a
+    /// runtime that no longer runs anything, must not hold its jobs for ever.
+    pub(crate) fn keep_for(&self, time: Duration) {
+        let until = EPOCH.elapsed().saturating_add(time).as_millis();
+        self.keep_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn is_kept(&self) -> bool {
+        EPOCH.elapsed().as_millis() < u128::from(self.keep_until.load(Ordering::Relaxed))
     }
 
     /// The reason, once there is one.
@@ -79,9 +95,10 @@ impl Stop {
 pub(crate) struct Leases(Mutex<HashMap<RunId, Arc<Stop>>>);
 
 impl Leases {
-    /// Adds a fetched run; it is kept as long as the answer lives.
-    pub(crate) fn hold(self: &Arc<Self>, run: RunId) -> Hold {
+    /// Adds a fetched run; its lease is kept as long as the answer lives, at most for `time` until it says otherwise.
+    pub(crate) fn hold(self: &Arc<Self>, run: RunId, time: Duration) -> Hold {
         let stop = Arc::new(Stop::default());
+        stop.keep_for(time);
         self.lock().insert(run, stop.clone());
         Hold { leases: self.clone(), run, stop }
     }
@@ -102,8 +119,16 @@ impl Leases {
         }
     }
 
-    fn runs(&self) -> Vec<RunId> {
-        self.lock().keys().copied().collect()
+    /// Runs whose leases are worth keeping. The others are told to stop: others will take them.
+    fn kept(&self) -> Vec<RunId> {
+        let keep = |(run, stop): (&RunId, &Arc<Stop>)| {
+            if stop.is_kept() {
+                return Some(*run);
+            }
+            stop.stop(StopReason::LeaseLost);
+            None
+        };
+        self.lock().iter().filter_map(keep).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Arc<Stop>>> {
@@ -145,8 +170,8 @@ pub(crate) struct Keeper {
 
 /// Whether a process must stop its own runs, because others may soon take them.
 ///
-/// `since_renewal` is the time since leases were last lengthened, `since_answer` since Redis or its host last answered
-/// anything at all: "connection refused" is an answer, since then nobody is served and nobody can take a run.
+/// `since_renewal` is the time since leases were last lengthened, `since_answer` since Redis or its host last said that
+/// it serves nobody ([`LinkError::is_for_everybody`]), so that nobody could take a run.
 pub(crate) fn must_fence(
     since_renewal: Duration,
     since_answer: Duration,
@@ -156,13 +181,15 @@ pub(crate) fn must_fence(
     lease.mul_f64(0.7) <= since_renewal && heartbeat < since_answer
 }
 
-/// Starts the thread that keeps all leases of this process until `end`.
+/// Starts the thread that keeps all leases of this process until `end`. `guard` is dropped when it ends.
 pub(crate) fn keep(
     keepers: Vec<Keeper>,
     end: CancellationToken,
+    guard: impl Send + 'static,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("flota-leases".into()).spawn(move || {
+        let _guard = guard;
         runtime.block_on(async {
             let loops = keepers.into_iter().map(Keeper::run);
             end.run_until_cancelled(futures_util::future::join_all(loops)).await;
@@ -186,7 +213,7 @@ impl Keeper {
                     sleep(self.heartbeat).await;
                 }
                 Err(error) => {
-                    if error.is_stopped() || matches!(error, LinkError::Refused(_)) {
+                    if error.is_for_everybody() {
                         answered = sent;
                     }
                     if !fenced
@@ -202,7 +229,7 @@ impl Keeper {
     }
 
     async fn beat(&self) -> Result<(), LinkError> {
-        for runs in self.leases.runs().chunks(BATCH) {
+        for runs in self.leases.kept().chunks(BATCH) {
             let pulse = store::heartbeat(&self.link, &self.keys, self.lease, runs).await?;
             for run in pulse.lost {
                 self.leases.stop(run, StopReason::LeaseLost);

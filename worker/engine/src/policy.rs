@@ -85,7 +85,7 @@ pub enum Ended {
     Unreadable(String),
     /// It must wait for another quarantined job of this process.
     Quarantined,
-    /// The lease was lost: the job belongs to somebody else.
+    /// The lease was lost, or may be: the job may belong to somebody else.
     Lost,
 }
 
@@ -108,8 +108,6 @@ pub enum Verdict {
     Release,
     /// Aside until a worker that can read it comes.
     Shelve,
-    /// Nothing: the job is no longer ours.
-    Forget,
 }
 
 /// What happens to a job after one run. `marks` are its counters before this run, `max_attempts` the job's own limit,
@@ -124,10 +122,9 @@ pub fn decide(
     let failure = match ended {
         Ended::Done(_) => return Verdict::Complete,
         Ended::Cancelled => return Verdict::Cancel,
-        Ended::Released => return Verdict::Release,
+        Ended::Released | Ended::Lost => return Verdict::Release,
         Ended::Expired => return Verdict::Expire,
         Ended::Unreadable(_) => return Verdict::Shelve,
-        Ended::Lost => return Verdict::Forget,
         Ended::Quarantined => return Verdict::Park(spread(Duration::from_secs(1), random)),
         Ended::Failed(failure) => failure,
     };

@@ -52,6 +52,8 @@ struct Look {
     redis_ms: u64,
     /// Ended leases: run and end, Unix ms.
     ended: Vec<(RunId, u64)>,
+    /// Members whose lease has ended and that are no runs.
+    strays: Vec<Vec<u8>>,
     /// How long until the next lease ends.
     next: Option<Duration>,
 }
@@ -78,6 +80,10 @@ impl Recoverer {
     async fn once(&self, watch: &mut Watch) -> Result<Duration, LinkError> {
         let look = self.look().await?;
         let (at, next) = (look.at, look.next);
+        for stray in &look.strays {
+            warn!(queue.name = %self.queue, "An entry that is no run is parked: {}", String::from_utf8_lossy(stray));
+            store::set_aside(&self.link, &self.keys, stray).await?;
+        }
         let ripe = watch.see(look);
         for runs in ripe.chunks(BATCH) {
             self.recover(runs).await?;
@@ -86,34 +92,39 @@ impl Recoverer {
     }
 
     async fn look(&self) -> Result<Look, LinkError> {
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("TIME").cmd("ZRANGE").arg(self.keys.running()).arg(0).arg(MOST - 1).arg("WITHSCORES");
-        // Most looks need only the earliest lease; the rest is read when that one has ended.
-        let mut first = redis::pipe();
-        first.cmd("TIME").cmd("ZRANGE").arg(self.keys.running()).arg(0).arg(0).arg("WITHSCORES");
         let sent = Instant::now();
-        let (time, leases): ((u64, u64), Vec<(String, f64)>) = self.link.pipeline(&first).await?;
-        let ended = |time: (u64, u64), lease: f64| lease <= (time.0 * 1000 + time.1 / 1000) as f64;
-        let (time, leases) = match leases.first() {
-            Some((_, lease)) if ended(time, *lease) => self.link.pipeline(&pipeline).await?,
-            _ => (time, leases),
+        // Most looks need only the earliest lease; the rest is read when that one has ended.
+        let (now_ms, leases) = match self.leases(1).await? {
+            (now_ms, leases) if leases.first().is_some_and(|(_, end)| *end <= now_ms as f64) => {
+                self.leases(MOST).await?
+            }
+            earliest => earliest,
         };
-        let redis_ms = time.0 * 1000 + time.1 / 1000;
-        let next = leases
-            .iter()
-            .map(|(_, lease)| *lease)
-            .find(|lease| (redis_ms as f64) < *lease && lease.is_finite());
+        let (mut ended, mut strays) = (Vec::new(), Vec::new());
+        for (member, end) in leases.iter().filter(|(_, end)| *end <= now_ms as f64) {
+            match std::str::from_utf8(member).ok().and_then(RunId::parse) {
+                Some(run) => ended.push((run, *end as u64)),
+                None => strays.push(member.clone()),
+            }
+        }
+        let next = leases.iter().map(|(_, end)| *end).find(|end| (now_ms as f64) < *end && end.is_finite());
         Ok(Look {
             connection: self.link.dialled().await,
             at: sent,
-            redis_ms,
-            ended: leases
-                .iter()
-                .filter(|(_, lease)| *lease <= redis_ms as f64)
-                .filter_map(|(member, lease)| Some((RunId::parse(member)?, *lease as u64)))
-                .collect(),
-            next: next.map(|lease| Duration::from_millis(lease as u64 - redis_ms)),
+            redis_ms: now_ms,
+            ended,
+            strays,
+            next: next.map(|end| Duration::from_millis(end as u64 - now_ms)),
         })
+    }
+
+    /// The time of Redis in Unix ms, and the earliest leases: member and end.
+    async fn leases(&self, most: isize) -> Result<(u64, Vec<(Vec<u8>, f64)>), LinkError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("TIME").cmd("ZRANGE").arg(self.keys.running()).arg(0).arg(most - 1).arg("WITHSCORES");
+        type Reply = ((u64, u64), Vec<(Vec<u8>, f64)>);
+        let ((seconds, micros), leases): Reply = self.link.pipeline(&pipeline).await?;
+        Ok((seconds * 1000 + micros / 1000, leases))
     }
 
     async fn recover(&self, runs: &[RunId]) -> Result<(), LinkError> {
@@ -146,13 +157,11 @@ impl Recoverer {
         let envelope = Envelope::decode(body).ok();
         let buried = self.max_deliveries <= marks.deliveries;
         let record = buried.then(|| poisoned(run, &marks, envelope.as_ref(), body).encode());
-        let unique =
-            envelope.as_ref().and_then(|e| Some(self.keys.unique(e.tenant.as_deref(), e.unique.as_deref()?)));
         Suspect {
             run,
             marks: marks.to_string(),
             record: record.unwrap_or_default(),
-            unique: unique.unwrap_or_default(),
+            unique: envelope.as_ref().map(|envelope| self.keys.unique_of(envelope)).unwrap_or_default(),
             priority: envelope.map(|envelope| envelope.priority).unwrap_or_default(),
         }
     }
@@ -255,6 +264,7 @@ mod tests {
                 at: self.start + Duration::from_secs(ours),
                 redis_ms: redis * 1000,
                 ended: lease.map(|lease| (self.run, lease)).into_iter().collect(),
+                strays: Vec::new(),
                 next: None,
             });
             !ripe.is_empty()

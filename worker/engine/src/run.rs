@@ -12,6 +12,7 @@ use std::{
 };
 
 use flota_producer::{Envelope, EnvelopeError, JobId, keys::QueueKeys};
+use tokio::time::timeout;
 use tracing::{Instrument, info_span, warn};
 
 use crate::{
@@ -25,6 +26,9 @@ use crate::{
     registry::Handlers,
     store::{Settlement, Step},
 };
+
+/// How long a lease is kept for a result that waits for Redis.
+const UNSETTLED: Duration = Duration::from_hours(1);
 
 /// What every run of one queue shares.
 pub(crate) struct RunContext {
@@ -73,21 +77,16 @@ pub(crate) async fn run(context: &RunContext, leased: Leased) -> Finished {
     let started = Instant::now();
     let Leased { run, marks, body, bytes, slot } = leased;
     let stop = slot.hold.stop();
-    let (ended, job) = match body {
-        Body::Not(ended, job) => (ended, job),
-        Body::Job(job) => {
-            let kind = job.envelope.kind.as_str();
-            context.observer.observe(&Event::Started { queue: &job.queue, kind, id: run.id, run: run.run });
-            let span = info_span!(
-                "run", job.id = %run.id, job.kind = kind, job.attempt = job.attempt, queue.name = %job.queue,
-                tenant = job.envelope.tenant.as_deref(),
-            );
-            let ended = process(context, &job, stop).instrument(span).await;
-            (ended, Some(job))
-        }
+    let (ended, job) = match (stop.reason(), body) {
+        // It was told to stop before it could start.
+        (Some(reason), Body::Job(job) | Body::Not(_, Some(job))) => (stopped_by(reason), Some(job)),
+        (_, Body::Not(ended, job)) => (ended, job),
+        (None, Body::Job(job)) => (process(context, &job, stop).await, Some(job)),
     };
     let ran = started.elapsed();
-    // A run that was told to stop for a lost lease must not be heard, even if it just finished.
+    stop.keep_for(UNSETTLED);
+    // A run that was told to stop for a lost lease must not be heard, even if it just finished. It asks to be released,
+    // and the fence decides: a lease that is still ours gives the job back at once, one that is gone changes nothing.
     let ended = if stop.reason() == Some(StopReason::LeaseLost) { Ended::Lost } else { ended };
     let max_attempts = job.as_ref().and_then(|job| job.envelope.max_attempts);
     let verdict = policy::decide(&ended, &marks, max_attempts, &context.policy, rand::random());
@@ -100,15 +99,18 @@ pub(crate) async fn run(context: &RunContext, leased: Leased) -> Finished {
 }
 
 async fn process(context: &RunContext, job: &Job, stop: &Stop) -> Ended {
+    let kind = job.envelope.kind.as_str();
+    context.observer.observe(&Event::Started { queue: &job.queue, kind, id: job.id, run: job.run });
+    let span = info_span!(
+        "run", job.id = %job.id, job.kind = kind, job.attempt = job.attempt, queue.name = %job.queue,
+        tenant = job.envelope.tenant.as_deref(),
+    );
     let limit = job.envelope.timeout_ms.map_or(context.policy.timeout, Duration::from_millis);
+    stop.keep_for(limit.saturating_add(context.policy.lease));
     tokio::select! {
         biased;
-        reason = stop.stopped() => match reason {
-            StopReason::Cancelled => Ended::Cancelled,
-            StopReason::Shutdown => Ended::Released,
-            StopReason::LeaseLost => Ended::Lost,
-        },
-        result = tokio::time::timeout(limit, context.handlers.run(job)) => match result {
+        reason = stop.stopped() => stopped_by(reason),
+        result = timeout(limit, context.handlers.run(job).instrument(span)) => match result {
             Ok(Ok(receipt)) => Ended::Done(receipt),
             Ok(Err(failure)) => Ended::Failed(failure),
             Err(_) => {
@@ -116,6 +118,14 @@ async fn process(context: &RunContext, job: &Job, stop: &Stop) -> Ended {
                 Ended::Failed(Failure::new(ErrorClass::Timeout, Remedy::Retry { after: None }, message))
             }
         },
+    }
+}
+
+fn stopped_by(reason: StopReason) -> Ended {
+    match reason {
+        StopReason::Cancelled => Ended::Cancelled,
+        StopReason::Shutdown => Ended::Released,
+        StopReason::LeaseLost => Ended::Lost,
     }
 }
 
@@ -149,7 +159,7 @@ impl Told<'_> {
                 )
             }
             Verdict::Park(after) => (Step::Delay(after), excused(), None),
-            Verdict::Release | Verdict::Forget => (Step::Release, excused(), None),
+            Verdict::Release => (Step::Release, excused(), None),
             Verdict::Shelve => {
                 let reason =
                     if let Ended::Unreadable(reason) = ended { reason.clone() } else { String::new() };
@@ -157,14 +167,12 @@ impl Told<'_> {
             }
         };
         let envelope = self.job.map(|job| &job.envelope);
-        let unique =
-            envelope.and_then(|e| Some(self.context.keys.unique(e.tenant.as_deref(), e.unique.as_deref()?)));
         Settlement {
             run: self.run,
             step,
             marks,
             record: status.map_or_else(String::new, |status| self.record(ended, status).encode()),
-            unique: unique.unwrap_or_default(),
+            unique: envelope.map(|envelope| self.context.keys.unique_of(envelope)).unwrap_or_default(),
             priority: envelope.map(|envelope| envelope.priority).unwrap_or_default(),
         }
     }

@@ -17,7 +17,6 @@ use tracing::{error, warn};
 use crate::{
     event::{Event, Observer},
     leased::Finished,
-    policy::Verdict,
     store::{self, BATCH, Settlement},
 };
 
@@ -50,16 +49,9 @@ impl Settler {
     }
 
     async fn settle(&self, batch: &[Finished]) {
-        let (forget, tell): (Vec<_>, Vec<_>) = batch.iter().partition(|run| run.verdict == Verdict::Forget);
-        for run in forget {
-            self.lost(run);
-        }
-        if tell.is_empty() {
-            return;
-        }
-        let settlements: Vec<&Settlement> = tell.iter().map(|run| &run.settlement).collect();
+        let settlements: Vec<&Settlement> = batch.iter().map(|run| &run.settlement).collect();
         let (lost, repeated) = self.until_answered(&settlements).await;
-        for (n, run) in tell.iter().enumerate() {
+        for (n, run) in batch.iter().enumerate() {
             match lost.binary_search(&n) {
                 Ok(_) if !repeated => self.lost(run),
                 _ => self.settled(run),

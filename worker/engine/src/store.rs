@@ -24,6 +24,7 @@ script!(PROMOTE, "promote.lua");
 script!(RECOVER, "recover.lua");
 script!(CANCEL, "cancel.lua");
 script!(UNPARK, "unpark.lua");
+script!(SET_ASIDE, "set_aside.lua");
 
 /// Most runs or jobs in one script call: what Lua can unpack, with room to spare.
 pub const BATCH: usize = 500;
@@ -209,6 +210,14 @@ pub async fn cancel(
         "requested" => Cancelled::Requested,
         _ => Cancelled::Unknown,
     })
+}
+
+/// Parks what is no run of ours, by its member of the running set.
+pub async fn set_aside(link: &Link, keys: &QueueKeys, member: &[u8]) -> Result<(), LinkError> {
+    let id = member.rsplitn(2, |byte| *byte == b':').last().unwrap_or(member);
+    let mut call = SET_ASIDE.key(keys.running());
+    call.key(keys.parked()).arg(member).arg(id).arg("the id is not a UUID");
+    link.invoke::<u64>(&call).await.map(drop)
 }
 
 /// Moves shelved jobs to ready. Answers how many moved.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use clap::Subcommand;
 use flota_producer::{check_tenant, payloads::check_public_url};
-use flota_providers::webhook::{SigningSecret, check_url};
+use flota_providers::webhook::{SigningSecret, UrlRules, check_url};
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -105,8 +105,10 @@ fn check(environment: &Environment, url: &str, tenant: Option<&str>) -> Result<(
     if services::is_ordinary(url) && !is_listed(url, allowed) {
         return check_public_url(url).map(drop).map_err(|problem| Stop::usage(format!("the URL {problem}")));
     }
+    // Without a network of one's own no worker would ever deliver to such a URL, whatever its name resolves to.
+    let rules = if allowed.is_empty() { UrlRules::default() } else { services::inside_rules() };
     let guard = services::guard(allowed.clone(), false);
-    check_url(url, &services::inside_rules(), &guard).map(drop).map_err(|refusal| {
+    check_url(url, &rules, &guard).map(drop).map_err(|refusal| {
         Stop::usage(format!(
             "{refusal} Webhooks go by https on port 443 or 8443; other ports, http and private addresses are only \
              for networks that FLOTA_WEBHOOK_ALLOW_CIDRS names"

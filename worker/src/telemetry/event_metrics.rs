@@ -48,9 +48,7 @@ impl Observer for EventMetrics {
         match *event {
             Event::Started { .. } => {}
             Event::Settled { queue, kind, verdict, class, ran, .. } => {
-                if let Some(outcome) = Outcome::of(verdict) {
-                    self.queue(queue).kind(kind).settled(outcome, class, ran);
-                }
+                self.queue(queue).kind(kind).settled(Outcome::of(verdict), class, ran);
             }
             Event::LeaseLost { queue, .. } => self.queue(queue).leases_lost().increment(1),
             Event::Recovered { queue, ready_again, buried } => {

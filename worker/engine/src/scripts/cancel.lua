@@ -17,6 +17,7 @@ local stamp = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
 redis.call('HDEL', KEYS[1], id)
 redis.call('HDEL', KEYS[5], id)
 redis.call('HDEL', KEYS[7], id)
+redis.call('SREM', KEYS[3], id)
 redis.call('ZREM', KEYS[2], id, 'h:' .. id, 'l:' .. id)
 if lock ~= '' and redis.call('GET', lock) == id then redis.call('DEL', lock) end
 redis.call('XADD', KEYS[4], '*', 't', stamp, 'w', ARGV[4], 'o', record)

@@ -1,14 +1,16 @@
 -- fetch: lease up to n ready jobs to one worker. Bodies stay: the caller reads them with a plain HMGET.
 -- KEYS  1 2 3 ready lists in the order to look   4 running zset id:run -> lease end ms   5 marks hash id -> counters
---       6 config hash   7 bell list   8 cancelled set
--- ARGV  n, lease ms
--- Returns {now ms, ids, {index, marks, ...}, {index, ...}}: ids is empty when the queue is paused or nothing is ready;
+--       6 config hash   7 bell list   8 cancelled set   9 outcomes stream
+-- ARGV  n, lease ms, most entries of the outcomes stream
+-- Returns {now ms, ids, {index, marks, ...}, {index, ...}}: ids is empty when the queue is paused, its outcomes
+-- wait for Postgres in too great a number, or nothing is ready;
 -- a run is 1 unless its marks say otherwise; the last list names those that were asked to stop in an earlier run.
 local n, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
 if redis.call('HGET', KEYS[6], 'paused') then return { stamp, {}, {}, {} } end
+if redis.call('XLEN', KEYS[9]) > tonumber(ARGV[3]) then return { stamp, {}, {}, {} } end
 
 -- The first write is allowed at maxmemory, so the rest of the script is too.
 local ids = {}

@@ -32,18 +32,16 @@ pub(super) enum Outcome {
 const OUTCOMES: usize = Outcome::Shelved as usize + 1;
 
 impl Outcome {
-    /// `None` for a run that is not heard: it is told as a lost lease.
-    pub(super) fn of(verdict: Verdict) -> Option<Self> {
+    pub(super) fn of(verdict: Verdict) -> Self {
         match verdict {
-            Verdict::Complete => Some(Self::Succeeded),
-            Verdict::Retry(_) => Some(Self::Retried),
-            Verdict::Park(_) => Some(Self::Parked),
-            Verdict::Bury => Some(Self::Dead),
-            Verdict::Cancel => Some(Self::Cancelled),
-            Verdict::Expire => Some(Self::Expired),
-            Verdict::Release => Some(Self::Released),
-            Verdict::Shelve => Some(Self::Shelved),
-            Verdict::Forget => None,
+            Verdict::Complete => Self::Succeeded,
+            Verdict::Retry(_) => Self::Retried,
+            Verdict::Park(_) => Self::Parked,
+            Verdict::Bury => Self::Dead,
+            Verdict::Cancel => Self::Cancelled,
+            Verdict::Expire => Self::Expired,
+            Verdict::Release => Self::Released,
+            Verdict::Shelve => Self::Shelved,
         }
     }
 

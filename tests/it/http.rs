@@ -1,0 +1,282 @@
+//! Health and metrics over HTTP: what probes and Prometheus see, also while servers are away.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use flota_tests::{
+    program::{Installation, Running},
+    servers,
+};
+use flota_worker::{
+    dev::{PostgresServer, RedisOptions, RedisServer, SmtpSink},
+    telemetry::metrics::{METRICS, MetricKind},
+};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Pause between two questions.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Pages of one process.
+struct Pages {
+    address: String,
+    client: reqwest::Client,
+}
+
+impl Pages {
+    async fn of(process: &Running) -> Self {
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+        let client = client.expect("a client of HTTP");
+        Self { address: process.address().await, client }
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let answer = self.client.get(format!("{}{path}", self.address)).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    }
+
+    async fn ready(&self) -> (u16, Value) {
+        let (status, body) = self.get("/readyz").await;
+        (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")))
+    }
+
+    /// A server that is back takes a moment to be noticed.
+    async fn wait_until_ready(&self) {
+        let began = Instant::now();
+        while self.ready().await.0 != 200 {
+            assert!(began.elapsed() < PATIENCE, "{:?}", self.ready().await);
+            sleep(LOOK).await;
+        }
+    }
+
+    /// What a process does a moment after others can see its effect is counted a moment later, too.
+    async fn samples_with(&self, name: &str, labels: &[(&str, &str)], value: f64) -> Samples {
+        let began = Instant::now();
+        loop {
+            let samples = self.samples().await;
+            if samples.get(name, labels) == Some(value) {
+                return samples;
+            }
+            assert!(began.elapsed() < PATIENCE, "{name} does not become {value}: {:#?}", samples.0);
+            sleep(LOOK).await;
+        }
+    }
+
+    async fn samples(&self) -> Samples {
+        let (status, page) = self.get("/metrics").await;
+        assert_eq!(status, 200, "{page}");
+        Samples::read(&page)
+    }
+}
+
+/// The numbers of a metrics page, by name and labels.
+struct Samples(BTreeMap<(String, BTreeMap<String, String>), f64>);
+
+impl Samples {
+    /// Reads the text format of Prometheus, and checks every line against our table of metrics.
+    fn read(page: &str) -> Self {
+        let mut samples = BTreeMap::new();
+        for line in page.lines().filter(|line| !line.is_empty()) {
+            if let Some(comment) = line.strip_prefix("# ") {
+                check_comment(comment);
+                continue;
+            }
+            let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no value in {line:?}"));
+            let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+            let labels = labels.strip_suffix('}').unwrap_or_else(|| panic!("no end of labels in {line:?}"));
+            let labels: BTreeMap<String, String> =
+                labels.split(',').filter(|l| !l.is_empty()).map(label).collect();
+            check_series(name, &labels);
+            let value: f64 = value.parse().unwrap_or_else(|error| panic!("{error} in {line:?}"));
+            assert!(samples.insert((name.to_owned(), labels), value).is_none(), "{line:?} is there twice");
+        }
+        Self(samples)
+    }
+
+    fn get(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.0.get(&(name.to_owned(), labels)).copied()
+    }
+
+    fn names(&self) -> BTreeSet<&str> {
+        self.0.keys().map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+/// No value of ours holds a comma or a quotation mark.
+fn label(text: &str) -> (String, String) {
+    let (name, value) = text.split_once("=\"").unwrap_or_else(|| panic!("{text:?} is not a label"));
+    (name.to_owned(), value.strip_suffix('"').unwrap_or_else(|| panic!("{text:?} has no end")).to_owned())
+}
+
+fn check_comment(comment: &str) {
+    let words: Vec<&str> = comment.splitn(3, ' ').collect();
+    let metric = METRICS.iter().find(|metric| metric.name == words[1]);
+    let metric = metric.unwrap_or_else(|| panic!("{comment:?} is about an unknown metric"));
+    match words[0] {
+        "HELP" => assert_eq!(words[2], metric.help),
+        "TYPE" => assert_eq!(words[2], metric.kind.word(), "{}", metric.name),
+        other => panic!("{other} is not a comment of Prometheus"),
+    }
+}
+
+fn check_series(name: &str, labels: &BTreeMap<String, String>) {
+    let metric = METRICS.iter().find(|metric| {
+        let parts = ["_bucket", "_sum", "_count"].map(|part| format!("{}{part}", metric.name));
+        metric.name == name || (metric.kind == MetricKind::Histogram && parts.iter().any(|part| part == name))
+    });
+    let metric = metric.unwrap_or_else(|| panic!("{name} is not in the table of metrics"));
+    let mut expected: BTreeSet<&str> = metric.labels.iter().map(|(label, _)| *label).collect();
+    if name.ends_with("_bucket") {
+        expected.insert("le");
+    }
+    assert_eq!(labels.keys().map(String::as_str).collect::<BTreeSet<_>>(), expected, "labels of {name}");
+}
+
+/// Servers that a test may stop, and an installation on them.
+async fn own_servers() -> (RedisServer, PostgresServer, Installation) {
+    let (redis, (postgres, database)) =
+        tokio::join!(RedisServer::start(RedisOptions::default()), servers::own_postgres());
+    let redis = redis.expect("a private Redis starts");
+    let flota = Installation::on(&redis.url(), &database).await;
+    (redis, postgres, flota)
+}
+
+#[tokio::test]
+async fn probes_tell_a_living_process_from_a_ready_one() {
+    let (mut redis, mut postgres, flota) = own_servers().await;
+    let server = flota.start(&["serve", "--listen", "127.0.0.1:0"]).await;
+    let pages = Pages::of(&server).await;
+
+    assert_eq!(pages.ready().await, (200, json!({ "ready": true, "redis": "ok", "postgres": "ok" })));
+    redis.stop().await.unwrap();
+    let (status, answer) = pages.ready().await;
+    assert_eq!((status, &answer["ready"], &answer["postgres"]), (503, &json!(false), &json!("ok")));
+    assert!(answer["redis"].as_str().unwrap().contains("Redis"), "{answer}");
+    assert_eq!(pages.get("/livez").await, (200, "ok\n".to_owned()), "an outage of Redis restarts no fleet");
+    assert_eq!(pages.get("/startupz").await.0, 503);
+    assert_eq!(pages.get("/metrics").await.0, 200);
+
+    redis.start_again().await.unwrap();
+    pages.wait_until_ready().await;
+    postgres.stop().await.unwrap();
+    let (status, answer) = pages.ready().await;
+    assert_eq!((status, &answer["ready"], &answer["redis"]), (503, &json!(false), &json!("ok")));
+    assert_ne!(answer["postgres"], "ok");
+    assert_eq!(pages.get("/livez").await.0, 200);
+    postgres.start_again().await.unwrap();
+    pages.wait_until_ready().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_lives_although_nothing_else_was_ever_there() {
+    let mut flota = Installation::new().await;
+    flota.set("REDIS_URL", "redis://127.0.0.1:1/").set("DATABASE_URL", "postgres://flota@127.0.0.1:1/flota");
+    let server = flota.start(&["serve", "--listen", "127.0.0.1:0"]).await;
+    let pages = Pages::of(&server).await;
+
+    let (status, answer) = pages.ready().await;
+
+    assert_eq!((status, &answer["ready"]), (503, &json!(false)));
+    assert_eq!(pages.get("/livez").await.0, 200);
+    assert_eq!(pages.get("/no/such/page").await.0, 404);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_hanging_redis_makes_a_process_unready_within_a_second_or_two() {
+    let (redis, _postgres, flota) = own_servers().await;
+    let server = flota.start(&["serve", "--listen", "127.0.0.1:0"]).await;
+    let pages = Pages::of(&server).await;
+    pages.wait_until_ready().await;
+
+    redis.pause().await.unwrap();
+    let began = Instant::now();
+    let (status, answer) = pages.ready().await;
+    let metrics = pages.get("/metrics").await.0;
+    let took = began.elapsed();
+    redis.resume().await.unwrap();
+
+    assert_eq!((status, &answer["redis"], metrics), (503, &json!("no answer within 1s"), 200));
+    // One second for each page, and as much again for a machine that is busy.
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    pages.wait_until_ready().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_metrics_of_serve_show_every_queue() {
+    let flota = Installation::new().await;
+    let mail = json!({ "to": ["ana@example.com"], "body": { "subject": "Hi", "text": "Hello" } });
+    flota.enqueue("send_email", &mail, &[]).await;
+    flota.enqueue("send_email", &mail, &["--delay", "1h"]).await;
+    flota.flota(&["queue", "pause", "webhook"]).await.expect(0);
+    let server = flota.start(&["serve", "--listen", "127.0.0.1:0"]).await;
+    let pages = Pages::of(&server).await;
+
+    let samples = pages.samples().await;
+
+    let jobs = |queue, state| samples.get("flota_queue_jobs", &[("queue", queue), ("state", state)]);
+    for queue in ["email", "webhook"] {
+        let states = ["ready", "delayed", "in_flight", "parked", "dead"].map(|state| jobs(queue, state));
+        let waiting = if queue == "email" { Some(1.0) } else { Some(0.0) };
+        assert_eq!(states, [waiting, waiting, Some(0.0), Some(0.0), Some(0.0)], "{queue}");
+        assert_eq!(samples.get("flota_outcomes_waiting", &[("queue", queue)]), Some(0.0));
+    }
+    let of_queue = |name, queue| samples.get(name, &[("queue", queue)]);
+    assert_eq!(of_queue("flota_queue_paused", "email"), Some(0.0));
+    assert_eq!(of_queue("flota_queue_paused", "webhook"), Some(1.0));
+    assert!(of_queue("flota_queue_oldest_ready_age_seconds", "email") > Some(0.0));
+    assert_eq!(of_queue("flota_queue_oldest_ready_age_seconds", "webhook"), Some(0.0));
+    assert_eq!(samples.get("flota_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), Some(1.0));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_with_an_admin_address_counts_its_jobs() {
+    let (mut flota, sink) = (Installation::new().await, SmtpSink::start().await.unwrap());
+    let worker = flota.mail_to(&sink).start(&["worker", "--admin", "127.0.0.1:0"]).await;
+    let pages = Pages::of(&worker).await;
+    let mail = json!({ "to": ["ana@example.com"], "body": { "subject": "Hi", "text": "Hello" } });
+    let hopeless = json!({ "to": ["ana@example.com"], "body": { "template": "birthday" } });
+
+    flota.enqueue("send_email", &mail, &["--wait"]).await;
+    let wait = ["enqueue", "send_email", "--wait", "--data", &hopeless.to_string()];
+    flota.flota(&wait).await.expect(1);
+
+    let written = [("queue", "email"), ("result", "recorded")];
+    let samples = pages.samples_with("flota_outcome_writes_total", &written, 2.0).await;
+    let attempts = |outcome, class| {
+        let labels =
+            [("queue", "email"), ("kind", "send_email"), ("outcome", outcome), ("error_class", class)];
+        samples.get("flota_job_attempts_total", &labels)
+    };
+    assert_eq!((attempts("succeeded", "none"), attempts("dead", "permanent")), (Some(1.0), Some(1.0)));
+    let took = [("queue", "email"), ("kind", "send_email"), ("outcome", "succeeded")];
+    assert_eq!(samples.get("flota_job_duration_seconds_count", &took), Some(1.0));
+    let of_all_processes: Vec<_> =
+        samples.names().into_iter().filter(|name| name.starts_with("flota_queue_")).collect();
+    assert_eq!(of_all_processes, Vec::<&str>::new(), "those are reported by `flota serve` alone");
+    assert_eq!((pages.get("/livez").await.0, pages.ready().await.0), (200, 200));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_told_with_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut flota = Installation::new().await;
+
+    let serve = flota.flota(&["serve", "--listen", &address]).await.expect(1);
+    let worker = flota.set("RUST_LOG", "off").flota(&["worker", "--admin", &address]).await.expect(1);
+
+    let begins = format!("{address} cannot be listened on");
+    assert!(
+        serve.refusal().starts_with(&begins) && serve.refusal().ends_with("choose another with --listen")
+    );
+    assert!(worker.refusal().starts_with(&begins), "{worker:?}");
+}

@@ -1,0 +1,20 @@
+//! Every kind of job by a real worker process, with real receivers: what arrives, and what becomes of what cannot.
+
+mod limits;
+mod mail;
+mod webhooks;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// How long a delivery may take on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The error class and the error of the last run of a dead job.
+fn cause_of_death(job: &Value) -> (&str, &str) {
+    assert_eq!(job["state"], "dead", "{job:#}");
+    let last = job["attempts"].as_array().and_then(|runs| runs.last()).expect("a run");
+    let text = |name: &str| last[name].as_str().expect("text");
+    (text("error_class"), text("error"))
+}

@@ -1,0 +1,320 @@
+//! The `flota` program as people and scripts run it: real processes with a clean environment.
+//!
+//! An [`Installation`] is what one person would have set up: variables, a folder with a queues file, a key prefix and
+//! a database of its own. Commands run to their end and everything they said is kept ([`Said`]); workers and servers
+//! run until they are stopped ([`Running`]).
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use flota_producer::{keys::Prefix, link::Link};
+use flota_worker::dev::{
+    SmtpSink, private_directory::PrivateDirectory, stack::LOOPBACK, worker_process::WorkerProcess,
+};
+use serde_json::Value;
+use sqlx::PgPool;
+use tokio::{
+    io::AsyncWriteExt,
+    process::Command,
+    time::{sleep, timeout},
+};
+
+use crate::servers;
+
+/// Longest that a command may take, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Everything as quick as a queues file may set it.
+const QUEUES: &str = r#"
+[defaults]
+lease = "3s"
+heartbeat = "500ms"
+park = "100ms"
+backoff = { base = "10ms", cap = "50ms" }
+
+[queues.email]
+[queues.webhook]
+"#;
+
+/// One fleet's settings and files.
+pub struct Installation {
+    variables: BTreeMap<String, String>,
+    directory: PrivateDirectory,
+    started: AtomicUsize,
+}
+
+impl Installation {
+    /// On the shared servers, with a key prefix and a prepared database of its own.
+    pub async fn new() -> Self {
+        Self::on(&servers::redis_url().await, &servers::prepared_database().await).await
+    }
+
+    /// On these servers.
+    pub async fn on(redis_url: &str, database_url: &str) -> Self {
+        let directory = PrivateDirectory::open(None, None).await.expect("a temporary directory");
+        let mut installation =
+            Self { variables: BTreeMap::new(), directory, started: AtomicUsize::default() };
+        let queues = installation.write("quick.toml", QUEUES);
+        installation
+            .set("REDIS_URL", redis_url)
+            .set("DATABASE_URL", database_url)
+            .set("FLOTA_KEY_PREFIX", servers::unique_name())
+            .set("FLOTA_QUEUES_FILE", queues);
+        installation
+    }
+
+    /// Sets a variable.
+    pub fn set(&mut self, name: &str, value: impl ToString) -> &mut Self {
+        self.variables.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// Takes a variable away.
+    pub fn unset(&mut self, name: &str) -> &mut Self {
+        self.variables.remove(name);
+        self
+    }
+
+    /// What a variable is set to.
+    pub fn variable(&self, name: &str) -> &str {
+        &self.variables[name]
+    }
+
+    /// Sends mail to this receiver.
+    pub fn mail_to(&mut self, sink: &SmtpSink) -> &mut Self {
+        self.set("SMTP_HOST", "127.0.0.1")
+            .set("SMTP_PORT", sink.port())
+            .set("SMTP_TLS", "none")
+            .set("SMTP_FROM_EMAIL", "noreply@flota.example")
+    }
+
+    /// Lets webhooks go to receivers on this machine.
+    pub fn webhooks_inside(&mut self) -> &mut Self {
+        self.set("FLOTA_WEBHOOK_ALLOW_CIDRS", LOOPBACK)
+    }
+
+    /// Makes the key that endpoints need, as the manual tells people to.
+    pub async fn make_keys(&mut self) -> &mut Self {
+        let key = self.flota(&["keys", "encryption", "-o", "id"]).await.expect(0).stdout;
+        self.set("FLOTA_ENCRYPTION_KEYS", key.trim())
+    }
+
+    /// Writes a file into the folder where commands run. Answers its path.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, text).expect("the folder can be written to");
+        path.display().to_string()
+    }
+
+    /// Connections to the database.
+    pub fn pool(&self) -> PgPool {
+        let url = self.variable("DATABASE_URL").to_owned();
+        flota_worker::database::connect(&url.into(), 2).expect("an address of Postgres")
+    }
+
+    /// A command that has not been started yet, with nothing on its standard input.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(built("flota").expect("the program is built"));
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(&self.variables)
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command to its end.
+    pub async fn flota(&self, arguments: &[&str]) -> Said {
+        finish(self.command(arguments), "", arguments).await
+    }
+
+    /// The same with this text on its standard input.
+    pub async fn flota_reading(&self, input: &str, arguments: &[&str]) -> Said {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped());
+        finish(command, input, arguments).await
+    }
+
+    /// Enqueues a job that must be accepted. Answers its id.
+    pub async fn enqueue(&self, kind: &str, payload: &Value, options: &[&str]) -> String {
+        let payload = payload.to_string();
+        let arguments = [&["enqueue", kind, "--data", &payload, "-o", "id"], options].concat();
+        self.flota(&arguments).await.expect(0).stdout.trim().to_owned()
+    }
+
+    /// Registers an endpoint that must be accepted. Answers its id.
+    pub async fn add_endpoint(&self, url: &str, options: &[&str]) -> String {
+        let arguments = [&["endpoint", "add", "--url", url, "-o", "id"], options].concat();
+        self.flota(&arguments).await.expect(0).stdout.trim().to_owned()
+    }
+
+    /// What `flota job get` prints of a job that is there.
+    pub async fn job(&self, id: &str) -> Value {
+        self.flota(&["job", "get", id]).await.expect(0).json()
+    }
+
+    /// Waits until a job is in this state. Answers what `flota job get` prints then.
+    ///
+    /// # Panics
+    /// When it takes longer than a minute or the job ends otherwise, with what was last said.
+    pub async fn wait_for(&self, id: &str, state: &str) -> Value {
+        let began = Instant::now();
+        loop {
+            // While Postgres is away an ended job is nowhere to be seen.
+            let said = self.flota(&["job", "get", id]).await;
+            let job = if said.code == Some(0) { said.json() } else { Value::Null };
+            if job["state"] == state {
+                return job;
+            }
+            let in_vain = PATIENCE < began.elapsed() || !job["outcome"].is_null();
+            assert!(!in_vain, "it is not {state} after {:.1?}: {said:#?}", began.elapsed());
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Makes every delayed job of a queue due at once, as if the time had passed.
+    pub async fn make_due(&self, queue: &str) {
+        let link = Link::new(self.variable("REDIS_URL")).expect("a Redis URL");
+        let prefix = Prefix::new(self.variable("FLOTA_KEY_PREFIX")).expect("a usable prefix");
+        let delayed = prefix.queue(queue).delayed();
+        let mut all = redis::cmd("ZRANGE");
+        let members: Vec<String> = link.query(all.arg(&delayed).arg(0).arg(-1)).await.expect("Redis answers");
+        for member in members {
+            let mut due = redis::cmd("ZADD");
+            due.arg(&delayed).arg("XX").arg(1).arg(member);
+            link.query::<()>(&due).await.expect("Redis answers");
+        }
+    }
+
+    /// Starts a command that runs until it is stopped.
+    pub async fn start(&self, arguments: &[&str]) -> Running {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}.log", arguments[0]);
+        let program = built("flota").expect("the program is built");
+        let variables: Vec<_> = self.variables.clone().into_iter().collect();
+        let process = WorkerProcess::start(&program, arguments, &variables, &self.directory, &name).await;
+        Running { process: process.expect("a process can be started"), log: self.directory.path().join(name) }
+    }
+}
+
+async fn finish(mut command: Command, input: &str, arguments: &[&str]) -> Said {
+    let running = async {
+        let mut child = command.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that refuses early does not read to the end.
+            let _ = stdin.write_all(input.as_bytes()).await;
+        }
+        child.wait_with_output().await
+    };
+    let shown: String = format!("flota {}", arguments.join(" ")).chars().take(300).collect();
+    let output = timeout(PATIENCE, running).await.unwrap_or_else(|_| panic!("`{shown}` does not end"));
+    let output = output.expect("a process can be started");
+    Said {
+        shown,
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+/// What a command said, and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    shown: String,
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Said {
+    /// Itself, if it ended with this exit code.
+    ///
+    /// # Panics
+    /// Otherwise, with everything it said.
+    pub fn expect(self, code: i32) -> Self {
+        let Self { shown, stdout, stderr, .. } = &self;
+        assert_eq!(self.code, Some(code), "`{shown}` said\n{stdout}{stderr}");
+        self
+    }
+
+    /// Its standard output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("`{}` printed no JSON ({error}): {self:#?}", self.shown))
+    }
+
+    /// The one sentence with which it refused; it must have said nothing else.
+    pub fn refusal(&self) -> &str {
+        let sentence = self.stderr.strip_prefix("flota: ").and_then(|rest| rest.strip_suffix('\n'));
+        match sentence {
+            Some(sentence) if self.stdout.is_empty() && !sentence.contains('\n') => sentence,
+            _ => panic!("`{}` did not refuse in one sentence: {self:#?}", self.shown),
+        }
+    }
+}
+
+/// A command that runs until it is stopped.
+pub struct Running {
+    /// Its process.
+    pub process: WorkerProcess,
+    log: PathBuf,
+}
+
+impl Running {
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The address at which it says that it serves its pages.
+    ///
+    /// # Panics
+    /// When it does not say so within a minute.
+    pub async fn address(&self) -> String {
+        let began = Instant::now();
+        loop {
+            if let Some((_, rest)) = self.log().split_once("/metrics on http://")
+                && let Some((address, _)) = rest.split_once('"')
+            {
+                return format!("http://{address}");
+            }
+            assert!(began.elapsed() < PATIENCE, "it serves nothing:\n{}", self.log());
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Asks it to stop; it must end well.
+    pub async fn stop(self) {
+        let well = self.process.stop().await.expect("it stops");
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        assert!(well, "it did not end well:\n{log}");
+    }
+}
+
+/// A program of this workspace, beside the running one (or above it, for a test).
+///
+/// # Errors
+/// When it has not been built.
+pub fn built(name: &str) -> anyhow::Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    let folders = this.ancestors().skip(1).take(2);
+    let found = folders.map(|folder: &Path| folder.join(name)).find(|path| path.is_file());
+    found.with_context(|| {
+        format!("the program {name} is not built; run `cargo build --workspace --bins` first")
+    })
+}

@@ -24,7 +24,10 @@ const SESSION: [(&str, &str); 2] =
     [("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "30s")];
 
 /// Every migration, oldest first: file name without `.sql`, and content.
-const MIGRATIONS: [(&str, &str); 1] = [("0001_outcomes", include_str!("../../migrations/0001_outcomes.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("0001_outcomes", include_str!("../../migrations/0001_outcomes.sql")),
+    ("0002_outbox", include_str!("../../migrations/0002_outbox.sql")),
+];
 
 /// Why Postgres brought no answer.
 #[derive(Debug, thiserror::Error)]

@@ -9,9 +9,13 @@ pub mod payloads;
 pub mod public_address;
 pub mod settings;
 
+pub mod handover;
+
 mod error;
 mod job_id;
 mod new_job;
+#[cfg(feature = "outbox")]
+mod outbox;
 mod producer;
 
 pub use envelope::{Envelope, EnvelopeError, Trace};
@@ -19,6 +23,8 @@ pub use error::EnqueueError;
 pub use job_id::JobId;
 pub use keys::Priority;
 pub use new_job::{DEFAULT_KEY_WINDOW, NewJob, When, check_tenant};
+#[cfg(feature = "outbox")]
+pub use outbox::{Outbox, OutboxError};
 pub use payload::{Invalid, Payload};
 pub use payloads::{DeliverWebhook, EmailBody, SendEmail};
 pub use producer::{BATCH, Producer, Receipt};

@@ -236,7 +236,7 @@ pub fn check_tenant(tenant: &str) -> Result<(), Invalid> {
     Invalid::unless(valid, "tenant", "must be 1 to 64 letters, digits, `_`, `-` or `.`")
 }
 
-fn check_key(field: &str, key: Option<&str>) -> Result<(), Invalid> {
+pub(crate) fn check_key(field: &str, key: Option<&str>) -> Result<(), Invalid> {
     let valid =
         key.is_none_or(|key| (1..=MAX_KEY).contains(&key.len()) && !key.chars().any(char::is_control));
     Invalid::unless(valid, field, "must be 1 to 200 bytes without control characters")

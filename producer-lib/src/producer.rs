@@ -64,23 +64,23 @@ pub struct Receipt {
 }
 
 /// A checked job on its way.
-struct Outgoing {
+pub(crate) struct Outgoing {
     /// Place in the caller's list.
-    place: usize,
-    id: JobId,
-    kind: String,
-    bytes: Vec<u8>,
-    when: When,
-    priority: Priority,
-    key: Option<Dedup>,
-    unique: Option<String>,
+    pub(crate) place: usize,
+    pub(crate) id: JobId,
+    pub(crate) kind: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) when: When,
+    pub(crate) priority: Priority,
+    pub(crate) key: Option<Dedup>,
+    pub(crate) unique: Option<String>,
 }
 
-struct Dedup {
-    name: String,
-    redis_key: String,
-    body_hash: String,
-    window_ms: u64,
+pub(crate) struct Dedup {
+    pub(crate) name: String,
+    pub(crate) redis_key: String,
+    pub(crate) body_hash: String,
+    pub(crate) window_ms: u64,
 }
 
 type Outcome = Result<Receipt, EnqueueError>;
@@ -128,13 +128,15 @@ impl Producer {
         outcomes.into_iter().map(|outcome| outcome.expect("every job was refused or sent")).collect()
     }
 
+    /// Most bytes of one envelope.
+    #[cfg(feature = "outbox")]
+    pub(crate) fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
     fn prepare(&self, place: usize, job: NewJob) -> Result<Outgoing, EnqueueError> {
         let (when, window, queue) = (job.when, job.key_window, job.queue.clone());
-        let envelope = job.into_envelope(clock::unix_now_ms())?;
-        let bytes = envelope.encode();
-        if self.max_bytes < bytes.len() {
-            return Err(EnqueueError::TooLarge { bytes: bytes.len(), limit: self.max_bytes });
-        }
+        let (envelope, bytes) = sealed(job, self.max_bytes)?;
         let keys = self.prefix.queue(&queue);
         let tenant = envelope.tenant.as_deref();
         let unique = envelope.unique.as_deref().map(|key| keys.unique(tenant, key));
@@ -153,7 +155,7 @@ impl Producer {
         let keys = self.prefix.queue(queue);
         let mut waiting: Vec<&Outgoing> = batch.iter().collect();
         for attempt in 1..=TRIES {
-            match self.call(&keys, &waiting).await {
+            match call(&self.link, &keys, &waiting, None).await {
                 Ok(answers) => {
                     for (job, answer) in waiting.iter().zip(answers) {
                         outcomes[job.place] = Some(receive(job, queue, answer));
@@ -194,27 +196,46 @@ impl Producer {
             announced().insert(queue.to_owned());
         }
     }
+}
 
-    async fn call(&self, keys: &QueueKeys, jobs: &[&Outgoing]) -> Result<Vec<Answer>, LinkError> {
-        let mut call = ENQUEUE.key(keys.jobs());
-        for priority in [Priority::Normal, Priority::High, Priority::Low] {
-            call.key(keys.ready(priority));
-        }
-        call.key(keys.delayed()).key(keys.bell()).key(keys.config());
-        for job in jobs {
-            call.arg(job.id).arg(&job.bytes).arg(due(job.when)).arg(job.priority.mark());
-            match &job.key {
-                Some(key) => call.arg(&key.redis_key).arg(&key.body_hash).arg(key.window_ms),
-                None => call.arg("").arg("").arg(""),
-            };
-            call.arg(job.unique.as_deref().unwrap_or_default());
-        }
-        self.link.invoke(&call).await
+/// The envelope of a job, once everything has been checked, and its bytes.
+pub(crate) fn sealed(job: NewJob, max_bytes: usize) -> Result<(Envelope, Vec<u8>), EnqueueError> {
+    let envelope = job.into_envelope(clock::unix_now_ms())?;
+    let bytes = envelope.encode();
+    if max_bytes < bytes.len() {
+        return Err(EnqueueError::TooLarge { bytes: bytes.len(), limit: max_bytes });
     }
+    Ok((envelope, bytes))
+}
+
+/// One script call for at most [`BATCH`] jobs. After `not_after`, Unix ms by the clock of Redis, it changes nothing.
+pub(crate) async fn call(
+    link: &Link,
+    keys: &QueueKeys,
+    jobs: &[&Outgoing],
+    not_after: Option<u64>,
+) -> Result<Vec<Answer>, LinkError> {
+    let mut call = ENQUEUE.key(keys.jobs());
+    for priority in [Priority::Normal, Priority::High, Priority::Low] {
+        call.key(keys.ready(priority));
+    }
+    call.key(keys.delayed()).key(keys.bell()).key(keys.config());
+    for job in jobs {
+        call.arg(job.id).arg(&job.bytes).arg(due(job.when)).arg(job.priority.mark());
+        match &job.key {
+            Some(key) => call.arg(&key.redis_key).arg(&key.body_hash).arg(key.window_ms),
+            None => call.arg("").arg("").arg(""),
+        };
+        call.arg(job.unique.as_deref().unwrap_or_default());
+    }
+    if let Some(not_after) = not_after {
+        call.arg(not_after);
+    }
+    link.invoke(&call).await
 }
 
 /// One word, and the id of the other job or an empty string.
-type Answer = (String, String);
+pub(crate) type Answer = (String, String);
 
 fn receive(job: &Outgoing, queue: &str, (word, other): Answer) -> Outcome {
     let other = other.parse().unwrap_or(job.id);
@@ -257,7 +278,7 @@ fn due(when: When) -> String {
 }
 
 /// What makes two jobs with one key the same job: kind and payload. 128 bits are plenty to tell them apart.
-fn body_hash(envelope: &Envelope) -> String {
+pub(crate) fn body_hash(envelope: &Envelope) -> String {
     let input = format!("{}\0{}", envelope.kind, envelope.payload.get());
     hex::encode(&digest(&SHA256, input.as_bytes()).as_ref()[..16])
 }

@@ -3,13 +3,21 @@
 --       5 delayed zset marked id -> due ms   6 bell list   7 config hash
 -- ARGV  per job: id, envelope, when ("" now | "+ms" delay | "@ms" time), priority ("" | "h:" | "l:"),
 --       dedup key ("" none), body hash, window ms, unique key ("" none)
--- Returns per job {word, id}: "queued" | "full" | "duplicate" | "conflict" | "taken", the last three with the other job's id
+--       and at the end, from a relay only: Redis time in ms after which this call is too late to count
+-- Returns per job {word, id}: "queued" | "full" | "duplicate" | "conflict" | "taken", the last three with the other job's id;
+-- "late" for all of them
 -- Deduplication comes before back-pressure, so a repeated enqueue is never refused.
 local PER_JOB = 8
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ids = {}
-for i = 1, #ARGV, PER_JOB do ids[#ids + 1] = ARGV[i] end
+local count = math.floor(#ARGV / PER_JOB)
+if #ARGV > count * PER_JOB and now > tonumber(ARGV[#ARGV]) then
+  local late = {}
+  for n = 1, count do late[n] = { 'late', '' } end
+  return late
+end
+for i = 1, count * PER_JOB, PER_JOB do ids[#ids + 1] = ARGV[i] end
 local live = redis.call('HMGET', KEYS[1], unpack(ids))
 local max = tonumber(redis.call('HGET', KEYS[7], 'max_len') or '0')
 local room = max > 0 and max - redis.call('HLEN', KEYS[1]) or math.huge

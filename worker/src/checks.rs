@@ -8,12 +8,21 @@ use flota_producer::{clock, link::Link};
 use serde::Serialize;
 use sqlx::PgPool;
 
-use crate::{config::Environment, database, endpoints, failure::chain, vault::Vault};
+use crate::{
+    config::Environment,
+    database, endpoints,
+    failure::chain,
+    outbox::{self, Standing},
+    vault::Vault,
+};
 
 /// Oldest release of Redis that the scripts run on.
 const REDIS_BASELINE: (u32, u32) = (7, 0);
 /// How far the clocks of this machine and Redis may be apart before it is worth a word.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
+/// How long a job may wait in the outbox before it is worth a word. A relay takes milliseconds.
+const OUTBOX_TOLERANCE: Duration = Duration::from_secs(30);
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -171,6 +180,40 @@ pub async fn sealed(pool: Option<&PgPool>, environment: &Environment) -> Vec<Fin
     }
     let found = format!("some are sealed with {}, which is not in FLOTA_ENCRYPTION_KEYS", missing.join(", "));
     vec![Finding::error("endpoint secrets", found, "add the key back; new secrets use the first of the list")]
+}
+
+/// Looks at the outbox: how long jobs have been waiting there, and what Redis did not take. Says nothing without a
+/// prepared Postgres, which is another finding.
+pub async fn outbox(pool: Option<&PgPool>) -> Vec<Finding> {
+    let Some(pool) = pool else { return Vec::new() };
+    let Ok(Standing { waiting, oldest, refused, given_up, reason }) = outbox::standing(pool).await else {
+        return Vec::new();
+    };
+    let age = oldest.unwrap_or_default();
+    let reason = reason.unwrap_or_default();
+    let found = match waiting {
+        0 => "nothing waits".to_owned(),
+        _ => format!("{waiting} jobs wait to be put into Redis, the oldest for {age:.0?}"),
+    };
+    let mut findings = Vec::new();
+    if 0 < given_up {
+        let fix = "read `SELECT id, refused FROM outbox WHERE given_up`, mend those rows and set given_up = false, \
+                   or delete them";
+        findings.push(Finding::error(
+            "outbox refused",
+            format!("{given_up} jobs are given up: {reason}"),
+            fix,
+        ));
+    }
+    findings.push(if 0 < refused {
+        let fix = "make room in that queue or in Redis; it is tried again every few seconds";
+        Finding::warning("outbox", format!("{found}; Redis refused {refused} for now: {reason}"), fix)
+    } else if OUTBOX_TOLERANCE < age {
+        Finding::warning("outbox", found, "see that a worker runs and reaches both Redis and Postgres")
+    } else {
+        Finding::ok("outbox", found)
+    });
+    findings
 }
 
 /// Looks at the settings that kinds of jobs need.

@@ -20,7 +20,7 @@ use sqlx::PgPool;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{failure::chain, outcomes, telemetry};
+use crate::{failure::chain, outbox, outcomes, telemetry};
 
 /// Longest that a probe waits for Redis or Postgres.
 const PROBE: Duration = Duration::from_secs(1);
@@ -92,6 +92,12 @@ impl Health {
             Some(pool) if !self.queues.is_empty() => outcomes::dead_count(pool).await.ok(),
             _ => None,
         };
+        if let Some(pool) = &self.pool
+            && !self.queues.is_empty()
+            && let Ok(standing) = outbox::standing(pool).await
+        {
+            telemetry::report_outbox(standing.waiting);
+        }
         for queue in &self.queues {
             let Ok(counts) = inspect::counts(&self.link, &self.prefix.queue(queue)).await else { return };
             telemetry::report_queue(

@@ -14,6 +14,7 @@ pub mod endpoints;
 pub mod exit;
 pub mod failure;
 pub mod http;
+pub mod outbox;
 pub mod outcomes;
 pub mod process;
 pub mod processors;

@@ -1,4 +1,5 @@
-//! One worker process: the engine's fleet, and the recorders that carry its outcomes to Postgres.
+//! One worker process: the engine's fleet, the recorders that carry its outcomes to Postgres, and the relay that brings
+//! jobs from the outbox there into Redis.
 //!
 //! `flota worker`, `flota dev`, the demo and the tests all start this, and stop it the same way.
 
@@ -11,7 +12,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{outcomes::Recorder, shutdown::Shutdown};
+use crate::{
+    outbox::{Pace, Relay},
+    outcomes::Recorder,
+    shutdown::Shutdown,
+};
 
 /// How long recorders get to write down the last outcomes. What they do not manage waits in Redis for others.
 const RECORD_WAIT: Duration = Duration::from_secs(5);
@@ -30,6 +35,8 @@ pub struct Setup {
     pub observer: Arc<dyn Observer>,
     /// Postgres.
     pub pool: PgPool,
+    /// How often the outbox is looked at.
+    pub outbox: Pace,
 }
 
 /// A worker process at work.
@@ -52,6 +59,8 @@ impl Process {
             let recorder = Recorder::new(setup.link.again(), keys, queue.name.clone(), setup.pool.clone());
             recorders.spawn(recorder.run(stop_recording.clone()));
         }
+        let relay = Relay::new(setup.link.again(), setup.prefix.clone(), setup.pool.clone(), setup.outbox);
+        recorders.spawn(relay.run(stop_recording.clone()));
         let fleet = Fleet::start(Parts {
             link: setup.link,
             prefix: setup.prefix,

@@ -27,7 +27,7 @@ use tracing_subscriber::{
 
 pub use self::{
     event_metrics::EventMetrics,
-    recorder::{install_recorder, report_queue},
+    recorder::{install_recorder, report_outbox, report_queue},
 };
 use crate::config::env::{DEFAULT_FILTER, LogFormat};
 

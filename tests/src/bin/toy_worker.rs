@@ -7,6 +7,7 @@ use flota_tests::{fleet::quick_policy, toys};
 use flota_worker::{
     config::env::LogFormat,
     database,
+    outbox::Pace,
     process::{Process, Setup},
     shutdown::Shutdown,
     telemetry,
@@ -33,6 +34,9 @@ async fn work() -> anyhow::Result<ExitCode> {
     policy.timeout = Duration::from_mins(10);
     let url: String = variable("DATABASE_URL").unwrap_or_default();
     let ledger = toys::Ledger::File(Arc::new(env::var("TOY_LEDGER")?.into()));
+    let mut outbox = Pace::default();
+    outbox.lost_after = variable("TOY_LOST_AFTER_MS").map_or(outbox.lost_after, Duration::from_millis);
+    outbox.search_every = outbox.search_every.min(outbox.lost_after / 3);
     let shutdown = Shutdown::on_signals()?;
     let process = Process::start(Setup {
         link: Link::new(settings.address())?,
@@ -40,7 +44,8 @@ async fn work() -> anyhow::Result<ExitCode> {
         queues: vec![policy],
         handlers: toys::registry().bind(ledger),
         observer: Arc::new(()),
-        pool: database::connect(&url.into(), 4)?,
+        pool: database::connect(&url.into(), 8)?,
+        outbox,
     })?;
     let grace = variable("TOY_GRACE_MS").map_or(Duration::from_secs(5), Duration::from_millis);
     Ok(if process.run(&shutdown, grace).await { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -29,6 +29,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let mut findings = vec![queues(global)];
     findings.extend(checks::redis(&redis.link, &environment).await);
     findings.extend(checks::postgres(pool.as_ref()).await);
+    findings.extend(checks::outbox(pool.as_ref()).await);
     findings.extend(checks::providers(&environment));
     findings.extend(checks::sealed(pool.as_ref(), &environment).await);
     if args.online {

@@ -14,6 +14,7 @@ use crate::{
     database,
     exit::{Done, Exit, Stop},
     http::{self, Health},
+    outbox::Pace,
     process::{Process, Setup},
     processors,
     shutdown::Shutdown,
@@ -26,7 +27,9 @@ use super::{
 };
 
 /// Connections to Postgres beside those of the recorders.
-const CONNECTIONS: u32 = 4;
+const CONNECTIONS: u32 = 4 + OUTBOX_CONNECTIONS;
+/// The outbox's: one listens, one moves rows, two search for lost jobs.
+const OUTBOX_CONNECTIONS: u32 = 4;
 
 #[derive(Debug, Parser)]
 #[command(after_help = "Example: flota worker --queue email --queue webhook --drain-timeout 25s")]
@@ -88,6 +91,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         handlers: registry.bind(services),
         observer,
         pool,
+        outbox: Pace::default(),
     })?;
     if process.run(&shutdown, args.drain_timeout).await {
         return Ok(Exit::Ok);

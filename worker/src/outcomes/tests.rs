@@ -75,6 +75,11 @@ impl Servers {
         servers
     }
 
+    /// Address of the Redis.
+    pub(crate) fn redis_url(&self) -> String {
+        self.redis.url()
+    }
+
     /// A database of one's own, with every table.
     pub(crate) async fn database(&self) -> PgPool {
         self.create(Some(TEMPLATE)).await

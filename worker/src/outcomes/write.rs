@@ -3,6 +3,9 @@
 //! Usually a plain COPY. A unique violation means that a batch is repeated, because somebody crashed between commit
 //! and removal: it goes through a staging table then, and what is there already stays. When the content is refused the
 //! batch is halved until the one bad row is found. Everything else is a reason to try again later.
+//!
+//! The outbox rows of jobs that ended go in the same transaction. Nobody may find a job neither in Redis nor in the
+//! outcomes stream, and its row still there: it would be sent again (`outbox.rs`).
 
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
@@ -74,6 +77,8 @@ impl Writer {
                 self.known_days.clear();
                 parts.push(part);
             } else if part.len() == 1 {
+                // Its record is about to leave the stream without becoming history.
+                forget(&self.pool, &rows[part.clone()]).await?;
                 refused.push((part.start, reason(&error)));
             } else {
                 let middle = part.start + part.len() / 2;
@@ -135,8 +140,9 @@ impl Writer {
         way: Way,
     ) -> Result<Option<u64>, sqlx::Error> {
         // Only saves work: two recorders that write the same rows would both be right.
-        let lock = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))");
-        if !lock.bind(&self.lock).fetch_one(&mut **transaction).await? {
+        let lock = sqlx::query_as(include_str!("lock.sql")).bind(&self.lock);
+        let (locked, outbox_in_use): (bool, bool) = lock.fetch_one(&mut **transaction).await?;
+        if !locked {
             return Ok(None);
         }
         let new = match way {
@@ -147,6 +153,9 @@ impl Writer {
             Way::Stage => self.stage(transaction, tables).await?,
         };
         self.bury(transaction, &tables.letters).await?;
+        if outbox_in_use {
+            forget(&mut **transaction, tables.outcomes.iter().copied()).await?;
+        }
         Ok(Some(new))
     }
 
@@ -232,6 +241,15 @@ impl<'a> Tables<'a> {
         let (outcomes, attempts) = sorted.into_iter().partition(|row| row.is_final());
         Self { outcomes, attempts, letters }
     }
+}
+
+/// Deletes the outbox rows of jobs that have ended.
+async fn forget<'a>(
+    executor: impl sqlx::PgExecutor<'_>,
+    rows: impl IntoIterator<Item = &'a Row>,
+) -> Result<(), sqlx::Error> {
+    let ended: Vec<Uuid> = rows.into_iter().filter(|row| row.is_final()).map(|row| row.job).collect();
+    sqlx::query(include_str!("ended.sql")).bind(ended).execute(executor).await.map(drop)
 }
 
 fn is_about_content(error: &sqlx::Error) -> bool {

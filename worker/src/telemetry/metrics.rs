@@ -64,6 +64,10 @@ pub const QUEUE_PAUSED: &str = "flota_queue_paused";
 pub const OUTCOMES_WAITING: &str = "flota_outcomes_waiting";
 /// Outcomes carried to Postgres.
 pub const OUTCOME_WRITES: &str = "flota_outcome_writes_total";
+/// Outbox rows that no relay has put into Redis yet.
+pub const OUTBOX_WAITING: &str = "flota_outbox_waiting";
+/// Jobs sent again after Redis had lost them.
+pub const OUTBOX_RESENT: &str = "flota_outbox_resent_total";
 /// Which release this is.
 pub const BUILD_INFO: &str = "flota_build_info";
 
@@ -153,6 +157,18 @@ pub const METRICS: &[Metric] = &[
             ("result", "`recorded`, `repeated` (it was there already), `refused` (by Postgres, kept aside)"),
         ],
         help: "Outcomes that were carried to Postgres.",
+    },
+    Metric {
+        name: OUTBOX_WAITING,
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Jobs in the outbox that wait to be put into Redis, without those given up.",
+    },
+    Metric {
+        name: OUTBOX_RESENT,
+        kind: MetricKind::Counter,
+        labels: &[QUEUE],
+        help: "Jobs that Redis had lost and that were sent again from the outbox.",
     },
     Metric {
         name: BUILD_INFO,

@@ -11,8 +11,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::error;
 
 use super::metrics::{
-    BUILD_INFO, DURATION_BUCKETS, JOB_DURATION, METRICS, MetricKind, OUTCOMES_WAITING, QUEUE_JOBS,
-    QUEUE_OLDEST_READY_AGE_SECONDS, QUEUE_PAUSED,
+    BUILD_INFO, DURATION_BUCKETS, JOB_DURATION, METRICS, MetricKind, OUTBOX_WAITING, OUTCOMES_WAITING,
+    QUEUE_JOBS, QUEUE_OLDEST_READY_AGE_SECONDS, QUEUE_PAUSED,
 };
 
 /// How often observations are added up; the exporter's own default.
@@ -72,6 +72,11 @@ pub fn report_queue(queue: &str, counts: &Counts, dead: Option<u64>) {
     gauge!(QUEUE_OLDEST_READY_AGE_SECONDS, "queue" => queue.to_owned()).set(oldest.as_secs_f64());
     gauge!(QUEUE_PAUSED, "queue" => queue.to_owned()).set(f64::from(u8::from(counts.paused)));
     gauge!(OUTCOMES_WAITING, "queue" => queue.to_owned()).set(counts.unrecorded as f64);
+}
+
+/// Reports how many jobs of the outbox wait to be put into Redis.
+pub fn report_outbox(waiting: u64) {
+    gauge!(OUTBOX_WAITING).set(waiting as f64);
 }
 
 /// Named buckets for one histogram: without them the exporter makes summaries, which cannot be added up.

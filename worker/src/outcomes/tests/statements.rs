@@ -8,11 +8,13 @@ use super::*;
 use crate::outcomes::copy;
 
 /// Files that are prepared as they are.
-const PREPARED: [(&str, &str); 6] = [
+const PREPARED: [(&str, &str); 8] = [
     ("attempts.sql", include_str!("../attempts.sql")),
     ("bury.sql", include_str!("../bury.sql")),
     ("dead.sql", include_str!("../dead.sql")),
     ("dead_count.sql", include_str!("../dead_count.sql")),
+    ("ended.sql", include_str!("../ended.sql")),
+    ("lock.sql", include_str!("../lock.sql")),
     ("outcome.sql", include_str!("../outcome.sql")),
     ("recent.sql", include_str!("../recent.sql")),
 ];

@@ -1,0 +1,168 @@
+//! The loop that moves committed rows into Redis, one in every worker process.
+//!
+//! Several relays share the work by locks that are not waited for. A queue that is full is left alone for a while and
+//! holds nobody else up. When nothing is to be done, one connection listens and one cheap look per second stands behind
+//! it.
+
+use std::{collections::HashMap, time::Duration};
+
+use flota_producer::{BATCH, keys::Prefix, link::Link};
+use sqlx::PgPool;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{OutboxError, Pace, batch::Mover, search::Search, wake::Wake};
+
+/// Shortest time between two looks when nothing was left over, so that many small transactions share one.
+const GATHER: Duration = Duration::from_millis(10);
+/// Waits after a failure or a full queue: doubled from the first to the last.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// Moves outbox rows into Redis, and finds those whose jobs Redis has lost.
+pub struct Relay {
+    pub(super) mover: Mover,
+}
+
+/// Queues that had no room.
+#[derive(Default)]
+struct Full(HashMap<String, (u32, Instant)>);
+
+/// Failures in a row: how long to wait, and what was told about them.
+#[derive(Default)]
+pub(super) struct Trouble {
+    failures: u32,
+    told: Option<String>,
+}
+
+impl Relay {
+    /// A relay between this database and this Redis, for all queues.
+    pub fn new(link: Link, prefix: Prefix, pool: PgPool, pace: Pace) -> Self {
+        Self { mover: Mover { link, prefix, pool, pace } }
+    }
+
+    /// Works until told to stop. Failures delay it and never end it.
+    pub async fn run(self, stop: CancellationToken) {
+        let search = Search::new(&self.mover);
+        tokio::join!(self.forward(&stop), search.run(&stop));
+    }
+
+    /// Moves what waits now. Answers how many jobs were sent.
+    ///
+    /// # Errors
+    /// When Redis or Postgres does not answer.
+    pub async fn run_once(&self) -> Result<usize, OutboxError> {
+        let (mut full, mut sent) = (Full::default(), 0);
+        loop {
+            let pass = self.pass(&mut full).await?;
+            sent += pass.sent;
+            if !pass.more {
+                return Ok(sent);
+            }
+        }
+    }
+
+    /// Searches once for jobs that Redis has lost, and sends them again. Answers how many.
+    ///
+    /// # Errors
+    /// When Redis or Postgres does not answer.
+    pub async fn search_once(&self) -> Result<usize, OutboxError> {
+        Search::new(&self.mover).pass().await
+    }
+
+    async fn forward(&self, stop: &CancellationToken) {
+        let (mut full, mut trouble) = (Full::default(), Trouble::default());
+        let mut wake = Wake::new(self.mover.pool.clone());
+        while !stop.is_cancelled() {
+            let began = Instant::now();
+            match self.pass(&mut full).await {
+                Ok(pass) if pass.more => trouble.is_over(),
+                Ok(_) => {
+                    trouble.is_over();
+                    let wait = wake.wait(self.mover.pace.poll.min(full.shortest_wait()));
+                    stop.run_until_cancelled(wait).await;
+                    stop.run_until_cancelled(sleep_until(began + GATHER)).await;
+                }
+                Err(error) => {
+                    let pause = trouble.met(&error);
+                    stop.run_until_cancelled(sleep(pause)).await;
+                }
+            }
+        }
+    }
+
+    /// One batch of every queue that has something waiting.
+    async fn pass(&self, full: &mut Full) -> Result<Pass, OutboxError> {
+        let mut pass = Pass::default();
+        let queues = sqlx::query_scalar(include_str!("queues.sql"));
+        let queues: Vec<String> = queues.fetch_all(&self.mover.pool).await?;
+        full.0.retain(|queue, _| queues.contains(queue));
+        for queue in queues {
+            if full.must_wait(&queue) {
+                continue;
+            }
+            let moved = self.mover.next_batch(&queue).await?;
+            pass.sent += moved.sent;
+            if 0 < moved.full {
+                full.met(queue, 0 < moved.sent);
+            } else {
+                pass.more |= moved.rows == BATCH;
+                full.0.remove(&queue);
+            }
+        }
+        Ok(pass)
+    }
+}
+
+/// What one pass did.
+#[derive(Default)]
+struct Pass {
+    sent: usize,
+    /// True when more may be waiting.
+    more: bool,
+}
+
+impl Full {
+    fn must_wait(&self, queue: &str) -> bool {
+        self.0.get(queue).is_some_and(|(_, until)| Instant::now() < *until)
+    }
+
+    fn met(&mut self, queue: String, some_room: bool) {
+        let (times, until) = self.0.entry(queue).or_insert((0, Instant::now()));
+        *times = if some_room { 0 } else { times.saturating_add(1) };
+        *until = Instant::now() + backoff(*times);
+    }
+
+    fn shortest_wait(&self) -> Duration {
+        let now = Instant::now();
+        self.0.values().map(|(_, until)| until.saturating_duration_since(now)).min().unwrap_or(Duration::MAX)
+    }
+}
+
+impl Trouble {
+    /// Tells of a failure once, and again when its cause changes. Answers how long to wait.
+    pub(super) fn met(&mut self, error: &OutboxError) -> Duration {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        if self.told != cause {
+            self.told = cause;
+            warn!(
+                error = error as &dyn std::error::Error,
+                "The outbox stands still: {error}. Its rows wait, and it is tried again"
+            );
+        }
+        let pause = backoff(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        pause
+    }
+
+    pub(super) fn is_over(&mut self) {
+        self.failures = 0;
+        if self.told.take().is_some() {
+            info!("The outbox moves again");
+        }
+    }
+}
+
+fn backoff(failures: u32) -> Duration {
+    BACKOFF.0.saturating_mul(2_u32.saturating_pow(failures)).min(BACKOFF.1)
+}

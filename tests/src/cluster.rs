@@ -49,6 +49,8 @@ pub struct Cluster {
     pub link: Link,
     /// What every process did.
     pub ledger: Ledger,
+    /// When workers started from now on take a job of the outbox for lost.
+    pub lost_after: Duration,
     directory: PrivateDirectory,
     ledger_file: PathBuf,
     started: usize,
@@ -86,6 +88,7 @@ impl Cluster {
             producer: Producer::new(Settings::from_url(&redis.url())?)?,
             link: Link::new(redis.url())?,
             ledger: Ledger::File(Arc::new(ledger_file.clone())),
+            lost_after: flota_worker::outbox::Pace::default().lost_after,
             ledger_file,
             redis,
             postgres,
@@ -103,6 +106,7 @@ impl Cluster {
             ("TOY_LEDGER", self.ledger_file.display().to_string()),
             ("TOY_CONCURRENCY", concurrency.to_string()),
             ("TOY_LEASE_MS", leases.lease.as_millis().to_string()),
+            ("TOY_LOST_AFTER_MS", self.lost_after.as_millis().to_string()),
             ("TOY_HEARTBEAT_MS", leases.heartbeat.as_millis().to_string()),
         ];
         let environment: Vec<_> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

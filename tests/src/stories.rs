@@ -1,5 +1,7 @@
 //! Stories that both the tests and the measurements tell, with small and large numbers.
 
+pub mod outbox;
+
 use std::time::{Duration, Instant};
 
 use flota_producer::link::Link;

@@ -1,4 +1,4 @@
-//! Measures the stories with large numbers: `cargo run --release -p flota-tests --bin measure -- drain|kill|outage`.
+//! Measures the stories with large numbers: `cargo run --release -p flota-tests --bin measure -- drain|kill|outage|flushall`.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use flota_tests::{
     stories,
 };
 
-const USAGE: &str = "usage: measure drain [jobs] | kill [jobs] | outage [seconds]";
+const USAGE: &str = "usage: measure drain [jobs] | kill [jobs] | outage [seconds] | flushall [jobs]";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -18,6 +18,7 @@ async fn main() -> anyhow::Result<()> {
         Some("drain") => drain(number.unwrap_or(100_000)).await,
         Some("kill") => kill(number.unwrap_or(200)).await,
         Some("outage") => outage(Duration::from_secs(number.unwrap_or(60) as u64)).await,
+        Some("flushall") => flushall(number.unwrap_or(5_000)).await,
         _ => bail!(USAGE),
     }
 }
@@ -56,5 +57,17 @@ async fn outage(length: Duration) -> anyhow::Result<()> {
     println!("Redis stopped for {length:?} under load, then Postgres for {length:?}");
     println!("  {} accepted, {:?}, {} repeated effects", outage.accepted, outage.recorded, outage.repeated);
     println!("  settled again {:.1?} after Redis was back", outage.back_after);
+    Ok(())
+}
+
+async fn flushall(jobs: usize) -> anyhow::Result<()> {
+    let lost_after = flota_worker::outbox::Pace::default().lost_after;
+    let flushed = stories::outbox::flush_redis(jobs, lost_after).await?;
+    println!("FLUSHALL in the middle of {jobs} jobs that were enqueued in transactions");
+    println!("  {} had an outcome before, {:?} afterwards", flushed.before, flushed.recorded);
+    println!(
+        "  all within {:.1?} of the flush; {} sent again, {} repeated effects, {} rows left in the outbox",
+        flushed.took, flushed.sent_again, flushed.repeated, flushed.left
+    );
     Ok(())
 }

@@ -111,7 +111,7 @@ fn address(
     check_key("key", envelope.key.as_deref())?;
     check_key("unique", envelope.unique.as_deref())?;
     outgoing.priority = envelope.priority;
-    outgoing.unique = envelope.unique.as_deref().map(|key| keys.unique(tenant, key));
+    outgoing.unique = envelope.unique.as_ref().map(|_| keys.unique_of(envelope));
     outgoing.key = envelope.key.as_ref().filter(|_| terms.keyed).map(|name| Dedup {
         name: name.clone(),
         redis_key: keys.dedup(tenant, name),

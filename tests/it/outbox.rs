@@ -146,14 +146,14 @@ async fn the_recipe_for_other_languages_enqueues_a_job_that_a_worker_can_run() {
 /// The fenced blocks of this language in the recipe.
 fn blocks(language: &str) -> Vec<String> {
     let begin = format!("```{language}\n");
-    RECIPE.split(&begin).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    RECIPE.split(&begin).skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
 }
 
 async fn database() -> PgPool {
     let name = servers::unique_name();
     let postgres = servers::postgres().await;
-    postgres.create_database(&name, None).await.unwrap();
-    let pool = database::connect(&postgres.url(&name).into(), 5).unwrap();
-    database::migrate(&pool).await.unwrap();
+    postgres.create_database(&name, None).await.expect("a name that no other test uses");
+    let pool = database::connect(&postgres.url(&name).into(), 5).expect("the address of a private server");
+    database::migrate(&pool).await.expect("an empty database can be prepared");
     pool
 }

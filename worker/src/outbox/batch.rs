@@ -1,6 +1,10 @@
 //! One batch of rows of one queue: take them, hand them over, write down what Redis did not take.
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use flota_producer::{
     BATCH, JobId,
@@ -22,6 +26,8 @@ pub(super) struct Mover {
     pub(super) prefix: Prefix,
     pub(super) pool: PgPool,
     pub(super) pace: Pace,
+    /// Queues that were put on the list that people see: one without a worker must not be invisible.
+    pub(super) announced: Mutex<HashSet<String>>,
 }
 
 /// A row that was taken.
@@ -132,7 +138,21 @@ impl Mover {
         }
         notes.write(&self.pool).await?;
         answer?;
+        if 0 < moved.sent {
+            self.announce(queue).await;
+        }
         Ok(moved)
+    }
+
+    async fn announce(&self, queue: &str) {
+        let announced = || self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        if announced().contains(queue) {
+            return;
+        }
+        // The jobs are in Redis, and that is what counts; the next batch tries again.
+        if self.link.query::<()>(redis::cmd("SADD").arg(self.prefix.queues()).arg(queue)).await.is_ok() {
+            announced().insert(queue.to_owned());
+        }
     }
 }
 

@@ -4,11 +4,11 @@
 //! holds nobody else up. When nothing is to be done, one connection listens and one cheap look per second stands behind
 //! it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use flota_producer::{BATCH, keys::Prefix, link::Link};
 use sqlx::PgPool;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -16,6 +16,8 @@ use super::{OutboxError, Pace, batch::Mover, search::Search, wake::Wake};
 
 /// Shortest time between two looks when nothing was left over, so that many small transactions share one.
 const GATHER: Duration = Duration::from_millis(10);
+/// Longest time for one pass over the queues: a statement ends after 30 s.
+const LONGEST: Duration = Duration::from_secs(120);
 /// Waits after a failure or a full queue: doubled from the first to the last.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
@@ -38,7 +40,7 @@ pub(super) struct Trouble {
 impl Relay {
     /// A relay between this database and this Redis, for all queues.
     pub fn new(link: Link, prefix: Prefix, pool: PgPool, pace: Pace) -> Self {
-        Self { mover: Mover { link, prefix, pool, pace } }
+        Self { mover: Mover { link, prefix, pool, pace, announced: Mutex::default() } }
     }
 
     /// Works until told to stop. Failures delay it and never end it.
@@ -75,7 +77,7 @@ impl Relay {
         let mut wake = Wake::new(self.mover.pool.clone());
         while !stop.is_cancelled() {
             let began = Instant::now();
-            match self.pass(&mut full).await {
+            match answered(self.pass(&mut full)).await {
                 Ok(pass) if pass.more => trouble.is_over(),
                 Ok(_) => {
                     trouble.is_over();
@@ -161,6 +163,14 @@ impl Trouble {
             info!("The outbox moves again");
         }
     }
+}
+
+/// The work of one pass, or an error when a connection went silent in the middle: it never answers by itself.
+pub(super) async fn answered<T>(
+    work: impl Future<Output = Result<T, OutboxError>>,
+) -> Result<T, OutboxError> {
+    let answer = timeout(LONGEST, work).await;
+    answer.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()))
 }
 
 fn backoff(failures: u32) -> Duration {

@@ -4,7 +4,11 @@
 //! every row that was sent a while ago, which is few unless many jobs are put off or wait in line, and rests for ten
 //! times as long as it took.
 
-use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::LazyLock,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use flota_producer::{
@@ -19,7 +23,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{OutboxError, batch::Mover, relay::Trouble};
+use super::{
+    OutboxError,
+    batch::Mover,
+    relay::{Trouble, answered},
+};
 use crate::telemetry::metrics::OUTBOX_RESENT;
 
 /// How long to wait for the recorder to come past a point of the stream, and how often to look.
@@ -69,7 +77,7 @@ impl<'a> Search<'a> {
         let mut rest = self.mover.pace.search_every;
         while stop.run_until_cancelled(sleep(rest)).await.is_some() {
             let began = Instant::now();
-            rest = match self.pass().await {
+            rest = match answered(self.pass()).await {
                 Ok(_) => {
                     trouble.is_over();
                     self.mover.pace.search_every.max(began.elapsed() * REST)
@@ -88,6 +96,8 @@ impl<'a> Search<'a> {
             return Ok(0);
         }
         let (mut sent_again, mut after) = (0, (DateTime::<Utc>::UNIX_EPOCH, Uuid::nil()));
+        // Queues whose recorder is behind: another search asks again.
+        let mut behind = HashSet::new();
         loop {
             let page = sqlx::query_as(include_str!("sent.sql"))
                 .bind(self.mover.pace.lost_after.as_millis() as i64)
@@ -98,7 +108,13 @@ impl<'a> Search<'a> {
             let (is_last, Some(last)) = (page.len() < BATCH, page.last()) else { break };
             after = (last.taken, last.id);
             for (queue, rows) in by_queue(page) {
-                sent_again += self.look_for(&queue, rows).await?;
+                if behind.contains(&queue) {
+                    continue;
+                }
+                match self.look_for(&queue, rows).await? {
+                    Some(count) => sent_again += count,
+                    None => drop(behind.insert(queue)),
+                }
             }
             if is_last {
                 break;
@@ -108,14 +124,18 @@ impl<'a> Search<'a> {
         Ok(sent_again)
     }
 
-    async fn look_for(&self, queue: &str, rows: Vec<Sent>) -> Result<usize, OutboxError> {
+    /// How many jobs were sent again; `None` when the recorder is too far behind to tell.
+    async fn look_for(&self, queue: &str, rows: Vec<Sent>) -> Result<Option<usize>, OutboxError> {
         if check_queue_name(queue).is_err() {
-            return Ok(0);
+            return Ok(Some(0));
         }
         let keys = self.mover.prefix.queue(queue);
         let missing = self.missing(&keys, rows).await?;
-        if missing.is_empty() || !self.is_recorded(&keys).await? {
-            return Ok(0);
+        if missing.is_empty() {
+            return Ok(Some(0));
+        }
+        if !self.is_recorded(&keys).await? {
+            return Ok(None);
         }
         let not_after = self.mover.not_after().await?;
         let (ids, sends): (Vec<Uuid>, Vec<i32>) = missing.iter().map(|row| (row.id, row.sends)).unzip();
@@ -123,7 +143,7 @@ impl<'a> Search<'a> {
         let lost = take.fetch_all(&self.mover.pool).await?;
         let count = lost.len();
         if count == 0 {
-            return Ok(0);
+            return Ok(Some(0));
         }
         warn!(
             queue.name = queue,
@@ -132,7 +152,7 @@ impl<'a> Search<'a> {
         );
         metrics::counter!(OUTBOX_RESENT, "queue" => queue.to_owned()).increment(count as u64);
         self.mover.hand_over(queue, lost, not_after).await?;
-        Ok(count)
+        Ok(Some(count))
     }
 
     /// The rows whose jobs are not alive.

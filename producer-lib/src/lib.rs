@@ -18,7 +18,7 @@ mod new_job;
 mod outbox;
 mod producer;
 
-pub use envelope::{Envelope, EnvelopeError, Trace};
+pub use envelope::{Envelope, EnvelopeError, MAX_BYTES, Trace};
 pub use error::EnqueueError;
 pub use job_id::JobId;
 pub use keys::Priority;

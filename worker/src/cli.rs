@@ -10,15 +10,18 @@ use crate::{
     telemetry,
 };
 
+mod bulk;
 mod config;
 mod context;
 mod db;
+mod dead;
 mod demo;
 mod dev;
 mod doctor;
 mod endpoint;
 mod enqueue;
 mod job;
+mod job_retry;
 mod keys;
 pub mod output;
 mod queue;
@@ -58,6 +61,12 @@ enum Command {
     /// Look at jobs, cancel them
     #[command(subcommand)]
     Job(job::Command),
+    /// Find dead letters, replay or discard them
+    #[command(subcommand)]
+    Dead(dead::Command),
+    /// Follow, stop and resume operations on many dead letters
+    #[command(subcommand)]
+    Bulk(bulk::Command),
     /// Look at queues, pause and resume them
     #[command(subcommand)]
     Queue(queue::Command),
@@ -141,6 +150,8 @@ async fn dispatch(command: Command, global: Global, environment: Environment) ->
         Command::Demo(args) => demo::run(&global, args).await,
         Command::Enqueue(args) => enqueue::run(&global, environment, args).await,
         Command::Job(command) => job::run(&global, environment, command).await,
+        Command::Dead(command) => dead::run(&global, environment, command).await,
+        Command::Bulk(command) => bulk::run(&global, environment, command).await,
         Command::Queue(command) => queue::run(&global, environment, command).await,
         Command::Endpoint(command) => endpoint::run(&global, environment, command).await,
         Command::Db(command) => db::run(&global, environment, command).await,

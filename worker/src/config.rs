@@ -9,7 +9,7 @@
 pub mod env;
 pub mod queues;
 
-mod nearest;
+pub(crate) mod nearest;
 
 #[cfg(test)]
 pub(crate) mod generated_text;

@@ -8,6 +8,7 @@ pub mod checks;
 pub mod cli;
 pub mod config;
 pub mod database;
+pub mod dead;
 pub mod demo;
 pub mod dev;
 pub mod endpoints;

@@ -12,6 +12,7 @@ mod dead;
 mod fingerprint;
 mod history;
 mod letter;
+mod lineage;
 mod recorder;
 mod rows;
 mod stream;
@@ -20,6 +21,6 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use dead::{DeadFilter, DeadRow, dead, dead_count};
+pub use dead::{DeadRow, dead_count};
 pub use history::{AttemptRow, Filter, History, OutcomeRow, Position, find, recent};
 pub use recorder::{Progress, RecordError, Recorder};

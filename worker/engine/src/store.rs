@@ -25,6 +25,7 @@ script!(RECOVER, "recover.lua");
 script!(CANCEL, "cancel.lua");
 script!(UNPARK, "unpark.lua");
 script!(SET_ASIDE, "set_aside.lua");
+script!(HURRY, "hurry.lua");
 
 /// Most runs or jobs in one script call: what Lua can unpack, with room to spare.
 pub const BATCH: usize = 500;
@@ -231,4 +232,15 @@ pub async fn unpark(link: &Link, keys: &QueueKeys, jobs: &[(Vec<u8>, Priority)])
         call.arg(id).arg(priority.mark());
     }
     link.invoke(&call).await
+}
+
+/// Makes a delayed job ready now. False when it is not delayed.
+pub async fn hurry(link: &Link, keys: &QueueKeys, id: JobId) -> Result<bool, LinkError> {
+    let mut call = HURRY.key(keys.delayed());
+    for priority in [Priority::Normal, Priority::High, Priority::Low] {
+        call.key(keys.ready(priority));
+    }
+    call.key(keys.bell()).key(keys.jobs()).arg(id);
+    let moved: u32 = link.invoke(&call).await?;
+    Ok(moved == 1)
 }

@@ -51,6 +51,12 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
+    /// Run a delayed job now, or replay a dead one under a new id
+    #[command(after_help = "Example: flota job retry 0199a7c2-9c1e-7cc3-98c4-dc0c0c07398f")]
+    Retry {
+        /// Its id
+        id: String,
+    },
     /// Cancel a job: at once when it waits, with the next heartbeat when it runs
     Cancel {
         /// Its id
@@ -67,6 +73,7 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
             global.output.list(&rows, "No job has ended yet that fits.")?;
             Ok(Exit::Ok)
         }
+        Command::Retry { id } => super::job_retry::run(global, &environment, &id).await,
         Command::Cancel { id } => cancel(global, &environment, &id).await,
     }
 }
@@ -126,8 +133,13 @@ fn story(job: &JobView) -> String {
     if job.attempts.is_empty() {
         return text;
     }
+    format!("{text}\n\n{}", runs(&job.attempts))
+}
+
+/// Runs as a table.
+pub(super) fn runs(attempts: &[outcomes::AttemptRow]) -> String {
     let columns = ["run", "attempt", "status", "class", "ms", "finished (UTC)", "error or reference"];
-    let rows = job.attempts.iter().map(|run| {
+    let rows = attempts.iter().map(|run| {
         vec![
             run.run.to_string(),
             run.attempt.to_string(),
@@ -138,7 +150,7 @@ fn story(job: &JobView) -> String {
             run.error.clone().or_else(|| run.provider_ref.clone()).unwrap_or_default(),
         ]
     });
-    format!("{text}\n\n{}", table(&columns, rows))
+    table(&columns, rows).to_string()
 }
 
 impl Show for outcomes::OutcomeRow {

@@ -1,11 +1,10 @@
-//! Looking at dead letters: which wait for a decision, and how many.
+//! Dead letters in short: one line of a list, and how many wait. Finding and deciding is in `crate::dead`.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use flota_producer::JobId;
 use serde::Serialize;
-use serde_json::Value;
 use sqlx::{FromRow, PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -34,52 +33,11 @@ pub struct DeadRow {
     pub state: String,
 }
 
-/// Which dead letters to list. What is `None` does not matter.
-#[derive(Debug, Clone, Default)]
-pub struct DeadFilter {
-    /// Of this queue.
-    pub queue: Option<String>,
-    /// Of this kind.
-    pub kind: Option<String>,
-    /// Of this tenant.
-    pub tenant: Option<String>,
-    /// That died of this class.
-    pub error_class: Option<String>,
-    /// In this state; `dead` for those that wait for a decision.
-    pub state: Option<String>,
-    /// That failed in this way.
-    pub fingerprint: Option<String>,
-    /// Whose payload contains this, as `jsonb @>` means it.
-    pub payload: Option<Value>,
-    /// Older than this.
-    pub before: Option<Position>,
-}
-
 impl DeadRow {
-    /// Its place in [`dead`].
+    /// Its place in the list.
     pub fn position(&self) -> Position {
         Position { at: self.died_at, id: self.id }
     }
-}
-
-/// Dead letters, newest first, at most `limit`.
-pub async fn dead(pool: &PgPool, filter: &DeadFilter, limit: u32) -> Result<Vec<DeadRow>, sqlx::Error> {
-    let before = filter.before.unwrap_or_else(Position::newest);
-    sqlx::query_as(include_str!("dead.sql"))
-        .bind(&filter.queue)
-        .bind(&filter.kind)
-        .bind(&filter.tenant)
-        .bind(&filter.error_class)
-        .bind(&filter.state)
-        .bind(&filter.fingerprint)
-        .bind(&filter.payload)
-        .bind(before.at)
-        .bind(before.id.uuid())
-        .bind(i64::from(limit))
-        // Planned for these values and not for any, so that an absent filter costs nothing.
-        .persistent(false)
-        .fetch_all(pool)
-        .await
 }
 
 /// How many dead letters of each queue wait for a decision; queues without any are not in the map.

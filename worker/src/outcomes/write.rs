@@ -13,7 +13,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{copy, rows::Row};
+use super::{copy, lineage, rows::Row};
 use crate::database::sqlstate;
 
 /// Partitions are made for a new day and the week behind it, so that midnight finds its partition there.
@@ -156,6 +156,7 @@ impl Writer {
         if outbox_in_use {
             forget(&mut **transaction, tables.outcomes.iter().copied()).await?;
         }
+        lineage::tell(transaction, &tables.outcomes).await?;
         Ok(Some(new))
     }
 

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::outcomes::{DeadFilter, Filter, dead, dead_count, find, recent};
+use crate::{
+    dead,
+    outcomes::{Filter, dead_count, find, recent},
+};
 
 async fn recorded(records: &[Vec<Record>]) -> Story {
     let story = Story::new().await;
@@ -115,13 +118,13 @@ async fn dead_letters_have_the_documented_json_form_and_can_be_chosen() {
         sqlx::query("UPDATE dead_letters SET state = 'discarded' WHERE job_id = $1").bind(luis.id.uuid());
     state.execute(&story.pool).await.unwrap();
 
-    let filter = DeadFilter { state: Some("dead".into()), ..DeadFilter::default() };
-    let waiting = dead(&story.pool, &filter, 10).await.unwrap();
-    let filter = DeadFilter { payload: Some(json!({"to": "luis"})), ..DeadFilter::default() };
-    let found = dead(&story.pool, &filter, 10).await.unwrap();
-    let all = dead(&story.pool, &DeadFilter::default(), 1).await.unwrap();
-    let before = DeadFilter { before: Some(all[0].position()), ..DeadFilter::default() };
-    let rest = dead(&story.pool, &before, 10).await.unwrap();
+    let any = dead::Filter::default();
+    let filter = dead::Filter { state: Some("dead"), ..any.clone() };
+    let waiting = dead::page(&story.pool, &filter, None, 10).await.unwrap();
+    let filter = dead::Filter { payload: vec!["payload.to=luis".parse().unwrap()], ..any.clone() };
+    let found = dead::page(&story.pool, &filter, None, 10).await.unwrap();
+    let all = dead::page(&story.pool, &any, None, 1).await.unwrap();
+    let rest = dead::page(&story.pool, &any, Some(all[0].position()), 10).await.unwrap();
 
     assert_eq!(
         serde_json::to_value(&waiting).unwrap(),
@@ -132,4 +135,33 @@ async fn dead_letters_have_the_documented_json_form_and_can_be_chosen() {
     );
     assert_eq!((found[0].id, all[0].id, rest[0].id), (luis.id, luis.id, ana.id));
     assert_eq!(dead_count(&story.pool).await.unwrap(), [("email".to_owned(), 1)].into());
+}
+
+#[tokio::test]
+async fn a_job_that_repeats_a_letter_says_so_and_the_letter_is_replayed_then() {
+    let first = failed(Status::Dead).with_envelope(br#"{"v":1,"payload":{}}"#);
+    let again = failed(Status::Dead).with_envelope(br#"{"v":1,"payload":{}}"#);
+    let last = plain(Status::Succeeded);
+    let story = recorded(&[vec![first.clone()]]).await;
+    let replay = async |letter: &Record, job: &Record| {
+        let sql = "UPDATE dead_letters SET state = 'replaying', replayed_as = $2 WHERE job_id = $1";
+        let query = sqlx::query(sql).bind(letter.id.uuid()).bind(job.id.uuid());
+        query.execute(&story.pool).await.unwrap();
+        // Twice, as after a crash between commit and removal.
+        for _ in 0..2 {
+            story.settled(NOW_MS + 10, &[job.clone()]).await;
+            story.recorder().run_once().await.unwrap();
+        }
+    };
+
+    replay(&first, &again).await;
+    replay(&again, &last).await;
+
+    let letter = dead::get(&story.pool, again.id).await.unwrap().unwrap();
+    assert_eq!((letter.replay_of, letter.replayed_as), (Some(first.id), Some(last.id)));
+    assert_eq!(letter.row.state, "replayed");
+    let line: Vec<_> = letter.lineage.iter().map(|job| (job.id, job.status.as_deref())).collect();
+    assert_eq!(line, [(first.id, Some("dead")), (again.id, Some("dead")), (last.id, Some("succeeded"))]);
+    let outcome = find(&story.pool, last.id).await.unwrap().unwrap().outcome.unwrap();
+    assert_eq!(outcome.replay_of, Some(again.id));
 }

@@ -5,7 +5,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::outcomes::{DeadFilter, Progress, dead, dead_count, find};
+use crate::{
+    dead,
+    outcomes::{Progress, dead_count, find},
+};
 
 #[tokio::test]
 async fn every_field_of_a_record_arrives() {
@@ -69,7 +72,7 @@ async fn a_buried_job_leaves_its_runs_its_end_and_a_letter_with_its_envelope() {
     let kept = "SELECT envelope FROM dead_letters WHERE payload @> '{\"to\": \"ana@example.com\"}'";
     let kept: Vec<u8> = sqlx::query_scalar(kept).fetch_one(&story.pool).await.unwrap();
     assert_eq!(kept, envelope);
-    let listed = dead(&story.pool, &DeadFilter::default(), 10).await.unwrap();
+    let listed = dead::page(&story.pool, &dead::Filter::default(), None, 10).await.unwrap();
     assert_eq!((listed[0].id, listed[0].attempts, listed[0].state.as_str()), (first.id, 2, "dead"));
     assert_eq!(dead_count(&story.pool).await.unwrap().get("email"), Some(&1));
 }

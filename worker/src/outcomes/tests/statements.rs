@@ -11,7 +11,7 @@ use crate::outcomes::copy;
 const PREPARED: [(&str, &str); 8] = [
     ("attempts.sql", include_str!("../attempts.sql")),
     ("bury.sql", include_str!("../bury.sql")),
-    ("dead.sql", include_str!("../dead.sql")),
+    ("lineage.sql", include_str!("../lineage.sql")),
     ("dead_count.sql", include_str!("../dead_count.sql")),
     ("ended.sql", include_str!("../ended.sql")),
     ("lock.sql", include_str!("../lock.sql")),

@@ -1,0 +1,484 @@
+//! `flota dead`: find dead letters, replay or discard them.
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use flota_engine::ErrorClass;
+use flota_producer::{JobId, clock};
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::{
+    config::{Environment, nearest::nearest},
+    dead::{self, Filter, Group, Kind, Letter, NewOperation, UnknownFilter, edit::Change, export::Form},
+    exit::{Done, Exit, Stop},
+    outcomes::DeadRow,
+    processors,
+};
+
+use super::{
+    Global, bulk,
+    context::{self, postgres},
+    output::{Show, table},
+};
+
+/// Letters shown before somebody decides.
+const SAMPLE: u32 = 3;
+/// Groups shown before somebody decides.
+const GROUPS: u32 = 5;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Dead letters, newest first
+    #[command(visible_alias = "ls")]
+    #[command(
+        after_help = "Examples: flota dead list --queue email --since 2h\n          flota dead list payload.to=ana@example.com --state all"
+    )]
+    List {
+        #[command(flatten)]
+        selection: Selection,
+        /// In this state: dead, replaying, replayed, discarded, all
+        #[arg(long, default_value = "dead")]
+        state: String,
+        /// Most letters
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Continue behind this letter: the last one of the page before
+        #[arg(long, value_name = "ID")]
+        before: Option<String>,
+    },
+    /// One letter: its input, every run, its line of repetitions, who decided what
+    #[command(after_help = "Example: flota dead get 0199a7c2-9c1e-7cc3-98c4-dc0c0c07398f -o json")]
+    Get {
+        /// Its id: that of the job that died
+        id: String,
+    },
+    /// Letters by how they failed, largest group first
+    #[command(after_help = "Example: flota dead groups --since 1d, then flota dead list --group FINGERPRINT")]
+    Groups {
+        #[command(flatten)]
+        selection: Selection,
+        /// In this state: dead, replaying, replayed, discarded, all
+        #[arg(long, default_value = "dead")]
+        state: String,
+        /// Most groups
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Enqueue letters once more, byte for byte, each at most once
+    #[command(
+        after_help = "Examples: flota dead replay --queue email --class server_error --dry-run\n          flota dead replay --group 4f1d… --stage 10 --max-failures 2 --rate 50/s --yes\n          flota dead replay ID --set payload.to=ana@example.com --yes"
+    )]
+    Replay {
+        #[command(flatten)]
+        selection: Selection,
+        /// Change the input of a single letter first: payload.path=value
+        #[arg(long, value_name = "PATH=VALUE")]
+        set: Vec<String>,
+        /// Most letters per second, for example 50/s
+        #[arg(long, value_parser = rate)]
+        rate: Option<f64>,
+        /// After so many letters wait until their replays have ended
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        stage: Option<u32>,
+        /// Stop when more replays than this have died; needs --stage, 0 with it unless given
+        #[arg(long, requires = "stage")]
+        max_failures: Option<u32>,
+        #[command(flatten)]
+        decision: Decision,
+    },
+    /// Take letters off the list for good; they stay in the database with their reason
+    #[command(
+        after_help = "Example: flota dead discard --tenant acme --until 30d --reason 'account closed' --yes"
+    )]
+    Discard {
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        decision: Decision,
+    },
+    /// Write letters with their input to standard output, for other programs
+    #[command(after_help = "Example: flota dead export --format csv --since 7d > dead.csv")]
+    Export {
+        #[command(flatten)]
+        selection: Selection,
+        /// In this state: dead, replaying, replayed, discarded, all
+        #[arg(long, default_value = "dead")]
+        state: String,
+        /// How letters are written
+        #[arg(long, value_enum, default_value = "jsonl")]
+        format: Form,
+    },
+}
+
+/// Which letters; what is not given does not matter.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Selection {
+    /// Ids of letters, or payload.path=value
+    #[arg(value_name = "ID|payload.PATH=VALUE")]
+    words: Vec<String>,
+    /// Only of this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// Only of this kind
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only of this tenant
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Only with this class of error, for example server_error
+    #[arg(long)]
+    class: Option<String>,
+    /// Only with this code of the other side, for example 550
+    #[arg(long)]
+    code: Option<String>,
+    /// Only those that failed alike: a fingerprint of `flota dead groups`
+    #[arg(long, value_name = "FINGERPRINT")]
+    group: Option<String>,
+    /// Only tried so often: 3, 2..5, 3.. or ..3
+    #[arg(long, value_name = "N|N..M")]
+    attempts: Option<String>,
+    /// Only those that died since: 2h, 7d, 2026-11-21 or 2026-11-21T18:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only those that died before
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only with this text in error, code or input
+    #[arg(long)]
+    text: Option<String>,
+}
+
+/// How a decision about many letters is made.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Decision {
+    /// Why, for whoever looks at it later
+    #[arg(long)]
+    reason: Option<String>,
+    /// Do it without asking
+    #[arg(long, short, conflicts_with = "dry_run")]
+    yes: bool,
+    /// Only show what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) async fn run(global: &Global, environment: Environment, command: Command) -> Done {
+    let pool = postgres(&environment)?;
+    match command {
+        Command::List { selection, state, limit, before } => {
+            list(global, &pool, &selection.filter(Filter::state(&state)?)?, limit, before.as_deref()).await
+        }
+        Command::Get { id } => get(global, &pool, &id).await,
+        Command::Groups { selection, state, limit } => {
+            let filter = selection.filter(Filter::state(&state)?)?;
+            let groups = dead::groups(&pool, &filter, limit).await?;
+            global.output.list(&groups, "No dead letter fits.")?;
+            Ok(Exit::Ok)
+        }
+        Command::Replay { selection, set, rate, stage, max_failures, decision } => {
+            let mut new = new_operation(Kind::Replay, selection.filter(Some("dead"))?, &decision);
+            (new.rate, new.stage_size) = (rate, stage);
+            new.max_failures = stage.map(|_| max_failures.unwrap_or(0));
+            if !set.is_empty() {
+                new.edited = Some(edited(&pool, &new.filter, &set).await?);
+            }
+            decide(global, &pool, new, &decision).await
+        }
+        Command::Discard { selection, decision } => {
+            let new = new_operation(Kind::Discard, selection.filter(Some("dead"))?, &decision);
+            if decision.yes && decision.reason.is_none() {
+                return Err(Stop::usage("a discarded letter keeps its reason: add --reason 'why'"));
+            }
+            decide(global, &pool, new, &decision).await
+        }
+        Command::Export { selection, state, format } => {
+            let filter = selection.filter(Filter::state(&state)?)?;
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            dead::export::export(&pool, &filter, format, &mut out).await?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+impl Selection {
+    fn filter(&self, state: Option<&'static str>) -> Result<Filter, Stop> {
+        let now = DateTime::from_timestamp_millis(clock::unix_now_ms() as i64).unwrap_or_default();
+        let moment = |text: &Option<String>| -> Result<Option<DateTime<Utc>>, UnknownFilter> {
+            text.as_deref().map(|text| dead::filter::moment(text, now)).transpose()
+        };
+        let mut filter = Filter {
+            queue: self.queue.clone(),
+            kind: self.kind.clone(),
+            tenant: self.tenant.clone(),
+            error_class: self.class.as_deref().map(class).transpose()?,
+            code: self.code.clone(),
+            fingerprint: self.group.clone(),
+            attempts: self.attempts.as_deref().map(str::parse).transpose()?,
+            since: moment(&self.since)?,
+            until: moment(&self.until)?,
+            text: self.text.clone(),
+            state,
+            ..Filter::default()
+        };
+        for word in &self.words {
+            filter.take(word)?;
+        }
+        Ok(filter)
+    }
+}
+
+fn class(word: &str) -> Result<String, Stop> {
+    let words = ErrorClass::ALL.map(ErrorClass::word);
+    if words.contains(&word) {
+        return Ok(word.to_owned());
+    }
+    let meant = nearest(word, words).map(|word| format!("did you mean {word}? ")).unwrap_or_default();
+    Err(Stop::usage(format!("there is no class `{word}`; {meant}classes are {}", words.join(", "))))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let wrong = || format!("`{text}` is no rate; write letters per second, for example 50/s");
+    let rate: f64 = text.strip_suffix("/s").unwrap_or(text).parse().map_err(|_| wrong())?;
+    if (0.01..=100_000.0).contains(&rate) { Ok(rate) } else { Err(wrong()) }
+}
+
+async fn list(global: &Global, pool: &PgPool, filter: &Filter, limit: u32, before: Option<&str>) -> Done {
+    let before = match before {
+        None => None,
+        Some(id) => {
+            let position = dead::position_of(pool, context::job_id(id)?).await?;
+            Some(position.ok_or_else(|| Stop::not_found(format!("there is no dead letter {id}")))?)
+        }
+    };
+    let letters = dead::page(pool, filter, before, limit).await?;
+    global.output.list(&letters, "No dead letter fits.")?;
+    if let Some(last) = letters.last().filter(|_| global.output.is_table() && letters.len() == limit as usize)
+    {
+        anstream::eprintln!("There may be more: add --before {}", last.id);
+    }
+    Ok(Exit::Ok)
+}
+
+async fn get(global: &Global, pool: &PgPool, id: &str) -> Done {
+    let id = context::job_id(id)?;
+    let letter = dead::get(pool, id).await?;
+    let letter = letter.ok_or_else(|| {
+        Stop::not_found(format!(
+            "there is no dead letter {id}; see `flota job get {id}` for what became of the job"
+        ))
+    })?;
+    global.output.one(&letter, &id.to_string(), || story(&letter))?;
+    Ok(Exit::Ok)
+}
+
+fn new_operation(kind: Kind, filter: Filter, decision: &Decision) -> NewOperation {
+    NewOperation {
+        kind,
+        filter,
+        reason: decision.reason.clone(),
+        actor: context::actor(),
+        rate: None,
+        stage_size: None,
+        max_failures: None,
+        edited: None,
+    }
+}
+
+/// The edited envelope of the one letter that is chosen.
+async fn edited(pool: &PgPool, filter: &Filter, set: &[String]) -> Result<Vec<u8>, Stop> {
+    let [id] = filter.ids[..] else {
+        return Err(Stop::usage("--set changes one letter: name it by its id, and only it"));
+    };
+    let changes: Result<Vec<Change>, _> = set.iter().map(|change| change.parse()).collect();
+    let changes = changes.map_err(|error| Stop::usage(error.to_string()))?;
+    let letter = dead::get(pool, id).await?;
+    let letter = letter.ok_or_else(|| Stop::not_found(format!("there is no dead letter {id}")))?;
+    let edited = dead::edit::edit(&letter.envelope, &changes, &processors::registry());
+    edited.map_err(|error| Stop { exit: Exit::Usage, error: error.into() })
+}
+
+/// Shows what would be done, asks where nobody has said yes, and does it.
+async fn decide(global: &Global, pool: &PgPool, new: NewOperation, decision: &Decision) -> Done {
+    let verb = new.kind.word();
+    if new.filter.is_empty() {
+        return Err(Stop::new(
+            Exit::Refused,
+            format!(
+                "`flota dead {verb}` without a filter would take every dead letter: choose some, for example \
+                 --queue email, --group FINGERPRINT, --since 1d or ids"
+            ),
+        ));
+    }
+    refuse_decided(pool, &new.filter).await?;
+    if !decision.yes {
+        let matched = preview(global, pool, &new).await?;
+        if decision.dry_run || matched == 0 {
+            return Ok(Exit::Ok);
+        }
+        if !asked(&format!(
+            "{} {matched} letters?",
+            if new.kind == Kind::Replay { "Replay" } else { "Discard" }
+        ))? {
+            return Err(Stop::new(
+                Exit::Refused,
+                format!("nothing was done: add --yes to {verb} these letters"),
+            ));
+        }
+    }
+    let Some(operation) = dead::create(pool, &new).await? else {
+        bulk::nothing(global, new.kind)?;
+        return Ok(Exit::Ok);
+    };
+    bulk::carry_out(global, pool, operation.id).await
+}
+
+/// Letters that were named one by one must be there; of those that somebody decided about, it is said what.
+async fn refuse_decided(pool: &PgPool, filter: &Filter) -> Result<(), Stop> {
+    if filter.ids.is_empty() {
+        return Ok(());
+    }
+    let states = dead::states(pool, &filter.ids).await?;
+    if let Some(id) = filter.ids.iter().find(|id| states.iter().all(|(known, ..)| known != *id)) {
+        return Err(Stop::not_found(format!("there is no dead letter {id}; nothing was done")));
+    }
+    let Some((id, state, again)) = states.iter().find(|(_, state, _)| state != "dead") else { return Ok(()) };
+    let what = match (state.as_str(), again) {
+        ("discarded", _) => "was discarded, and that is final".to_owned(),
+        (state, Some(again)) => {
+            format!("is {state} as job {again}; if that one dies, replay it by its own id")
+        }
+        (state, None) => format!("is {state}"),
+    };
+    Err(Stop::new(Exit::Failed, format!("letter {id} {what}; nothing was done, see `flota dead get {id}`")))
+}
+
+/// Count, sample and groups, before anything is done.
+async fn preview(global: &Global, pool: &PgPool, new: &NewOperation) -> Result<i64, Stop> {
+    let matched = dead::count(pool, &new.filter).await?;
+    let sample = dead::page(pool, &new.filter, None, SAMPLE).await?;
+    let groups = dead::groups(pool, &new.filter, GROUPS).await?;
+    let answer = json!({ "dry_run": true, "matched": matched, "sample": sample, "groups": groups });
+    global.output.one(&answer, &matched.to_string(), || {
+        if matched == 0 {
+            return "No dead letter fits.".to_owned();
+        }
+        let rows = |rows: Vec<Vec<String>>, columns| table(columns, rows.into_iter());
+        let groups = rows(groups.iter().map(Show::row).collect(), Group::COLUMNS);
+        let sample = rows(sample.iter().map(Show::row).collect(), DeadRow::COLUMNS);
+        format!("{matched} letters fit.\n\nLargest groups\n{groups}\n\nNewest letters\n{sample}")
+    })?;
+    Ok(matched)
+}
+
+/// Asks on a terminal; where there is none, nobody said yes.
+fn asked(question: &str) -> Result<bool, Stop> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(false);
+    }
+    let mut error = io::stderr().lock();
+    write!(error, "{question} [y/N] ").and_then(|()| error.flush()).context("the terminal is gone")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Replays one dead letter, for `flota job retry`.
+pub(super) async fn replay_one(global: &Global, pool: &PgPool, id: JobId) -> Done {
+    let filter = Filter { ids: vec![id], state: Some("dead"), ..Filter::default() };
+    let decision = Decision { reason: Some("flota job retry".to_owned()), yes: true, dry_run: false };
+    decide(global, pool, new_operation(Kind::Replay, filter, &decision), &decision).await
+}
+
+/// A letter as people read it.
+fn story(letter: &Letter) -> String {
+    let row = &letter.row;
+    let mut text = format!("Letter {}\n  {} in queue {}", row.id, row.kind, row.queue);
+    if let Some(tenant) = &row.tenant {
+        text.push_str(&format!(", tenant {tenant}"));
+    }
+    text.push_str(&format!("\n  {}, died {} of ", row.state, row.died_at.format("%Y-%m-%d %H:%M:%S")));
+    text.push_str(row.error_class.as_deref().unwrap_or("an unknown cause"));
+    text.push_str(&format!(" after {} attempts, group {}", row.attempts, letter.fingerprint));
+    if let Some(error) = &row.error {
+        text.push_str(&format!("\n  {}", super::output::printable(error)));
+    }
+    if let Some(payload) = &letter.payload {
+        text.push_str(&format!("\n  input {payload}"));
+    }
+    if 1 < letter.lineage.len() {
+        text.push_str("\n\nLine of repetitions");
+        for job in &letter.lineage {
+            let here = if job.id == row.id { "  ← this letter" } else { "" };
+            text.push_str(&format!("\n  {}  {}{here}", job.id, job.status.as_deref().unwrap_or("not ended")));
+        }
+    }
+    for touched in &letter.operations {
+        let at = touched.at.format("%Y-%m-%d %H:%M:%S");
+        let reason = touched.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        text.push_str(&format!(
+            "\n\n{at} {} by {}{reason}\n  {} in operation {}",
+            touched.kind, touched.actor, touched.state, touched.operation
+        ));
+    }
+    if !letter.attempts.is_empty() {
+        text.push_str(&format!("\n\n{}", super::job::runs(&letter.attempts)));
+    }
+    text
+}
+
+impl From<UnknownFilter> for Stop {
+    fn from(error: UnknownFilter) -> Self {
+        Self { exit: Exit::Usage, error: error.into() }
+    }
+}
+
+impl Show for DeadRow {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "queue", "kind", "tenant", "class", "attempts", "died", "state", "error"];
+
+    fn row(&self) -> Vec<String> {
+        let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        vec![
+            self.id.to_string(),
+            self.queue.clone(),
+            self.kind.clone(),
+            dash(&self.tenant),
+            dash(&self.error_class),
+            self.attempts.to_string(),
+            self.died_at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            self.state.clone(),
+            self.error.clone().unwrap_or_default(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Show for Group {
+    const COLUMNS: &'static [&'static str] =
+        &["group", "count", "kind", "class", "code", "first", "last", "sample", "error"];
+
+    fn row(&self) -> Vec<String> {
+        let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        vec![
+            self.fingerprint.clone(),
+            self.count.to_string(),
+            self.kind.clone(),
+            dash(&self.error_class),
+            dash(&self.code),
+            self.first_at.format("%m-%d %H:%M:%S").to_string(),
+            self.last_at.format("%m-%d %H:%M:%S").to_string(),
+            self.sample.to_string(),
+            self.error.clone().unwrap_or_default(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.fingerprint.clone()
+    }
+}

@@ -128,7 +128,7 @@ pub(super) struct Selection {
     /// Only of this tenant
     #[arg(long)]
     tenant: Option<String>,
-    /// Only with this class of error, for example server_error
+    /// Only with this class of error, for example network
     #[arg(long)]
     class: Option<String>,
     /// Only with this code of the other side, for example 550

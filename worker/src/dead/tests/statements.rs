@@ -28,7 +28,7 @@ async fn every_statement_is_listed_and_prepares() {
     let mut files: Vec<String> = fs::read_dir(folder)
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".sql"))
+        .filter(|name| name.strip_suffix(".sql").is_some())
         .collect();
     files.sort_unstable();
     let pool = servers().database().await;

@@ -149,7 +149,7 @@ async fn a_job_that_repeats_a_letter_says_so_and_the_letter_is_replayed_then() {
         query.execute(&story.pool).await.unwrap();
         // Twice, as after a crash between commit and removal.
         for _ in 0..2 {
-            story.settled(NOW_MS + 10, &[job.clone()]).await;
+            story.settled(NOW_MS + 10, std::slice::from_ref(job)).await;
             story.recorder().run_once().await.unwrap();
         }
     };

@@ -1,6 +1,7 @@
 //! One test binary, a file per story.
 
 mod cli;
+mod dead;
 mod enqueue;
 mod faults;
 mod http;

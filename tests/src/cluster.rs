@@ -115,6 +115,15 @@ impl Cluster {
         Ok(WorkerProcess::start(&program, &[], &environment, &self.directory, &log).await?)
     }
 
+    /// The command line, set up for these servers; SIGKILL when dropped.
+    pub fn flota(&self, arguments: &[&str]) -> anyhow::Result<tokio::process::Command> {
+        let mut command = tokio::process::Command::new(program("flota_cli")?);
+        command.args(arguments).env_clear().env("USER", "story").kill_on_drop(true);
+        command.env("REDIS_URL", self.redis.url()).env("DATABASE_URL", self.postgres.url("flota"));
+        command.stdin(std::process::Stdio::null());
+        Ok(command)
+    }
+
     /// Connections to the database.
     pub fn pool(&self) -> anyhow::Result<PgPool> {
         Ok(database::connect(&self.postgres.url("flota").into(), 2)?)

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct KilledReplays {
     /// How often both processes were killed.
     pub kills: usize,
+    /// Processes that were at work when they were killed.
+    pub caught: usize,
     /// Operations that were made.
     pub operations: i64,
     /// Letters that were replayed.
@@ -47,7 +49,7 @@ pub async fn kill_replays(letters: usize, kills: usize) -> anyhow::Result<Killed
     // Slow enough that ten kills find both at work.
     let rate = format!("{}/s", letters / 4);
     let replay = ["dead", "replay", "--queue", "toys", "--yes", "--rate", &rate];
-    let mut done = 0;
+    let (mut done, mut caught) = (0, 0);
     while done < kills {
         let open = "SELECT id::text FROM bulk_operations WHERE state = 'running' ORDER BY random() LIMIT 1";
         let open: Option<String> = sqlx::query_scalar(open).fetch_optional(&pool).await?;
@@ -58,6 +60,7 @@ pub async fn kill_replays(letters: usize, kills: usize) -> anyhow::Result<Killed
         let mut pair = [start(&cluster, first)?, start(&cluster, &replay)?];
         wait_for_replayed(&pool, (letters * (done + 1) / (kills + 1)) as i64).await?;
         for child in &mut pair {
+            caught += usize::from(child.try_wait()?.is_none());
             child.kill().await?;
         }
         done += 1;
@@ -74,6 +77,7 @@ pub async fn kill_replays(letters: usize, kills: usize) -> anyhow::Result<Killed
     worker.stop().await?;
     Ok(KilledReplays {
         kills,
+        caught,
         operations: row.get(0),
         replayed: row.get(1),
         jobs: row.get(2),
@@ -128,10 +132,10 @@ pub struct Timed {
     /// Rows that came.
     pub rows: usize,
     /// How Postgres went about it.
-    pub plan: String,
+    pub plan: Vec<String>,
 }
 
-/// Asks what people ask, of so many letters over ten days. `EXPLAIN` comes from Postgres' own log of the same queries.
+/// Asks what people ask, of so many letters over ten days.
 ///
 /// # Errors
 /// When Postgres refuses.
@@ -162,28 +166,28 @@ pub async fn time_queries(letters: usize) -> anyhow::Result<Vec<Timed>> {
     ];
     let mut timed = Vec::new();
     for (what, filter) in lists {
-        let ask = async || Ok(dead::page(&pool, &filter, None, 50).await?.len());
-        timed.push(time(&cluster, &pool, what, ask).await?);
+        let (took, rows) = time(async || Ok(dead::page(&pool, &filter, None, 50).await?.len())).await?;
+        let plan = dead::explain_page(&pool, &filter, 50).await?;
+        timed.push(Timed { what, took, rows, plan });
     }
     for (what, filter) in [
         ("groups, all", waiting.clone()),
         ("groups, a queue", Filter { queue: some("webhook"), ..waiting.clone() }),
+        ("groups, a kind", Filter { kind: some("send_email"), ..waiting.clone() }),
+        ("groups, a tenant", Filter { tenant: some("tenant-7"), ..waiting.clone() }),
+        ("groups, a class", Filter { error_class: some("timeout"), ..waiting.clone() }),
+        ("groups, a code", Filter { code: some("e17"), ..waiting.clone() }),
         ("groups, a day", day),
     ] {
-        let ask = async || Ok(dead::groups(&pool, &filter, 20).await?.len());
-        timed.push(time(&cluster, &pool, what, ask).await?);
+        let (took, rows) = time(async || Ok(dead::groups(&pool, &filter, 20).await?.len())).await?;
+        let plan = dead::explain_groups(&pool, &filter, 20).await?;
+        timed.push(Timed { what, took, rows, plan });
     }
-    let ask = async || Ok(dead::count(&pool, &waiting).await? as usize);
-    timed.push(time(&cluster, &pool, "count, all", ask).await?);
     Ok(timed)
 }
 
-async fn time(
-    _cluster: &Cluster,
-    _pool: &PgPool,
-    what: &'static str,
-    ask: impl AsyncFn() -> anyhow::Result<usize>,
-) -> anyhow::Result<Timed> {
+/// The median of five, after one that warms the caches.
+async fn time(ask: impl AsyncFn() -> anyhow::Result<usize>) -> anyhow::Result<(Duration, usize)> {
     let mut rows = ask().await?;
     let mut took = Vec::new();
     for _ in 0..5 {
@@ -192,7 +196,7 @@ async fn time(
         took.push(began.elapsed());
     }
     took.sort_unstable();
-    Ok(Timed { what, took: took[2], rows, plan: String::new() })
+    Ok((took[2], rows))
 }
 
 async fn bury_many(pool: &PgPool, letters: usize) -> anyhow::Result<()> {

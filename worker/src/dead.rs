@@ -19,11 +19,14 @@ mod operation;
 mod run;
 mod step;
 
+/// In front of a query whose plan is wanted.
+const EXPLAIN: &str = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS OFF) ";
+
 #[cfg(test)]
 mod tests;
 
 pub use filter::{Attempts, Filter, PayloadMatch, UnknownFilter};
-pub use groups::{Group, groups};
-pub use letters::{Letter, LetterRow, Lineage, Touched, count, get, page, position_of, states};
+pub use groups::{Group, explain_groups, groups};
+pub use letters::{Letter, LetterRow, Lineage, Touched, count, explain_page, get, page, position_of, states};
 pub use operation::{Kind, NewOperation, Operation, State, abort, create, find, list, pause, reopen};
 pub use run::{Told, carry_out};

@@ -21,7 +21,10 @@ async fn main() -> anyhow::Result<()> {
         Some("outage") => outage(Duration::from_secs(number.unwrap_or(60) as u64)).await,
 async fn replay(letters: usize) -> anyhow::Result<()> {
     let killed = replays::kill_replays(letters, 10).await?;
-    println!("{letters} letters replayed by two processes at once, both killed at {} points", killed.kills);
+    println!(
+        "{letters} letters replayed by two processes at once, {} caught by SIGKILL at {} points",
+        killed.caught, killed.kills
+    );
     println!(
         "  {} operations, {} letters enqueued, {} jobs for them, {} outcomes, {} repeated effects",
         killed.operations, killed.replayed, killed.jobs, killed.recorded.rows, killed.repeated
@@ -36,5 +39,7 @@ async fn dead(letters: usize) -> anyhow::Result<()> {
     );
     for timed in replays::time_queries(letters).await? {
         println!("  {:<34} {:>8.1?}  {} rows", timed.what, timed.took, timed.rows);
-        println!("{}", timed.plan.lines().map(|line| format!("      {line}\n")).collect::<String>());
+        for line in timed.plan {
+            println!("      {line}");
+        }
     }

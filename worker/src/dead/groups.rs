@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use flota_producer::JobId;
 use serde::Serialize;
-use sqlx::{FromRow, PgPool, QueryBuilder, Row, postgres::PgRow};
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::Filter;
@@ -35,18 +35,29 @@ pub struct Group {
 
 /// The largest groups, at most `limit`.
 pub async fn groups(pool: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<Group>, sqlx::Error> {
-    let mut query = QueryBuilder::new(
-        "SELECT g.fingerprint, g.count, g.first_at, g.last_at, s.* FROM ( \
-         SELECT fingerprint, count(*) AS count, min(died_at) AS first_at, max(died_at) AS last_at FROM dead_letters",
-    );
+    groups_query("", filter, limit).build_query_as().persistent(false).fetch_all(pool).await
+}
+
+/// How Postgres counts the groups: its plan, for those who tune it.
+pub async fn explain_groups(pool: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<String>, sqlx::Error> {
+    groups_query(super::EXPLAIN, filter, limit).build_query_scalar().persistent(false).fetch_all(pool).await
+}
+
+fn groups_query(explain: &str, filter: &Filter, limit: u32) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(explain);
+    query.push("SELECT g.fingerprint, g.count, first.died_at AS first_at, last.* FROM (");
+    query.push("SELECT fingerprint, count(*) AS count FROM dead_letters");
     filter.push(&mut query);
     query.push(" GROUP BY fingerprint ORDER BY count DESC, fingerprint LIMIT ").push_bind(i64::from(limit));
-    query.push(
-        ") AS g CROSS JOIN LATERAL (SELECT job_id, error_class, code, kind, queue, error FROM dead_letters",
-    );
+    query.push(") AS g CROSS JOIN LATERAL (SELECT job_id, error_class, code, kind, queue, error, ");
+    query.push("died_at AS last_at FROM dead_letters");
     filter.push(&mut query);
-    query.push(" AND fingerprint = g.fingerprint AND died_at = g.last_at LIMIT 1) AS s ORDER BY g.count DESC, g.fingerprint");
-    query.build_query_as().persistent(false).fetch_all(pool).await
+    query.push(" AND fingerprint = g.fingerprint ORDER BY died_at DESC, job_id DESC LIMIT 1) AS last");
+    query.push(" CROSS JOIN LATERAL (SELECT died_at FROM dead_letters");
+    filter.push(&mut query);
+    query.push(" AND fingerprint = g.fingerprint ORDER BY died_at, job_id LIMIT 1) AS first");
+    query.push(" ORDER BY g.count DESC, g.fingerprint");
+    query
 }
 
 impl FromRow<'_, PgRow> for Group {

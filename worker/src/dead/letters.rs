@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use flota_producer::JobId;
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{FromRow, PgPool, QueryBuilder, Row, postgres::PgRow};
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::Filter;
@@ -77,15 +77,31 @@ pub async fn page(
     before: Option<Position>,
     limit: u32,
 ) -> Result<Vec<DeadRow>, sqlx::Error> {
-    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM dead_letters"));
+    let mut query = page_query("", filter, before, limit);
+    // Planned for these values and not for any.
+    query.build_query_as().persistent(false).fetch_all(pool).await
+}
+
+fn page_query(
+    explain: &str,
+    filter: &Filter,
+    before: Option<Position>,
+    limit: u32,
+) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(format!("{explain}SELECT {COLUMNS} FROM dead_letters"));
     filter.push(&mut query);
     if let Some(before) = before {
         query.push(" AND (died_at, job_id) < (").push_bind(before.at).push(", ");
         query.push_bind(before.id.uuid()).push(")");
     }
     query.push(" ORDER BY died_at DESC, job_id DESC LIMIT ").push_bind(i64::from(limit));
-    // Planned for these values and not for any.
-    query.build_query_as().persistent(false).fetch_all(pool).await
+    query
+}
+
+/// How Postgres finds the first page: its plan, for those who tune it.
+pub async fn explain_page(pool: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<String>, sqlx::Error> {
+    let mut query = page_query(super::EXPLAIN, filter, None, limit);
+    query.build_query_scalar().persistent(false).fetch_all(pool).await
 }
 
 /// How many letters fit.

@@ -19,6 +19,62 @@ async fn main() -> anyhow::Result<()> {
         Some("drain") => drain(number.unwrap_or(100_000)).await,
         Some("kill") => kill(number.unwrap_or(200)).await,
         Some("outage") => outage(Duration::from_secs(number.unwrap_or(60) as u64)).await,
+        Some("flushall") => flushall(number.unwrap_or(5_000)).await,
+        Some("replay") => replay(number.unwrap_or(10_000)).await,
+        Some("dead") => dead(number.unwrap_or(1_000_000)).await,
+        _ => bail!(USAGE),
+    }
+}
+
+async fn drain(jobs: usize) -> anyhow::Result<()> {
+    let drained = stories::drain_a_backlog(jobs, 1024, 200).await?;
+    let rate = |took: Duration| (jobs as f64 / took.as_secs_f64()) as u64;
+    println!("{jobs} no-op jobs with 200-byte payloads, one worker process with 1024 slots, AOF everysec");
+    println!("enqueue             {:>9} jobs/s", rate(drained.enqueued));
+    println!("drain, settled      {:>9} jobs/s", rate(drained.settled));
+    println!("drain, committed    {:>9} jobs/s", rate(drained.committed));
+    println!("Redis CPU, enqueue  {:>9.1} µs/job", drained.redis_enqueue.as_secs_f64() * 1e6);
+    println!("Redis CPU, drain    {:>9.1} µs/job", drained.redis_drain.as_secs_f64() * 1e6);
+    println!("Redis memory        {:>9.0} bytes/job", drained.bytes_per_job);
+    Ok(())
+}
+
+async fn kill(jobs: usize) -> anyhow::Result<()> {
+    for leases in [DEFAULT, SHORT] {
+        let killed = stories::kill_a_worker(jobs, leases).await?;
+        println!(
+            "kill -9 with {jobs} jobs in flight, lease {:?}, heartbeat {:?}",
+            leases.lease, leases.heartbeat
+        );
+        println!(
+            "  last ready again {:.1?}, last picked up {:.1?}",
+            killed.last_ready_again, killed.last_picked_up
+        );
+        println!("  {:?}, {} repeated effects", killed.recorded, killed.repeated);
+    }
+    Ok(())
+}
+
+async fn outage(length: Duration) -> anyhow::Result<()> {
+    let outage = stories::take_servers_away(DEFAULT, length).await?;
+    println!("Redis stopped for {length:?} under load, then Postgres for {length:?}");
+    println!("  {} accepted, {:?}, {} repeated effects", outage.accepted, outage.recorded, outage.repeated);
+    println!("  settled again {:.1?} after Redis was back", outage.back_after);
+    Ok(())
+}
+
+async fn flushall(jobs: usize) -> anyhow::Result<()> {
+    let lost_after = flota_worker::outbox::Pace::default().lost_after;
+    let flushed = stories::outbox::flush_redis(jobs, lost_after).await?;
+    println!("FLUSHALL in the middle of {jobs} jobs that were enqueued in transactions");
+    println!("  {} had an outcome before, {:?} afterwards", flushed.before, flushed.recorded);
+    println!(
+        "  all within {:.1?} of the flush; {} sent again, {} repeated effects, {} rows left in the outbox",
+        flushed.took, flushed.sent_again, flushed.repeated, flushed.left
+    );
+    Ok(())
+}
+
 async fn replay(letters: usize) -> anyhow::Result<()> {
     let killed = replays::kill_replays(letters, 10).await?;
     println!(
@@ -43,3 +99,5 @@ async fn dead(letters: usize) -> anyhow::Result<()> {
             println!("      {line}");
         }
     }
+    Ok(())
+}

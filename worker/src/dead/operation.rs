@@ -196,8 +196,12 @@ async fn change(
     let update = sqlx::query(include_str!("change.sql")).bind(id).bind(to.word()).bind(from).bind(note);
     let changed = 0 < update.execute(&mut *transaction).await?.rows_affected();
     if changed {
-        audit(&mut transaction, actor, &format!("bulk.{}", to.word()), id, None, &json!({ "note": note }))
-            .await?;
+        let action = match to {
+            State::Paused => "bulk.pause",
+            State::Aborted => "bulk.abort",
+            _ => "bulk.resume",
+        };
+        audit(&mut transaction, actor, action, id, None, &json!({ "note": note })).await?;
     }
     transaction.commit().await?;
     Ok(changed)

@@ -12,7 +12,8 @@ use serde_json::Value;
 use std::time::Duration;
 
 async fn flota(cluster: &Cluster, arguments: &[&str]) -> (i32, Value, String) {
-    let Output { status, stdout, stderr } = cluster.flota(arguments).unwrap().output().await.unwrap();
+    let output = cluster.flota(arguments).expect("the command line is built").output();
+    let Output { status, stdout, stderr } = output.await.expect("it starts");
     let json = serde_json::from_slice(&stdout).unwrap_or_default();
     (status.code().unwrap(), json, String::from_utf8(stderr).unwrap())
 }

@@ -4,6 +4,7 @@
 //! composition root: here, and only here, the engine meets Postgres, providers and people.
 
 pub mod assemble;
+pub mod audit;
 pub mod checks;
 pub mod cli;
 pub mod config;

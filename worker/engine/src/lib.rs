@@ -16,6 +16,7 @@
 //! `docs/life-of-a-job.md` holds the states, the structures and what is true at every step.
 
 mod apalis_runner;
+pub mod browse;
 mod event;
 mod failure;
 mod fetch;
@@ -27,6 +28,7 @@ mod marks;
 mod policy;
 mod processor;
 mod promote;
+pub mod purge;
 mod record;
 mod recover;
 mod registry;

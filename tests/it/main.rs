@@ -8,3 +8,4 @@ mod ops;
 mod processors;
 mod run;
 mod smtp_server;
+mod workers;

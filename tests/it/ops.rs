@@ -41,12 +41,12 @@ impl Processor<Ledger> for Novelty {
 }
 
 fn untyped(kind: &str) -> NewJob {
-    NewJob::untyped(kind, "toys", RawValue::from_string("{}".into()).unwrap())
+    NewJob::untyped(kind, "toys", RawValue::from_string("{}".into()).expect("JSON"))
 }
 
 /// How many jobs of the queue are alive, wherever they are.
 async fn alive(queue: &TestQueue) -> usize {
-    queue.link.query(redis::cmd("HLEN").arg(queue.keys.jobs())).await.unwrap()
+    queue.link.query(redis::cmd("HLEN").arg(queue.keys.jobs())).await.expect("Redis answers")
 }
 
 async fn park(queue: &TestQueue, count: usize) -> Vec<JobId> {

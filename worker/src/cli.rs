@@ -24,6 +24,7 @@ pub mod output;
 mod queue;
 mod serve;
 mod worker;
+mod workers;
 
 use output::{Format, Output};
 
@@ -61,6 +62,9 @@ enum Command {
     /// Look at queues, pause and resume them
     #[command(subcommand)]
     Queue(queue::Command),
+    /// Look at worker processes, quiet and stop them
+    #[command(subcommand)]
+    Workers(workers::Command),
     /// Register where webhooks go
     #[command(subcommand)]
     Endpoint(endpoint::Command),
@@ -142,6 +146,7 @@ async fn dispatch(command: Command, global: Global, environment: Environment) ->
         Command::Enqueue(args) => enqueue::run(&global, environment, args).await,
         Command::Job(command) => job::run(&global, environment, command).await,
         Command::Queue(command) => queue::run(&global, environment, command).await,
+        Command::Workers(command) => workers::run(&global, environment, command).await,
         Command::Endpoint(command) => endpoint::run(&global, environment, command).await,
         Command::Db(command) => db::run(&global, environment, command).await,
         Command::Config(command) => config::run(&global, &environment, command),

@@ -6,6 +6,8 @@ mod faults;
 mod http;
 mod ops;
 mod processors;
+mod retention;
 mod run;
+mod schedules;
 mod smtp_server;
 mod workers;

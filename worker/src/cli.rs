@@ -22,6 +22,7 @@ mod job;
 mod keys;
 pub mod output;
 mod queue;
+mod schedule;
 mod serve;
 mod worker;
 mod workers;
@@ -65,6 +66,9 @@ enum Command {
     /// Look at worker processes, quiet and stop them
     #[command(subcommand)]
     Workers(workers::Command),
+    /// Look at schedules, run one now
+    #[command(subcommand)]
+    Schedule(schedule::Command),
     /// Register where webhooks go
     #[command(subcommand)]
     Endpoint(endpoint::Command),
@@ -147,6 +151,7 @@ async fn dispatch(command: Command, global: Global, environment: Environment) ->
         Command::Job(command) => job::run(&global, environment, command).await,
         Command::Queue(command) => queue::run(&global, environment, command).await,
         Command::Workers(command) => workers::run(&global, environment, command).await,
+        Command::Schedule(command) => schedule::run(&global, environment, command).await,
         Command::Endpoint(command) => endpoint::run(&global, environment, command).await,
         Command::Db(command) => db::run(&global, environment, command).await,
         Command::Config(command) => config::run(&global, &environment, command),

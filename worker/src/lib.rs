@@ -18,6 +18,8 @@ pub mod http;
 pub mod outcomes;
 pub mod process;
 pub mod processors;
+pub mod retention;
+pub mod schedules;
 pub mod services;
 pub mod shutdown;
 pub mod telemetry;

@@ -11,7 +11,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{outcomes::Recorder, shutdown::Shutdown};
+use crate::{
+    outcomes::Recorder,
+    retention::{Ages, Retention},
+    schedules::Scheduler,
+    shutdown::Shutdown,
+};
 
 /// How long recorders get to write down the last outcomes. What they do not manage waits in Redis for others.
 const RECORD_WAIT: Duration = Duration::from_secs(5);
@@ -34,6 +39,10 @@ pub struct Setup {
     pub observer: Arc<dyn Observer>,
     /// Postgres.
     pub pool: PgPool,
+    /// Enqueues what is due by the clock.
+    pub scheduler: Option<Scheduler>,
+    /// How long history is kept; `None` where another process sees to it.
+    pub ages: Option<Ages>,
 }
 
 /// A worker process at work.
@@ -56,6 +65,12 @@ impl Process {
             let keys = setup.prefix.queue(&queue.name);
             let recorder = Recorder::new(setup.link.again(), keys, queue.name.clone(), setup.pool.clone());
             recorders.spawn(recorder.run(stop_recording.clone()));
+        }
+        if let Some(scheduler) = setup.scheduler {
+            recorders.spawn(scheduler.run(stop_recording.clone()));
+        }
+        if let Some(ages) = setup.ages {
+            recorders.spawn(Retention::new(setup.pool.clone(), ages).run(stop_recording.clone()));
         }
         let worker: Arc<str> = worker_name().into();
         let heartbeats = setup.queues.iter().map(|queue| queue.heartbeat);

@@ -41,6 +41,8 @@ async fn work() -> anyhow::Result<ExitCode> {
         handlers: toys::registry().bind(ledger),
         observer: Arc::new(()),
         pool: database::connect(&url.into(), 4)?,
+        scheduler: None,
+        ages: None,
     })?;
     let grace = variable("TOY_GRACE_MS").map_or(Duration::from_secs(5), Duration::from_millis);
     Ok(if process.run(&shutdown, grace).await { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Parser;
 use flota_engine::QueuePolicy;
+use flota_producer::Producer;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
@@ -16,6 +17,7 @@ use crate::{
     http::{self, Health},
     process::{Process, Setup},
     processors,
+    schedules::Scheduler,
     shutdown::Shutdown,
     telemetry,
 };
@@ -77,6 +79,8 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         };
         tokio::spawn(http::serve(listener, health, shutdown.hurry.clone()));
     }
+    let producer = Producer::new(environment.redis.clone())?;
+    let scheduler = Scheduler::new(file.schedules, redis.link.again(), redis.prefix.clone(), producer);
     let names = queues.iter().map(|queue| queue.name.to_string()).collect::<Vec<_>>().join(", ");
     info!("Working on {names} with Redis {}", environment.redis);
     let kinds: Vec<&str> = registry.names().collect();
@@ -88,6 +92,8 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         handlers: registry.bind(services),
         observer,
         pool,
+        scheduler: Some(scheduler),
+        ages: Some(file.ages),
     })?;
     if process.run(&shutdown, args.drain_timeout).await {
         return Ok(Exit::Ok);

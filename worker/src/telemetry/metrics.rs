@@ -64,6 +64,8 @@ pub const QUEUE_PAUSED: &str = "flota_queue_paused";
 pub const OUTCOMES_WAITING: &str = "flota_outcomes_waiting";
 /// Outcomes carried to Postgres.
 pub const OUTCOME_WRITES: &str = "flota_outcome_writes_total";
+/// What retention removed.
+pub const HISTORY_REMOVED: &str = "flota_history_removed_total";
 /// Which release this is.
 pub const BUILD_INFO: &str = "flota_build_info";
 
@@ -153,6 +155,12 @@ pub const METRICS: &[Metric] = &[
             ("result", "`recorded`, `repeated` (it was there already), `refused` (by Postgres, kept aside)"),
         ],
         help: "Outcomes that were carried to Postgres.",
+    },
+    Metric {
+        name: HISTORY_REMOVED,
+        kind: MetricKind::Counter,
+        labels: &[("what", "`outcomes`, `attempts` (partitions), `dead_letters` (letters)")],
+        help: "What retention removed because it was older than it is kept.",
     },
     Metric {
         name: BUILD_INFO,

@@ -4,6 +4,7 @@ mod cli;
 mod enqueue;
 mod faults;
 mod http;
+mod operate;
 mod ops;
 mod processors;
 mod retention;

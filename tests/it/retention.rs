@@ -18,11 +18,8 @@ fn now() -> DateTime<Utc> {
 }
 
 async fn prepared() -> PgPool {
-    let (postgres, name) = (servers::postgres().await, servers::unique_name());
-    postgres.create_database(&name, None).await.expect("a database can be created");
-    let pool = database::connect(&postgres.url(&name).into(), 4).expect("an address of Postgres");
-    database::migrate(&pool).await.expect("the migrations succeed");
-    pool
+    let url = servers::prepared_database().await;
+    database::connect(&url.into(), 4).expect("an address of Postgres")
 }
 
 async fn run(pool: &PgPool, sql: &'static str) {

@@ -22,6 +22,8 @@ mod job;
 mod keys;
 pub mod output;
 mod queue;
+#[cfg(test)]
+mod reference;
 mod schedule;
 mod serve;
 mod worker;
@@ -84,6 +86,7 @@ enum Command {
     /// Check everything a fleet needs, with a fix for each finding
     Doctor(doctor::Args),
     /// Print a completion script
+    #[command(after_help = "Example: flota completion bash > /etc/bash_completion.d/flota")]
     Completion {
         /// Shell to complete for
         shell: clap_complete::Shell,

@@ -160,7 +160,8 @@ async fn parked(link: &Link, keys: &QueueKeys, skip: usize, limit: usize) -> Res
     loop {
         let mut command = redis::cmd("HSCAN");
         command.arg(keys.parked()).arg(&cursor).arg("COUNT").arg(500);
-        let (next, some): (String, Vec<(Vec<u8>, Vec<u8>)>) = link.query(&command).await?;
+        type Found = (String, Vec<(Vec<u8>, Vec<u8>)>);
+        let (next, some): Found = link.query(&command).await?;
         entries.extend(some);
         cursor = next;
         if cursor == "0" || skip + limit <= entries.len() {

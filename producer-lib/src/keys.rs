@@ -40,6 +40,16 @@ impl Prefix {
     pub fn queues(&self) -> String {
         format!("{}:queues", self.0)
     }
+
+    /// `flota:workers`, a hash: the worker processes that are there, and what people want of them.
+    pub fn workers(&self) -> String {
+        format!("{}:workers", self.0)
+    }
+
+    /// `flota:schedules`, a hash: name of a schedule → its last tick that was dealt with, Unix ms.
+    pub fn schedules(&self) -> String {
+        format!("{}:schedules", self.0)
+    }
 }
 
 impl Default for Prefix {

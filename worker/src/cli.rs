@@ -25,8 +25,12 @@ mod job_retry;
 mod keys;
 pub mod output;
 mod queue;
+#[cfg(test)]
+mod reference;
+mod schedule;
 mod serve;
 mod worker;
+mod workers;
 
 use output::{Format, Output};
 
@@ -70,6 +74,12 @@ enum Command {
     /// Look at queues, pause and resume them
     #[command(subcommand)]
     Queue(queue::Command),
+    /// Look at worker processes, quiet and stop them
+    #[command(subcommand)]
+    Workers(workers::Command),
+    /// Look at schedules, run one now
+    #[command(subcommand)]
+    Schedule(schedule::Command),
     /// Register where webhooks go
     #[command(subcommand)]
     Endpoint(endpoint::Command),
@@ -85,6 +95,7 @@ enum Command {
     /// Check everything a fleet needs, with a fix for each finding
     Doctor(doctor::Args),
     /// Print a completion script
+    #[command(after_help = "Example: flota completion bash > /etc/bash_completion.d/flota")]
     Completion {
         /// Shell to complete for
         shell: clap_complete::Shell,
@@ -153,6 +164,8 @@ async fn dispatch(command: Command, global: Global, environment: Environment) ->
         Command::Dead(command) => dead::run(&global, environment, command).await,
         Command::Bulk(command) => bulk::run(&global, environment, command).await,
         Command::Queue(command) => queue::run(&global, environment, command).await,
+        Command::Workers(command) => workers::run(&global, environment, command).await,
+        Command::Schedule(command) => schedule::run(&global, environment, command).await,
         Command::Endpoint(command) => endpoint::run(&global, environment, command).await,
         Command::Db(command) => db::run(&global, environment, command).await,
         Command::Config(command) => config::run(&global, &environment, command),

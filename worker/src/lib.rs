@@ -4,6 +4,7 @@
 //! composition root: here, and only here, the engine meets Postgres, providers and people.
 
 pub mod assemble;
+pub mod audit;
 pub mod checks;
 pub mod cli;
 pub mod config;
@@ -19,6 +20,8 @@ pub mod outbox;
 pub mod outcomes;
 pub mod process;
 pub mod processors;
+pub mod retention;
+pub mod schedules;
 pub mod services;
 pub mod shutdown;
 pub mod telemetry;

@@ -5,8 +5,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flota_engine::{ApalisRunner, Fleet, Handlers, Observer, Parts, QueuePolicy};
-use flota_producer::{keys::Prefix, link::Link};
+use flota_engine::{ApalisRunner, Fleet, Handlers, Observer, Parts, QueuePolicy, roster::Announcer};
+use flota_producer::{clock, keys::Prefix, link::Link};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,11 +15,17 @@ use tracing::{info, warn};
 use crate::{
     outbox::{Pace, Relay},
     outcomes::Recorder,
+    retention::{Ages, Retention},
+    schedules::Scheduler,
     shutdown::Shutdown,
 };
 
 /// How long recorders get to write down the last outcomes. What they do not manage waits in Redis for others.
 const RECORD_WAIT: Duration = Duration::from_secs(5);
+/// How long a worker that has ended waits to be taken off the list.
+const LEAVE_WAIT: Duration = Duration::from_secs(1);
+/// Longest time between two announcements of a worker.
+const ANNOUNCE: Duration = Duration::from_secs(5);
 
 /// What a worker process is made of.
 pub struct Setup {
@@ -37,6 +43,10 @@ pub struct Setup {
     pub pool: PgPool,
     /// How often the outbox is looked at.
     pub outbox: Pace,
+    /// Enqueues what is due by the clock.
+    pub scheduler: Option<Scheduler>,
+    /// How long history is kept; `None` where another process sees to it.
+    pub ages: Option<Ages>,
 }
 
 /// A worker process at work.
@@ -44,6 +54,7 @@ pub struct Process {
     fleet: Fleet,
     recorders: JoinSet<()>,
     stop_recording: CancellationToken,
+    announcer: Announcer,
 }
 
 impl Process {
@@ -61,20 +72,43 @@ impl Process {
         }
         let relay = Relay::new(setup.link.again(), setup.prefix.clone(), setup.pool.clone(), setup.outbox);
         recorders.spawn(relay.run(stop_recording.clone()));
+        if let Some(scheduler) = setup.scheduler {
+            recorders.spawn(scheduler.run(stop_recording.clone()));
+        }
+        if let Some(ages) = setup.ages {
+            recorders.spawn(Retention::new(setup.pool.clone(), ages).run(stop_recording.clone()));
+        }
+        let worker: Arc<str> = worker_name().into();
+        let heartbeats = setup.queues.iter().map(|queue| queue.heartbeat);
+        let every = heartbeats.min().unwrap_or(ANNOUNCE).min(ANNOUNCE);
+        let (link, prefix) = (setup.link.again(), setup.prefix.clone());
         let fleet = Fleet::start(Parts {
             link: setup.link,
             prefix: setup.prefix,
-            worker: worker_name().into(),
+            worker: worker.clone(),
             queues: setup.queues,
             handlers: setup.handlers,
             observer: setup.observer,
             runner: Arc::new(ApalisRunner),
         })?;
-        Ok(Self { fleet, recorders, stop_recording })
+        let announcer = Announcer {
+            link,
+            prefix,
+            worker,
+            version: env!("CARGO_PKG_VERSION"),
+            started_ms: clock::unix_now_ms(),
+            fleet: fleet.handle(),
+            stop: CancellationToken::new(),
+            every,
+        };
+        Ok(Self { fleet, recorders, stop_recording, announcer })
     }
 
     /// Works until told to stop, then drains. Answers whether every loop lived until then.
     pub async fn run(mut self, shutdown: &Shutdown, grace: Duration) -> bool {
+        let gone = CancellationToken::new();
+        let announcer = Announcer { stop: shutdown.stop.clone(), ..self.announcer };
+        let announced = tokio::spawn(announcer.run(gone.clone()));
         let healthy = tokio::select! {
             () = shutdown.stop.cancelled() => true,
             () = self.fleet.broken() => false,
@@ -89,6 +123,9 @@ impl Process {
         if tokio::time::timeout(RECORD_WAIT, recorded).await.is_err() {
             warn!("Not every outcome is in Postgres yet; the rest waits in Redis for another worker");
         }
+        gone.cancel();
+        // Taking it off the list is a courtesy: an announcement ends by itself.
+        drop(tokio::time::timeout(LEAVE_WAIT, announced).await);
         info!("This worker has stopped");
         healthy
     }

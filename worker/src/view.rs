@@ -1,5 +1,7 @@
 //! Views: live state from Redis and history from Postgres, joined once for the command line and HTTP.
 
+mod live;
+
 use flota_engine::inspect::{self, Place};
 use flota_producer::{
     Envelope, JobId, clock,
@@ -14,6 +16,8 @@ use crate::{
     exit::Stop,
     outcomes::{self, AttemptRow},
 };
+
+pub use live::{LiveFilter, LiveRow, live};
 
 /// One queue.
 #[derive(Debug, Clone, Serialize)]

@@ -46,6 +46,8 @@ async fn work() -> anyhow::Result<ExitCode> {
         observer: Arc::new(()),
         pool: database::connect(&url.into(), 8)?,
         outbox,
+        scheduler: None,
+        ages: None,
     })?;
     let grace = variable("TOY_GRACE_MS").map_or(Duration::from_secs(5), Duration::from_millis);
     Ok(if process.run(&shutdown, grace).await { ExitCode::SUCCESS } else { ExitCode::FAILURE })

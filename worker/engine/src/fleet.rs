@@ -32,6 +32,7 @@ use crate::{
     promote::Promoter,
     recover::Recoverer,
     registry::Handlers,
+    roster::QueueLoad,
     run::{self, RunContext},
     runner::{Execute, JobRunner},
     settle::Settler,
@@ -78,6 +79,33 @@ pub struct Fleet {
     upkeep: Vec<JoinHandle<()>>,
     keeper: std::thread::JoinHandle<()>,
     broken: CancellationToken,
+    handle: FleetHandle,
+}
+
+/// What can be done with a fleet while somebody else runs it. Cheap to clone.
+#[derive(Clone)]
+pub struct FleetHandle {
+    stop_fetching: CancellationToken,
+    queues: Arc<[(QueueLoad, Arc<Leases>)]>,
+}
+
+impl FleetHandle {
+    /// Fetches nothing more; what runs goes on, and so does upkeep. There is no way back but a new process.
+    pub fn quiet(&self) {
+        self.stop_fetching.cancel();
+    }
+
+    /// True when nothing more is fetched.
+    pub fn is_quiet(&self) -> bool {
+        self.stop_fetching.is_cancelled()
+    }
+
+    /// How busy it is, queue by queue.
+    pub fn load(&self) -> Vec<QueueLoad> {
+        let now =
+            |(load, leases): &(QueueLoad, Arc<Leases>)| QueueLoad { busy: leases.len(), ..load.clone() };
+        self.queues.iter().map(now).collect()
+    }
 }
 
 impl Fleet {
@@ -90,12 +118,17 @@ impl Fleet {
         let quarantine = Arc::new(Semaphore::new(1));
         let queues = parts.queues.iter().map(|policy| Queue::new(&parts, policy, quarantine.clone()));
         let queues: Vec<Queue> = queues.collect();
+        let stop_fetching = CancellationToken::new();
+        let handle = FleetHandle {
+            stop_fetching: stop_fetching.clone(),
+            queues: queues.iter().map(|queue| (queue.load(), queue.leases.clone())).collect(),
+        };
         let broken = CancellationToken::new();
         let guard = EndGuard { broken: broken.clone(), allowed: Some(end.clone()) };
         let keeper =
             lease::keep(queues.iter().map(|queue| queue.keeper(&parts)).collect(), end.clone(), guard)?;
         let mut fleet = Self {
-            stop_fetching: CancellationToken::new(),
+            stop_fetching,
             end,
             leases: queues.iter().map(|queue| queue.leases.clone()).collect(),
             fetchers: Vec::new(),
@@ -104,11 +137,17 @@ impl Fleet {
             upkeep: Vec::new(),
             keeper,
             broken,
+            handle,
         };
         for queue in queues {
             fleet.start_queue(&parts, &queue);
         }
         Ok(fleet)
+    }
+
+    /// A hand on it for others.
+    pub fn handle(&self) -> FleetHandle {
+        self.handle.clone()
     }
 
     /// Resolves when a loop ended that should not have: the process should say so and exit, never go on half alive.
@@ -229,6 +268,10 @@ impl Queue {
             observer: parts.observer.clone(),
         };
         Self { policy: policy.clone(), keys, context: Arc::new(context), leases: Arc::default(), quarantine }
+    }
+
+    fn load(&self) -> QueueLoad {
+        QueueLoad { queue: self.policy.name.to_string(), slots: self.policy.concurrency, busy: 0 }
     }
 
     fn keeper(&self, parts: &Parts) -> Keeper {

@@ -1,5 +1,7 @@
 //! Looking at a queue, and the few things people do to it by hand.
 
+use std::collections::BTreeMap;
+
 use flota_producer::{
     Envelope, JobId, Priority,
     keys::{Prefix, QueueKeys},
@@ -110,6 +112,11 @@ async fn oldest(link: &Link, keys: &QueueKeys, next: &[&Vec<u8>]) -> Result<Opti
     }
     let bodies: Vec<Option<Vec<u8>>> = link.query(redis::cmd("HMGET").arg(keys.jobs()).arg(next)).await?;
     Ok(bodies.into_iter().flatten().filter_map(|body| Some(Envelope::decode(&body).ok()?.at)).min())
+}
+
+/// What is published of a queue: `max_len`, `paused` with its reason, and what newer releases add.
+pub async fn published(link: &Link, keys: &QueueKeys) -> Result<BTreeMap<String, String>, LinkError> {
+    link.query(redis::cmd("HGETALL").arg(keys.config())).await
 }
 
 /// Finds a live job of this queue.

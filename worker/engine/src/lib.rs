@@ -16,6 +16,7 @@
 //! `docs/life-of-a-job.md` holds the states, the structures and what is true at every step.
 
 mod apalis_runner;
+pub mod browse;
 mod event;
 mod failure;
 mod fetch;
@@ -27,9 +28,11 @@ mod marks;
 mod policy;
 mod processor;
 mod promote;
+pub mod purge;
 mod record;
 mod recover;
 mod registry;
+pub mod roster;
 mod run;
 mod runner;
 mod settle;
@@ -39,7 +42,7 @@ mod unpark;
 pub use apalis_runner::ApalisRunner;
 pub use event::{Event, Observer};
 pub use failure::{ErrorClass, Failure, Remedy};
-pub use fleet::{Fleet, Parts};
+pub use fleet::{Fleet, FleetHandle, Parts};
 pub use leased::{Finished, Leased};
 pub use marks::Marks;
 pub use policy::{Ended, QueuePolicy, RetryPolicy, Verdict, decide};

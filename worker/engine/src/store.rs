@@ -10,6 +10,8 @@ use flota_producer::{
 };
 use redis::Script;
 
+use crate::browse::LiveState;
+
 macro_rules! script {
     ($name:ident, $file:literal) => {
         pub(crate) static $name: LazyLock<Script> =
@@ -26,6 +28,7 @@ script!(CANCEL, "cancel.lua");
 script!(UNPARK, "unpark.lua");
 script!(SET_ASIDE, "set_aside.lua");
 script!(HURRY, "hurry.lua");
+script!(PURGE, "purge.lua");
 
 /// Most runs or jobs in one script call: what Lua can unpack, with room to spare.
 pub const BATCH: usize = 500;
@@ -243,4 +246,43 @@ pub async fn hurry(link: &Link, keys: &QueueKeys, id: JobId) -> Result<bool, Lin
     call.key(keys.bell()).key(keys.jobs()).arg(id);
     let moved: u32 = link.invoke(&call).await?;
     Ok(moved == 1)
+}
+
+/// What purge does with one waiting job.
+#[derive(Debug)]
+pub struct PurgedJob {
+    /// What its place calls it.
+    pub member: Vec<u8>,
+    /// The job.
+    pub id: JobId,
+    /// Line for the outcomes stream.
+    pub record: String,
+    /// Key of the unique lock to give back; empty for none.
+    pub unique: String,
+}
+
+/// Cancels jobs that wait in one place, whose key is `place`. Answers how many entries still were there, and how many of
+/// them were live jobs.
+pub async fn purge(
+    link: &Link,
+    keys: &QueueKeys,
+    place: &str,
+    state: LiveState,
+    jobs: &[PurgedJob],
+    canceller: &str,
+) -> Result<(u64, u64), LinkError> {
+    if jobs.is_empty() {
+        return Ok((0, 0));
+    }
+    let mut call = PURGE.key(place);
+    call.key(keys.jobs())
+        .key(keys.marks())
+        .key(keys.outcomes())
+        .key(keys.cancelled())
+        .arg(state.word())
+        .arg(canceller);
+    for job in jobs {
+        call.arg(&job.member).arg(job.id).arg(&job.record).arg(&job.unique);
+    }
+    link.invoke(&call).await
 }

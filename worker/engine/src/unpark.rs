@@ -18,6 +18,9 @@ use crate::{
 
 /// How often to look. Deploys are rare, and a new process looks at once.
 const EVERY: Duration = Duration::from_secs(30);
+/// How soon to look again after something was taken back: during a deploy an old worker may have been quicker to fetch
+/// it, and has parked it once more.
+const SOON: Duration = Duration::from_secs(1);
 
 pub(crate) struct Unparker {
     pub(crate) queue: Arc<str>,
@@ -31,14 +34,20 @@ impl Unparker {
     /// Looks for ever.
     pub(crate) async fn run(self) {
         loop {
-            if let Err(error) = self.once().await {
-                debug!(queue.name = %self.queue, error = &error as &dyn std::error::Error, "Unparking waits for Redis");
-            }
-            sleep(EVERY).await;
+            let taken_back = match self.once().await {
+                Ok(count) => count,
+                Err(error) => {
+                    debug!(queue.name = %self.queue, error = &error as &dyn std::error::Error, "Unparking waits for Redis");
+                    0
+                }
+            };
+            sleep(if taken_back == 0 { EVERY } else { SOON }).await;
         }
     }
 
-    async fn once(&self) -> Result<(), LinkError> {
+    /// One look. Answers how many jobs were taken back.
+    async fn once(&self) -> Result<usize, LinkError> {
+        let mut taken_back = 0;
         let ids: Vec<Vec<u8>> = self.link.query(redis::cmd("HKEYS").arg(self.keys.parked())).await?;
         for ids in ids.chunks(BATCH) {
             let bodies: Vec<Option<Vec<u8>>> =
@@ -52,10 +61,11 @@ impl Unparker {
                 continue;
             }
             let count = store::unpark(&self.link, &self.keys, &known).await?;
+            taken_back += count;
             info!(queue.name = %self.queue, count, "Took back {count} parked jobs of queue {}", self.queue);
             self.observer.observe(&Event::Unparked { queue: &self.queue, count });
         }
-        Ok(())
+        Ok(taken_back)
     }
 
     fn priority_of_known(&self, body: &[u8]) -> Option<Priority> {

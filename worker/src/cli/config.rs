@@ -22,10 +22,13 @@ use super::{
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Check the environment and the queues file
+    #[command(after_help = "Example: flota config check --queues ./queues.toml")]
     Check,
     /// Every variable with its value, secrets masked
+    #[command(after_help = "Example: flota config show")]
     Show,
     /// A commented .env file with every variable
+    #[command(after_help = "Example: flota config env-example > .env")]
     EnvExample,
 }
 

@@ -15,6 +15,7 @@ use super::{
 };
 
 #[derive(Debug, Parser)]
+#[command(after_help = "Example: flota demo -o json")]
 pub(super) struct Args {}
 
 pub(super) async fn run(global: &Global, _: Args) -> Done {

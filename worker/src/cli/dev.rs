@@ -22,6 +22,7 @@ use super::{
 const A_WHILE: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Parser)]
+#[command(after_help = "Example: flota dev --keep ./data")]
 pub(super) struct Args {
     /// Keep the data in this folder and find it again next time; without it everything is gone at the end
     #[arg(long, value_name = "FOLDER")]

@@ -17,6 +17,7 @@ use super::{
 };
 
 #[derive(Debug, Parser)]
+#[command(after_help = "Example: flota doctor --online")]
 pub(super) struct Args {
     /// Also log in to the mail server
     #[arg(long)]

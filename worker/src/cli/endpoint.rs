@@ -40,13 +40,14 @@ pub(super) enum Command {
         secret_stdin: bool,
     },
     /// Every endpoint, without secrets
-    #[command(visible_alias = "ls")]
+    #[command(visible_alias = "ls", after_help = "Example: flota endpoint list --tenant acme")]
     List {
         /// Only those of this tenant
         #[arg(long)]
         tenant: Option<String>,
     },
     /// Stop deliveries to an endpoint
+    #[command(after_help = "Example: flota endpoint disable ep_… --reason 'customer left'")]
     Disable {
         /// Its id
         id: String,

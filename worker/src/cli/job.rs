@@ -1,9 +1,11 @@
 //! `flota job`: one job from its first to its last moment, and cancelling.
 
+mod live;
+
 use std::time::Duration;
 
 use clap::Subcommand;
-use flota_engine::{inspect, store::Cancelled};
+use flota_engine::{browse::LiveState, inspect, store::Cancelled};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -28,12 +30,16 @@ const LOOKS: usize = 10;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Where a job is and what happened to it, run by run
+    #[command(after_help = "Example: flota job get 0199a7c2-9c1e-7cc3-98c4-dc0c0c07398f")]
     Get {
         /// Its id
         id: String,
     },
-    /// Jobs that have ended, newest first
-    #[command(visible_alias = "ls")]
+    /// Jobs that have ended, newest first; with a live state those in Redis
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:\n  flota job list --state dead --queue email\n  flota job list --state parked"
+    )]
     List {
         /// Only of this queue
         #[arg(long)]
@@ -44,12 +50,17 @@ pub(super) enum Command {
         /// Only of this tenant
         #[arg(long)]
         tenant: Option<String>,
-        /// Only with this outcome
-        #[arg(long, value_parser = ["succeeded", "dead", "cancelled", "expired"])]
+        /// An outcome, or where live jobs are
+        #[arg(long, value_parser = [
+            "succeeded", "dead", "cancelled", "expired", "ready", "delayed", "running", "parked",
+        ])]
         state: Option<String>,
         /// Most rows
         #[arg(long, default_value_t = 50)]
         limit: u32,
+        /// Leave out the first rows, for live states: the next page
+        #[arg(long, default_value_t = 0)]
+        skip: usize,
     },
     /// Run a delayed job now, or replay a dead one under a new id
     #[command(after_help = "Example: flota job retry 0199a7c2-9c1e-7cc3-98c4-dc0c0c07398f")]
@@ -58,6 +69,7 @@ pub(super) enum Command {
         id: String,
     },
     /// Cancel a job: at once when it waits, with the next heartbeat when it runs
+    #[command(after_help = "Example: flota job cancel 0199a7c2-9c1e-7cc3-98c4-dc0c0c07398f")]
     Cancel {
         /// Its id
         id: String,
@@ -67,7 +79,11 @@ pub(super) enum Command {
 pub(super) async fn run(global: &Global, environment: Environment, command: Command) -> Done {
     match command {
         Command::Get { id } => get(global, &environment, &id).await,
-        Command::List { queue, kind, tenant, state, limit } => {
+        Command::List { queue, kind, tenant, state, limit, skip } => {
+            if let Some(state) = state.as_deref().and_then(LiveState::from_word) {
+                let wanted = live::Wanted { queue, kind, tenant, skip, limit: limit as usize };
+                return live::list(global, &environment, state, &wanted).await;
+            }
             let filter = Filter { queue, kind, tenant, status: state, limit, before: None };
             let rows = outcomes::recent(&postgres(&environment)?, &filter).await?;
             global.output.list(&rows, "No job has ended yet that fits.")?;

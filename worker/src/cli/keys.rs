@@ -15,12 +15,14 @@ use super::Global;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// A key for `FLOTA_ENCRYPTION_KEYS`, which seals secrets in Postgres
+    #[command(after_help = "Example: flota keys encryption --id 2026b")]
     Encryption {
         /// Name of the key; a new one for each rotation
         #[arg(long, default_value = "k1")]
         id: String,
     },
     /// A secret for `WEBHOOK_SECRET`, which signs webhooks to plain URLs
+    #[command(after_help = "Example: flota keys webhook")]
     Webhook,
 }
 

@@ -1,4 +1,6 @@
-//! `flota queue`: how many jobs are where, pause and resume.
+//! `flota queue`: how many jobs are where, pause and resume, purge and release.
+
+mod contents;
 
 use clap::Subcommand;
 use flota_engine::inspect;
@@ -19,9 +21,38 @@ use super::{
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Every queue with its counts
-    #[command(visible_alias = "ls")]
+    #[command(visible_alias = "ls", after_help = "Example: flota queue list -o json")]
     List,
+    /// One queue in full: counts, why it is paused, what is published for producers
+    #[command(after_help = "Example: flota queue get email")]
+    Get {
+        /// Name of the queue
+        name: String,
+    },
+    /// Cancel every waiting job of a queue; each leaves its outcome `cancelled`, and what runs goes on
+    #[command(after_help = "Example: flota queue purge email --state delayed --yes")]
+    Purge {
+        /// Name of the queue
+        name: String,
+        /// Only jobs that wait there; all three unless given
+        #[arg(long, value_enum)]
+        state: Option<contents::Waiting>,
+        /// Do it: purged jobs cannot be brought back
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Put parked jobs back in line, for a worker that can read them
+    #[command(after_help = "Examples:\n  flota queue release email\n  \
+flota queue release email --id 0199a7c2-9c1e-7cc3-98c4-dc0c0c07398f")]
+    Release {
+        /// Name of the queue
+        name: String,
+        /// Only this job; may be given several times
+        #[arg(long = "id", value_name = "ID")]
+        ids: Vec<String>,
+    },
     /// Stop fetching from a queue, in every worker; what runs goes on
+    #[command(after_help = "Example: flota queue pause email --reason 'provider is down'")]
     Pause {
         /// Name of the queue
         name: String,
@@ -30,6 +61,7 @@ pub(super) enum Command {
         reason: String,
     },
     /// Fetch from a queue again
+    #[command(after_help = "Example: flota queue resume email")]
     Resume {
         /// Name of the queue
         name: String,
@@ -51,6 +83,11 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
             let queues = view::queues(&redis.link, &redis.prefix, pool.as_ref(), &names).await?;
             global.output.list(&queues, "No queue is known yet: start a worker, or check queues.toml.")?;
         }
+        Command::Get { name } => return contents::get(global, &environment, &name).await,
+        Command::Purge { name, state, yes } => {
+            return contents::purge(global, &environment, &name, state, yes).await;
+        }
+        Command::Release { name, ids } => return contents::release(global, &environment, &name, &ids).await,
         Command::Pause { name, reason } => {
             let keys = redis.known_queue(global, &name).await?;
             inspect::pause(&redis.link, &keys, &reason).await?;

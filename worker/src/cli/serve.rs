@@ -20,6 +20,7 @@ use super::{
 };
 
 #[derive(Debug, Parser)]
+#[command(after_help = "Example: flota serve --listen 127.0.0.1:9090")]
 pub(super) struct Args {
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1:9090")]

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Parser;
 use flota_engine::QueuePolicy;
+use flota_producer::Producer;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
@@ -17,6 +18,7 @@ use crate::{
     outbox::Pace,
     process::{Process, Setup},
     processors,
+    schedules::Scheduler,
     shutdown::Shutdown,
     telemetry,
 };
@@ -80,6 +82,8 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         };
         tokio::spawn(http::serve(listener, health, shutdown.hurry.clone()));
     }
+    let producer = Producer::new(environment.redis.clone())?;
+    let scheduler = Scheduler::new(file.schedules, redis.link.again(), redis.prefix.clone(), producer);
     let names = queues.iter().map(|queue| queue.name.to_string()).collect::<Vec<_>>().join(", ");
     info!("Working on {names} with Redis {}", environment.redis);
     let kinds: Vec<&str> = registry.names().collect();
@@ -92,6 +96,8 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         observer,
         pool,
         outbox: Pace::default(),
+        scheduler: Some(scheduler),
+        ages: Some(file.ages),
     })?;
     if process.run(&shutdown, args.drain_timeout).await {
         return Ok(Exit::Ok);

@@ -11,6 +11,8 @@ mod keys;
 mod policy;
 mod problem;
 mod raw;
+mod retention;
+mod schedules;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,8 @@ use self::{
     problem::Document,
     raw::RawQueues,
 };
+use crate::{processors, retention::Ages, schedules::Schedule};
+
 pub use self::{
     keys::markdown,
     problem::{Problem, QueuesError},
@@ -45,6 +49,10 @@ const BUILT_IN: &str = include_str!("../../../queues.toml");
 pub struct Queues {
     /// One policy per queue, checked.
     pub policies: Vec<QueuePolicy>,
+    /// What the fleet enqueues by itself, by the clock.
+    pub schedules: Vec<Schedule>,
+    /// How long history is kept.
+    pub ages: Ages,
     /// Where they come from.
     pub source: Source,
 }
@@ -82,8 +90,7 @@ impl Queues {
         let path = named.map_or_else(|| directory.join(FILE), Path::to_owned);
         match fs::read_to_string(&path) {
             Ok(text) => {
-                let policies = parse(&path.display().to_string(), &text)?;
-                Ok(Self { policies, source: Source::File(path) })
+                Ok(Self { source: Source::File(path.clone()), ..parse(&path.display().to_string(), &text)? })
             }
             Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => Self::built_in(),
             Err(source) => Err(QueuesError::Unreadable { path, source }),
@@ -95,7 +102,7 @@ impl Queues {
     /// # Errors
     /// Never in a binary whose tests have passed.
     pub fn built_in() -> Result<Self, QueuesError> {
-        Ok(Self { policies: parse("queues.toml (built in)", BUILT_IN)?, source: Source::BuiltIn })
+        parse("queues.toml (built in)", BUILT_IN)
     }
 
     /// The queue with this name.
@@ -150,20 +157,32 @@ impl fmt::Display for Note {
     }
 }
 
-/// Turns the text of a queues file into policies. `file` is its name in sentences.
+/// Turns the text of a queues file into policies, schedules and ages. `file` is its name in sentences.
 ///
 /// # Errors
 /// [`QueuesError::Refused`] with every problem that was found.
-pub fn parse(file: &str, text: &str) -> Result<Vec<QueuePolicy>, QueuesError> {
+pub fn parse(file: &str, text: &str) -> Result<Queues, QueuesError> {
     let (document, mut problems) = (Document { file, text }, Vec::new());
-    let policies = raw::read(document, &mut problems).map(|raw| policies(document, &raw, &mut problems));
-    match policies {
-        Some(policies) if problems.is_empty() => Ok(policies),
+    let queues = raw::read(document, &mut problems).map(|raw| queues(document, &raw, &mut problems));
+    match queues {
+        Some(queues) if problems.is_empty() => Ok(queues),
         _ => {
             problems.sort();
             Err(QueuesError::Refused(problems))
         }
     }
+}
+
+fn queues(document: Document<'_>, raw: &RawQueues, problems: &mut Vec<Problem>) -> Queues {
+    let policies = policies(document, raw, problems);
+    let registry = processors::registry();
+    let mut checked = Vec::with_capacity(raw.schedules.len());
+    for (name, raw) in &raw.schedules {
+        let table = schedules::Table { document, name, raw, policies: &policies, registry: &registry };
+        checked.extend(table.check(problems));
+    }
+    let ages = retention::check(document, &raw.retention, problems);
+    Queues { policies, schedules: checked, ages, source: Source::BuiltIn }
 }
 
 fn policies(document: Document<'_>, raw: &RawQueues, problems: &mut Vec<Problem>) -> Vec<QueuePolicy> {

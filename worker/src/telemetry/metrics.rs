@@ -68,6 +68,8 @@ pub const OUTCOME_WRITES: &str = "flota_outcome_writes_total";
 pub const OUTBOX_WAITING: &str = "flota_outbox_waiting";
 /// Jobs sent again after Redis had lost them.
 pub const OUTBOX_RESENT: &str = "flota_outbox_resent_total";
+/// What retention removed.
+pub const HISTORY_REMOVED: &str = "flota_history_removed_total";
 /// Which release this is.
 pub const BUILD_INFO: &str = "flota_build_info";
 
@@ -169,6 +171,12 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &[QUEUE],
         help: "Jobs that Redis had lost and that were sent again from the outbox.",
+    },
+    Metric {
+        name: HISTORY_REMOVED,
+        kind: MetricKind::Counter,
+        labels: &[("what", "`outcomes`, `attempts` (partitions), `dead_letters` (letters)")],
+        help: "What retention removed because it was older than it is kept.",
     },
     Metric {
         name: BUILD_INFO,

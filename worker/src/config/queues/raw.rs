@@ -24,6 +24,32 @@ use crate::config::nearest::nearest;
 pub(super) struct RawQueues {
     pub(super) defaults: RawQueue,
     pub(super) queues: BTreeMap<Spanned<String>, RawQueue>,
+    pub(super) schedules: BTreeMap<Spanned<String>, RawSchedule>,
+    pub(super) retention: RawRetention,
+}
+
+/// One schedule as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawSchedule {
+    pub(super) cron: Option<Spanned<Value>>,
+    pub(super) timezone: Option<Spanned<Value>>,
+    pub(super) kind: Option<Spanned<Value>>,
+    pub(super) queue: Option<Spanned<Value>>,
+    pub(super) payload: Option<Spanned<Value>>,
+    pub(super) tenant: Option<Spanned<Value>>,
+    pub(super) overlap: Option<Spanned<Value>>,
+    pub(super) catch_up: Option<Spanned<Value>>,
+}
+
+/// The ages of history as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRetention {
+    pub(super) outcomes: Option<Spanned<Value>>,
+    pub(super) attempts: Option<Spanned<Value>>,
+    pub(super) dead_letters: Option<Spanned<Value>>,
+    pub(super) waiting_dead_letters: Option<Spanned<Value>>,
 }
 
 /// One table of settings as written.
@@ -125,6 +151,17 @@ impl Sieve<'_> {
                 }
             }
         }
+        if let Some(schedules) = inner(root, "schedules") {
+            self.sift(schedules, Table::Schedules, "schedules.");
+            for (name, schedule) in schedules.iter_mut() {
+                if let DeValue::Table(schedule) = schedule.get_mut() {
+                    self.sift(schedule, Table::Schedule, &format!("schedules.{}.", name.get_ref()));
+                }
+            }
+        }
+        if let Some(retention) = inner(root, "retention") {
+            self.sift(retention, Table::Retention, "retention.");
+        }
     }
 
     fn settings(&mut self, table: &mut DeTable<'_>, path: &str) {
@@ -168,6 +205,11 @@ impl Sieve<'_> {
 /// Tables inside a table of settings.
 const INNER: [&str; 2] = ["backoff", "tries"];
 
+/// Keys of a schedule.
+const SCHEDULE: [&str; 8] = ["cron", "timezone", "kind", "queue", "payload", "tenant", "overlap", "catch_up"];
+/// Keys of retention.
+const RETENTION: [&str; 4] = ["outcomes", "attempts", "dead_letters", "waiting_dead_letters"];
+
 /// The kinds of table in the file.
 #[derive(Clone, Copy)]
 enum Table {
@@ -175,6 +217,9 @@ enum Table {
     Queues,
     Settings,
     Inner(&'static str),
+    Schedules,
+    Schedule,
+    Retention,
 }
 
 enum Expected {
@@ -186,20 +231,25 @@ enum Expected {
 impl Table {
     fn expected(self, name: &str) -> Expected {
         match self {
-            Self::File | Self::Settings | Self::Inner(_) if !self.names().contains(&name) => {
+            Self::File | Self::Settings | Self::Inner(_) | Self::Schedule | Self::Retention
+                if !self.names().contains(&name) =>
+            {
                 Expected::Nothing
             }
-            Self::File | Self::Queues => Expected::Table,
+            Self::File | Self::Queues | Self::Schedules => Expected::Table,
+            Self::Schedule if name == "payload" => Expected::Table,
             Self::Settings if INNER.contains(&name) => Expected::Table,
-            Self::Settings | Self::Inner(_) => Expected::Value,
+            Self::Settings | Self::Inner(_) | Self::Schedule | Self::Retention => Expected::Value,
         }
     }
 
     /// The names that this table may hold; none where every name may stand.
     fn names(self) -> Vec<&'static str> {
         match self {
-            Self::Queues => Vec::new(),
-            Self::File => vec!["defaults", "queues"],
+            Self::Queues | Self::Schedules => Vec::new(),
+            Self::File => vec!["defaults", "queues", "schedules", "retention"],
+            Self::Schedule => SCHEDULE.to_vec(),
+            Self::Retention => RETENTION.to_vec(),
             Self::Settings => {
                 let mut names: Vec<_> = KEYS.iter().filter_map(|key| key.name.split('.').next()).collect();
                 names.dedup();
@@ -214,7 +264,11 @@ impl Table {
 
     fn example(self, name: &str) -> String {
         match (self, name) {
-            (Self::File, "queues") => "write [queues.<name>] on a line of its own".to_owned(),
+            (Self::File, name @ ("queues" | "schedules")) => {
+                format!("write [{name}.<name>] on a line of its own")
+            }
+            (Self::Schedules, name) => format!("write [schedules.{name}] on a line of its own"),
+            (Self::Schedule, name) => format!("write {name} = {{ key = value }}"),
             (Self::File, name) => format!("write [{name}] on a line of its own"),
             (Self::Queues, name) => format!("write [queues.{name}] on a line of its own"),
             (_, "backoff") => "write backoff = { base = \"1s\", cap = \"15m\" }".to_owned(),

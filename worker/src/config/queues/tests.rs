@@ -10,7 +10,7 @@ use super::*;
 use crate::config::generated_text;
 
 fn good(text: &str) -> Vec<QueuePolicy> {
-    parse("queues.toml", text).unwrap_or_else(|error| panic!("{error}"))
+    parse("queues.toml", text).unwrap_or_else(|error| panic!("{error}")).policies
 }
 
 fn refused(text: &str) -> String {
@@ -296,7 +296,7 @@ impl Processor<Services> for DeliverWebhook {
 
 #[test]
 fn kinds_and_queues_that_do_not_meet_are_noted() {
-    let queues = Queues { policies: good("[queues.bulk]\n[queues.email]\n"), source: Source::BuiltIn };
+    let queues = parse("queues.toml", "[queues.bulk]\n[queues.email]\n").unwrap();
     let registry = Registry::new().with::<SendEmail>().with::<DeliverWebhook>();
 
     let notes = queues.notes::<Services>(&registry);

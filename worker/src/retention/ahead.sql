@@ -1,0 +1,1 @@
+SELECT flota_ensure_partitions($1, $2)

@@ -12,10 +12,10 @@ use serde_json::Value;
 use std::time::Duration;
 
 async fn flota(cluster: &Cluster, arguments: &[&str]) -> (i32, Value, String) {
-    let output = cluster.flota(arguments).expect("the command line is built").output();
-    let Output { status, stdout, stderr } = output.await.expect("it starts");
+    let mut command = cluster.flota(arguments).expect("the program is built");
+    let Output { status, stdout, stderr } = command.output().await.expect("the program runs");
     let json = serde_json::from_slice(&stdout).unwrap_or_default();
-    (status.code().unwrap(), json, String::from_utf8(stderr).unwrap())
+    (status.code().expect("an exit code"), json, String::from_utf8_lossy(&stderr).into_owned())
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ impl Cluster {
 
     /// The command line, set up for these servers; SIGKILL when dropped.
     pub fn flota(&self, arguments: &[&str]) -> anyhow::Result<tokio::process::Command> {
-        let mut command = tokio::process::Command::new(built("flota_cli")?);
+        let mut command = tokio::process::Command::new(built("flota")?);
         command.args(arguments).env_clear().env("USER", "story").kill_on_drop(true);
         command.env("REDIS_URL", self.redis.url()).env("DATABASE_URL", self.postgres.url("flota"));
         command.stdin(std::process::Stdio::null());

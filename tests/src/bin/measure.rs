@@ -93,7 +93,7 @@ async fn dead(letters: usize) -> anyhow::Result<()> {
     println!(
         "{letters} dead letters over ten days; the median of five, the first after a restart not counted"
     );
-    for timed in replays::time_queries(letters).await? {
+    for timed in Box::pin(replays::time_queries(letters)).await? {
         println!("  {:<34} {:>8.1?}  {} rows", timed.what, timed.took, timed.rows);
         for line in timed.plan {
             println!("      {line}");

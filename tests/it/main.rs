@@ -4,6 +4,7 @@ mod cli;
 mod enqueue;
 mod faults;
 mod http;
+mod kinds;
 mod processors;
 mod run;
 mod smtp_server;

@@ -13,6 +13,7 @@ pub mod dev;
 pub mod endpoints;
 pub mod exit;
 pub mod failure;
+pub mod files;
 pub mod http;
 pub mod outcomes;
 pub mod process;

@@ -39,9 +39,12 @@ struct Stage {
 impl Stage {
     /// With every service, or with none.
     async fn set(configured: bool) -> Self {
-        let (providers, mail) = (ProviderSink::start().await.unwrap(), SmtpSink::start().await.unwrap());
-        let files = tempfile::tempdir().unwrap();
-        let (vapid_public_key, private) = new_vapid_pair().unwrap();
+        let (providers, mail) = (
+            ProviderSink::start().await.expect("the stage is set"),
+            SmtpSink::start().await.expect("the stage is set"),
+        );
+        let files = tempfile::tempdir().expect("the stage is set");
+        let (vapid_public_key, private) = new_vapid_pair().expect("the stage is set");
         let mut variables: BTreeMap<&str, String> = BTreeMap::new();
         if configured {
             variables.extend(providers.environment());
@@ -58,17 +61,19 @@ impl Stage {
             ]);
         }
         let lookup = |name: &str| Ok(variables.get(name).cloned());
-        let environment = Environment::from_lookup(&lookup, variables.keys().copied()).unwrap();
+        let environment =
+            Environment::from_lookup(&lookup, variables.keys().copied()).expect("the stage is set");
         // Nothing here asks Postgres, and a pool connects when it is first asked.
-        let pool = database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1).unwrap();
-        let services = assemble::services(&environment, &pool).unwrap();
+        let pool =
+            database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1).expect("the stage is set");
+        let services = assemble::services(&environment, &pool).expect("the stage is set");
         let queue = TestQueue::new().await;
         let fleet = queue.start_with(processors::registry().bind(services));
         Self { queue, providers, mail, files, vapid_public_key, fleet }
     }
 
     fn put(&self, name: &str, content: &[u8]) {
-        std::fs::write(self.files.path().join(name), content).unwrap();
+        std::fs::write(self.files.path().join(name), content).expect("the stage is set");
     }
 
     async fn enqueue(&self, job: NewJob) -> JobId {
@@ -86,7 +91,7 @@ impl Stage {
 
     fn sent(&self, service: Service) -> Value {
         let received = self.providers.received(service);
-        serde_json::from_slice(&received.last().expect("a request").body).unwrap()
+        serde_json::from_slice(&received.last().expect("a request").body).expect("the stage is set")
     }
 
     fn push(&self, browser: &Browser) -> SendPush {

@@ -60,7 +60,7 @@ pub enum AssembleError {
         /// The variable to look at.
         variable: &'static str,
         /// Why.
-        source: ProviderError,
+        source: Box<ProviderError>,
     },
     /// The key file of a service account.
     #[error("GOOGLE_APPLICATION_CREDENTIALS names a file that cannot be read: {path}")]

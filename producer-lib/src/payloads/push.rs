@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn what_no_push_service_takes_is_refused_by_field() {
-        let cases: [(fn(&mut SendPush), &str); 7] = [
+        type Change = fn(&mut SendPush);
+        let cases: [(Change, &str); 7] = [
             (|push| push.subscription.endpoint = "ftp://x".into(), "subscription.endpoint"),
             (|push| push.subscription.keys.p256dh = "BCVx".into(), "subscription.keys.p256dh"),
             (|push| push.subscription.keys.auth = "BTBZMqHH6r4Tts7J/aSIgg".into(), "subscription.keys.auth"),

@@ -210,6 +210,6 @@ mod tests {
 
         let error = check(&audio).unwrap_err();
 
-        assert_eq!((error.class, error.code.as_str()), (ErrorClass::Permanent, Some("too_large")));
+        assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Permanent, Some("too_large")));
     }
 }

@@ -98,5 +98,5 @@ fn tokens(credential: &VisionCredential) -> Result<Arc<dyn TokenSource>, Assembl
 }
 
 fn because_of(variable: &'static str) -> impl Fn(ProviderError) -> AssembleError {
-    move |source| AssembleError::Api { variable, source }
+    move |source| AssembleError::Api { variable, source: Box::new(source) }
 }

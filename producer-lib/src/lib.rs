@@ -26,6 +26,9 @@ pub use new_job::{DEFAULT_KEY_WINDOW, NewJob, When, check_tenant};
 #[cfg(feature = "outbox")]
 pub use outbox::{Outbox, OutboxError};
 pub use payload::{Invalid, Payload};
-pub use payloads::{DeliverWebhook, EmailBody, SendEmail};
+pub use payloads::{
+    ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EmailBody, MediaSource, PushKeys, PushSubscription,
+    PushUrgency, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
+};
 pub use producer::{BATCH, Producer, Receipt};
 pub use settings::{Settings, SettingsError};

@@ -1,7 +1,22 @@
 //! The catalogue: one struct per job kind that comes with Flota.
 
+mod audio;
+mod chat;
 mod email;
+mod image;
+mod media;
+mod phone;
+mod push;
+mod sms;
 mod webhook;
+mod whatsapp;
 
+pub use audio::TranscribeAudio;
+pub use chat::{ChatMessage, ChatRole, CompleteChat};
 pub use email::{EmailBody, SendEmail};
+pub use image::ReadImage;
+pub use media::MediaSource;
+pub use push::{PushKeys, PushSubscription, PushUrgency, SendPush};
+pub use sms::SendSms;
 pub use webhook::{DeliverWebhook, MAX_URL, check_public_url};
+pub use whatsapp::{SendWhatsapp, WhatsappBody};

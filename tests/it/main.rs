@@ -5,6 +5,7 @@ mod dead;
 mod enqueue;
 mod faults;
 mod http;
+mod kinds;
 mod operate;
 mod ops;
 mod outbox;

@@ -1,8 +1,11 @@
 //! Builds the services of processors from the environment: the one place where settings become clients.
 
+mod integrations;
+
 use flota_providers::{
     ProviderError,
     email::{SmtpMailer, SmtpSettings, SmtpTls},
+    push::VapidError,
     webhook::{SecretError, SigningSecret},
 };
 use secrecy::ExposeSecret;
@@ -11,7 +14,8 @@ use sqlx::PgPool;
 use crate::{
     config::env::{Environment, SmtpMode, SmtpVariables},
     endpoints::Endpoints,
-    services::{Services, Webhooks},
+    files::Files,
+    services::{Outbound, Services, Webhooks},
     vault::{Vault, VaultError},
 };
 
@@ -20,6 +24,9 @@ use crate::{
 const SMTP_STEP: std::time::Duration = std::time::Duration::from_secs(20);
 /// Connections to the mail server that one process keeps at most.
 const SMTP_POOL: usize = 16;
+
+/// Longest that a push service or a download may take: 25 MiB in a minute is a slow line.
+const OUTBOUND: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// A setting that no client can be built from.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +51,25 @@ pub enum AssembleError {
     /// The secret that signs webhooks.
     #[error("WEBHOOK_SECRET: {0}; make one with `flota keys webhook`")]
     WebhookSecret(#[from] SecretError),
+    /// The key pair towards push services.
+    #[error("VAPID_PUBLIC_KEY and VAPID_PRIVATE_KEY: {0}")]
+    Vapid(#[from] VapidError),
+    /// An API's client.
+    #[error("{variable}: {source}")]
+    Api {
+        /// The variable to look at.
+        variable: &'static str,
+        /// Why.
+        source: Box<ProviderError>,
+    },
+    /// The key file of a service account.
+    #[error("GOOGLE_APPLICATION_CREDENTIALS names a file that cannot be read: {path}")]
+    ServiceAccount {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 /// Everything that processors may use.
@@ -54,11 +80,20 @@ pub fn services(environment: &Environment, pool: &PgPool) -> Result<Services, As
     let mailer = environment.smtp.as_ref().map(mailer).transpose()?;
     let vault = environment.encryption_keys.as_ref().map(Vault::parse).transpose()?;
     let secret = environment.webhook_secret.as_ref();
+    let more = &environment.integrations;
     Ok(Services {
         mailer,
         webhooks: Webhooks::new(&environment.webhook_allow).map_err(AssembleError::Http)?,
         endpoints: vault.map(|vault| Endpoints::new(pool.clone(), vault)),
         webhook_secret: secret.map(|secret| SigningSecret::parse(secret.expose_secret())).transpose()?,
+        outbound: Outbound::new(&environment.webhook_allow, OUTBOUND).map_err(AssembleError::Http)?,
+        push: more.push.as_ref().map(integrations::push).transpose()?,
+        whatsapp: more.whatsapp.as_ref().map(integrations::whatsapp).transpose()?,
+        sms: more.sms.as_ref().map(integrations::sms).transpose()?,
+        chat: more.chat.as_ref().map(integrations::chat).transpose()?,
+        transcription: more.transcription.as_ref().map(integrations::transcription).transpose()?,
+        vision: more.vision.as_ref().map(integrations::vision).transpose()?,
+        files: more.files_dir.clone().map(Files::new),
     })
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `stories.rs` says what is enqueued and how each job must end, `stage.rs` has the servers, the worker and the
 //! endpoints, and this file plays the stories and checks the promises. Nothing here is simulated: mails go through
-//! SMTP, webhooks through HTTP, the worker is killed with SIGKILL.
+//! SMTP, webhooks through HTTP, each other service
+//! answers in its own shape on loopback, the worker is killed with SIGKILL.
 
 mod stage;
 mod stories;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    dev::{SmtpFault, SmtpStep, WebhookAnswer},
+    dev::{Service, SmtpFault, SmtpStep, WebhookAnswer},
     view::JobView,
 };
 
@@ -88,6 +89,7 @@ pub async fn play(tell: &dyn Fn(&str)) -> anyhow::Result<Report> {
     stage.start_worker().await?;
     let mut report = Report::default();
     ordinary_jobs(&stage, &mut report, tell).await?;
+    other_kinds(&stage, &mut report, tell).await?;
     misbehaving_receivers(&stage, &mut report, tell).await?;
     misbehaving_mail_server(&stage, &mut report, tell).await?;
     refusals(&stage, &mut report, tell).await?;
@@ -103,6 +105,27 @@ pub async fn play(tell: &dyn Fn(&str)) -> anyhow::Result<Report> {
 async fn ordinary_jobs(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
     tell("five templates by mail, in Spanish and English, and a signed webhook");
     play_all(stage, report, stories::mails().into_iter().chain([stories::webhook(stage)])).await
+}
+
+async fn other_kinds(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
+    tell("one job of every other kind: push, WhatsApp, SMS, chat, transcription, picture");
+    let providers = &stage.stack.providers;
+    std::fs::write(stage.stack.job_files().join(stories::RECORDING), b"OggS-sound-")?;
+    std::fs::write(stage.stack.job_files().join(stories::PICTURE), b"GIF89a-pixels-")?;
+    providers.fail_once(Service::Chat, WebhookAnswer::retry_after(429, Duration::from_secs(1)));
+    play_all(stage, report, stories::other_kinds(stage)).await?;
+    let opened = stage.push_can_be_opened();
+    report.check("the browser can open its notification, signed by us", opened, || "it cannot".to_owned());
+    let body = json!({ "error": { "message": "Message undeliverable", "code": 131_026 } }).to_string();
+    providers.fail_once(Service::Whatsapp, WebhookAnswer::Respond { status: 400, headers: Vec::new(), body });
+    play_all(stage, report, [stories::not_on_whatsapp()]).await?;
+    let answer = report.jobs.iter().find(|played| played.job.kind == "complete_chat");
+    let tries = stage.stack.providers.received(Service::Chat).len();
+    let charged = answer.map_or(0, |played| played.job.attempt);
+    report.check("a rate limit is waited for and costs no try", (tries, charged) == (2, 1), || {
+        format!("{tries} calls, attempt {charged}")
+    });
+    Ok(())
 }
 
 async fn misbehaving_receivers(

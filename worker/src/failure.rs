@@ -9,7 +9,7 @@ use std::time::Duration;
 use flota_engine::{ErrorClass, Failure, Remedy};
 use flota_providers::{ErrorClass as ProviderClass, ProviderError, email::templates::TemplateError};
 
-use crate::endpoints::EndpointError;
+use crate::{endpoints::EndpointError, files::FileError};
 
 /// How long work waits for a person to mend a credential, a quota or a setting, before it is tried again.
 const FOR_A_PERSON: Duration = Duration::from_mins(5);
@@ -28,6 +28,19 @@ pub enum Error {
     /// A webhook endpoint cannot be used.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// A file of the job cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The job waited longer than its effect is worth.
+    #[error(
+        "the job waited {waited} s, but its notification was worth sending for {ttl} s only; nothing was sent"
+    )]
+    TooLate {
+        /// Seconds since it was enqueued.
+        waited: u32,
+        /// Seconds that it asked for.
+        ttl: u32,
+    },
     /// The worker lacks a setting that this kind of job needs.
     #[error("{what} is not configured: set {variable}")]
     NotConfigured {
@@ -44,6 +57,8 @@ impl From<Error> for Failure {
             Error::Provider(error) => from_provider(error),
             Error::Template(error) => Self::permanent(error.to_string()),
             Error::Endpoint(error) => from_endpoint(&error),
+            Error::File(error) => from_file(&error),
+            Error::TooLate { .. } => Self::permanent(error.to_string()),
             Error::NotConfigured { .. } => park(ErrorClass::Auth, FOR_A_PERSON, error.to_string()),
         }
     }
@@ -81,6 +96,14 @@ fn from_endpoint(error: &EndpointError) -> Failure {
         EndpointError::Disabled { .. } => Failure::new(ErrorClass::Gone, Remedy::Bury, message),
         EndpointError::Secret(..) => park(ErrorClass::Auth, FOR_A_PERSON, message),
         EndpointError::Away(..) => park(ErrorClass::Internal, FOR_POSTGRES, message),
+    }
+}
+
+fn from_file(error: &FileError) -> Failure {
+    let message = chain(error);
+    match error {
+        FileError::NotThere(_) | FileError::TooLarge { .. } => Failure::permanent(message),
+        FileError::Disk(_) => Failure::internal(message),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod dev;
 pub mod endpoints;
 pub mod exit;
 pub mod failure;
+pub mod files;
 pub mod http;
 pub mod outbox;
 pub mod outcomes;

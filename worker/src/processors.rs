@@ -4,12 +4,35 @@ use flota_engine::Registry;
 
 use crate::services::Services;
 
+mod complete_chat;
 mod deliver_webhook;
+mod read_image;
 mod send_email;
+mod send_push;
+mod send_sms;
+mod send_whatsapp;
+mod transcribe_audio;
 
 /// Every kind that this worker runs.
 pub fn registry() -> Registry<Services> {
-    Registry::new().with::<flota_producer::DeliverWebhook>().with::<flota_producer::SendEmail>()
+    Registry::new()
+        .with::<flota_producer::CompleteChat>()
+        .with::<flota_producer::DeliverWebhook>()
+        .with::<flota_producer::ReadImage>()
+        .with::<flota_producer::SendEmail>()
+        .with::<flota_producer::SendPush>()
+        .with::<flota_producer::SendSms>()
+        .with::<flota_producer::SendWhatsapp>()
+        .with::<flota_producer::TranscribeAudio>()
+}
+
+/// What a provider's receipt is for the engine.
+fn receipt(sent: flota_providers::Receipt) -> flota_engine::Receipt {
+    flota_engine::Receipt {
+        provider: Some(sent.provider.into()),
+        provider_ref: sent.provider_ref,
+        result: sent.detail,
+    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,24 @@
 //! What processors may use: clients of the outside world, built once from the environment.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use flota_producer::public_address;
 use flota_providers::{
     ProviderError,
+    chat::ChatClient,
     email::SmtpMailer,
-    webhook::{SigningSecret, UrlRules, WebhookClient, WebhookSettings},
+    outbound::{OutboundClient, OutboundSettings},
+    push::VapidKey,
+    sms::SmsClient,
+    transcription::TranscriptionClient,
+    vision::VisionClient,
+    webhook::{SigningSecret, UrlRules, WebhookClient},
+    whatsapp::WhatsappClient,
 };
 use ipnet::IpNet;
 use url::Url;
 
-use crate::endpoints::Endpoints;
+use crate::{endpoints::Endpoints, files::Files};
 
 /// Everything a processor may use. What is `None` was not configured; jobs that need it wait for it.
 pub struct Services {
@@ -23,6 +30,22 @@ pub struct Services {
     pub endpoints: Option<Endpoints>,
     /// Signs webhooks that go to a plain URL.
     pub webhook_secret: Option<SigningSecret>,
+    /// Calls push services and downloads files.
+    pub outbound: Outbound,
+    /// Signs push notifications.
+    pub push: Option<VapidKey>,
+    /// Sends WhatsApp messages.
+    pub whatsapp: Option<WhatsappClient>,
+    /// Sends text messages.
+    pub sms: Option<SmsClient>,
+    /// Asks language models.
+    pub chat: Option<ChatClient>,
+    /// Transcribes recordings.
+    pub transcription: Option<TranscriptionClient>,
+    /// Reads pictures.
+    pub vision: Option<VisionClient>,
+    /// The directory that jobs may read files from.
+    pub files: Option<Files>,
 }
 
 /// Two clients that differ in where they may go.
@@ -40,9 +63,7 @@ impl Webhooks {
     /// # Errors
     /// When the TLS stack cannot be set up.
     pub fn new(allowed: &[IpNet]) -> Result<Self, ProviderError> {
-        let open = WebhookSettings::new(Arc::new(guard(allowed.to_vec(), true)));
-        let mut inside = WebhookSettings::new(Arc::new(guard(allowed.to_vec(), false)));
-        inside.rules = inside_rules();
+        let (open, inside) = open_and_inside(allowed);
         Ok(Self { open: WebhookClient::new(open)?, inside: WebhookClient::new(inside)? })
     }
 
@@ -50,6 +71,36 @@ impl Webhooks {
     pub fn client_for(&self, url: &str) -> &WebhookClient {
         if is_ordinary(url) { &self.open } else { &self.inside }
     }
+}
+
+/// The same two for other URLs that users chose: push services and files.
+pub struct Outbound {
+    open: OutboundClient,
+    inside: OutboundClient,
+}
+
+impl Outbound {
+    /// Clients that may also reach these private networks. Calls take at most `timeout`.
+    ///
+    /// # Errors
+    /// When the TLS stack cannot be set up.
+    pub fn new(allowed: &[IpNet], timeout: Duration) -> Result<Self, ProviderError> {
+        let (mut open, mut inside) = open_and_inside(allowed);
+        (open.timeout, inside.timeout) = (timeout, timeout);
+        Ok(Self { open: OutboundClient::new(open)?, inside: OutboundClient::new(inside)? })
+    }
+
+    /// The client for this URL.
+    pub fn client_for(&self, url: &str) -> &OutboundClient {
+        if is_ordinary(url) { &self.open } else { &self.inside }
+    }
+}
+
+fn open_and_inside(allowed: &[IpNet]) -> (OutboundSettings, OutboundSettings) {
+    let open = OutboundSettings::new(Arc::new(guard(allowed.to_vec(), true)));
+    let mut inside = OutboundSettings::new(Arc::new(guard(allowed.to_vec(), false)));
+    inside.rules = inside_rules();
+    (open, inside)
 }
 
 /// True for https on a port that webhooks usually have: such a request may go to the public internet.

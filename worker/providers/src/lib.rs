@@ -1,12 +1,22 @@
 #![doc = include_str!("../README.md")]
 
+pub mod api;
 mod causes;
+pub mod chat;
 pub mod email;
 mod error;
+mod exchange;
+pub mod google_token;
+pub mod outbound;
+pub mod push;
 mod receipt;
 mod retry_after;
+pub mod sms;
 mod text;
+pub mod transcription;
+pub mod vision;
 pub mod webhook;
+pub mod whatsapp;
 
 pub use self::{
     error::{ErrorClass, ProviderError},

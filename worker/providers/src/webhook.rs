@@ -6,11 +6,11 @@
 
 mod answer;
 mod deliver;
-mod guard;
+pub(crate) mod guard;
 mod signature;
 
 pub use self::{
-    deliver::{Delivery, WebhookClient, WebhookSettings},
+    deliver::{Delivery, WebhookClient},
     guard::{AddressGuard, HostResolver, Refusal, RefusedBecause, SystemResolver, UrlRules, check_url},
     signature::{SecretError, SigningSecret, TOLERANCE_SECONDS, VerifyError, sign, verify},
 };

@@ -21,7 +21,7 @@ pub(super) struct Args {}
 pub(super) async fn run(global: &Global, _: Args) -> Done {
     let began = Instant::now();
     let tell = |step: &str| anstream::eprintln!("{:>6.1} s  {step}", began.elapsed().as_secs_f64());
-    let report = demo::play(&tell).await?;
+    let report = Box::pin(demo::play(&tell)).await?;
     // People watch a demo, also when its output goes through a pipe.
     global.output.or_table().one(&report, "demo", || text(&report))?;
     Ok(if report.held() { Exit::Ok } else { Exit::Failed })

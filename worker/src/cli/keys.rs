@@ -1,7 +1,7 @@
 //! `flota keys`: secrets, made here so that nobody has to invent them.
 
 use clap::Subcommand;
-use flota_providers::webhook::SigningSecret;
+use flota_providers::{push::new_vapid_pair, webhook::SigningSecret};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -24,10 +24,13 @@ pub(super) enum Command {
     /// A secret for `WEBHOOK_SECRET`, which signs webhooks to plain URLs
     #[command(after_help = "Example: flota keys webhook")]
     Webhook,
+    /// A pair for `VAPID_PUBLIC_KEY` and `VAPID_PRIVATE_KEY`, which sign push notifications
+    Vapid,
 }
 
 pub(super) fn run(global: &Global, command: &Command) -> Done {
     let (variable, value) = match command {
+        Command::Vapid => return vapid(global),
         Command::Encryption { id } => {
             let key = Vault::generate(id).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
             ("FLOTA_ENCRYPTION_KEYS", key)
@@ -39,5 +42,15 @@ pub(super) fn run(global: &Global, command: &Command) -> Done {
         }
     };
     global.output.one(&json!({ variable: value }), &value, || format!("{variable}={value}"))?;
+    Ok(Exit::Ok)
+}
+
+fn vapid(global: &Global) -> Done {
+    let (public, private) = new_vapid_pair().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+    let private = private.expose_secret();
+    let pair = json!({ "VAPID_PUBLIC_KEY": public, "VAPID_PRIVATE_KEY": private });
+    global
+        .output
+        .one(&pair, private, || format!("VAPID_PUBLIC_KEY={public}\nVAPID_PRIVATE_KEY={private}"))?;
     Ok(Exit::Ok)
 }

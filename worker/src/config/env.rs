@@ -7,6 +7,7 @@
 //! providers and servers take.
 
 mod error;
+mod integrations;
 mod reader;
 mod secrets;
 mod smtp;
@@ -28,6 +29,10 @@ use url::Url;
 use self::reader::Reader;
 pub use self::{
     error::{EnvironmentError, EnvironmentErrors, EnvironmentWarning},
+    integrations::{
+        ChatVariables, Integrations, PushVariables, SmsVariables, TranscriptionVariables, VisionCredential,
+        VisionVariables, WhatsappVariables,
+    },
     reader::Lookup,
     smtp::{SmtpMode, SmtpVariables},
     summary::{SummaryRow, ValueSource},
@@ -50,6 +55,8 @@ pub struct Environment {
     pub webhook_allow: Vec<IpNet>,
     /// `FLOTA_ENCRYPTION_KEYS`: `id:base64key[,id:base64key]`, whose form has been checked.
     pub encryption_keys: Option<SecretString>,
+    /// Push, WhatsApp, SMS, language models, transcription, pictures.
+    pub integrations: Integrations,
     /// `FLOTA_ENV`.
     pub deployment: Deployment,
     /// `FLOTA_QUEUES_FILE`: for [`crate::config::Queues::load`].
@@ -136,6 +143,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Environment> {
         webhook_secret: reader.parse("WEBHOOK_SECRET", secrets::signing_secret),
         webhook_allow: reader.parse("FLOTA_WEBHOOK_ALLOW_CIDRS", networks).unwrap_or_default(),
         encryption_keys: reader.parse("FLOTA_ENCRYPTION_KEYS", secrets::encryption_keys),
+        integrations: integrations::read(reader, deployment == Deployment::Production),
         deployment,
         queues_file: reader.text("FLOTA_QUEUES_FILE").map(PathBuf::from),
         // NO_COLOR is obeyed by the libraries that print; it is in the table so that people find it.

@@ -9,12 +9,15 @@ use std::{
 use anyhow::{Context, bail};
 use flota_engine::inspect;
 use flota_producer::{JobId, Producer, Settings, clock, link::Link};
-use flota_providers::webhook::{SigningSecret, verify};
+use flota_providers::{
+    push::browser::{Browser, check_vapid},
+    webhook::{SigningSecret, verify},
+};
 use sqlx::PgPool;
 
 use crate::{
     database,
-    dev::{ReceivedRequest, stack::Stack, worker_process::WorkerProcess},
+    dev::{ReceivedRequest, Service, stack::Stack, worker_process::WorkerProcess},
     endpoints::{self, Endpoints},
     view::{self, JobView},
 };
@@ -32,9 +35,14 @@ concurrency = 8
 
 [queues.webhook]
 concurrency = 16
+
+[queues.notification]
+[queues.llm]
+[queues.transcription]
+[queues.ocr]
 "#;
 /// The queues above.
-const NAMES: [&str; 2] = ["email", "webhook"];
+const NAMES: [&str; 6] = ["email", "webhook", "notification", "llm", "transcription", "ocr"];
 /// Paths of the webhook receiver, each a registered endpoint.
 const PATHS: [&str; 8] = ["/orders", "/flaky", "/busy", "/slow", "/reset", "/broken", "/gone", "/long"];
 /// Pause between two looks at a job.
@@ -43,6 +51,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) struct Stage {
     pub(super) stack: Stack,
     pub(super) producer: Producer,
+    /// The one that push notifications are for.
+    pub(super) browser: Browser,
     link: Link,
     pool: PgPool,
     endpoints: BTreeMap<&'static str, (String, SigningSecret)>,
@@ -69,6 +79,7 @@ impl Stage {
         Ok(Self {
             link: Link::new(settings.address())?,
             producer: Producer::new(settings)?,
+            browser: Browser::new()?,
             stack,
             pool,
             endpoints,
@@ -161,6 +172,17 @@ impl Stage {
             verify(std::slice::from_ref(secret), id, time, signature, &request.body, now).is_err()
         };
         self.stack.webhooks.received().into_iter().filter(is_bad).map(|request| request.path).collect()
+    }
+
+    /// Whether the browser can open its one notification, and its push service would accept our signature.
+    pub(super) fn push_can_be_opened(&self) -> bool {
+        let received = self.stack.providers.received(Service::Push);
+        let opens = |request: &ReceivedRequest| {
+            let authorization = request.header("authorization").unwrap_or_default();
+            self.browser.open(&request.body).is_ok()
+                && check_vapid(authorization, self.stack.vapid_public_key()).is_ok()
+        };
+        received.len() == 1 && received.iter().all(opens)
     }
 
     /// Jobs that are still somewhere in Redis.

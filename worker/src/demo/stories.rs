@@ -1,6 +1,9 @@
 //! What the demo enqueues, and how each job must end.
 
-use flota_producer::{DeliverWebhook, EmailBody, NewJob, SendEmail};
+use flota_producer::{
+    CompleteChat, DeliverWebhook, EmailBody, MediaSource, NewJob, PushKeys, PushSubscription, ReadImage,
+    SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
+};
 use flota_providers::email::templates::TEMPLATES;
 use serde_json::json;
 
@@ -19,6 +22,13 @@ pub(super) struct Expected {
     pub(super) attempts: u32,
 }
 
+/// Whom messages are for.
+const PHONE: &str = "+525512345678";
+/// A recording in the directory of files.
+pub(super) const RECORDING: &str = "note.ogg";
+/// A picture in the directory of files.
+pub(super) const PICTURE: &str = "receipt.gif";
+
 const DONE: Expected = Expected { state: "succeeded", attempts: 1 };
 
 /// The five templates, in turn in Spanish and English.
@@ -35,6 +45,29 @@ pub(super) fn mails() -> Vec<Story> {
 /// A delivery that goes well.
 pub(super) fn webhook(stage: &Stage) -> Story {
     to(stage, "signed webhook", "/orders", DONE)
+}
+
+/// One job of every kind that is neither mail nor webhook.
+pub(super) fn other_kinds(stage: &Stage) -> Vec<Story> {
+    let keys = PushKeys { p256dh: stage.browser.p256dh(), auth: stage.browser.auth() };
+    let endpoint = stage.stack.providers.push_endpoint();
+    let subscription = PushSubscription { endpoint, expiration_time: None, keys };
+    let template = WhatsappBody::template("order_shipped", "es_MX", Vec::new());
+    let done = |name, job| Story { name, job, expected: DONE };
+    vec![
+        done("push, encrypted", NewJob::new(SendPush::new(subscription, "Order 42", "It is on its way."))),
+        done("WhatsApp template", NewJob::new(SendWhatsapp::new(PHONE, template))),
+        done("SMS", NewJob::new(SendSms::new(PHONE, "Your code is 1234."))),
+        done("chat, 429 not charged", NewJob::new(CompleteChat::ask("Why is the sky blue?"))),
+        done("transcription", NewJob::new(TranscribeAudio::new(MediaSource::file(RECORDING)).language("es"))),
+        done("text of a picture", NewJob::new(ReadImage::new(MediaSource::file(PICTURE)))),
+    ]
+}
+
+/// A WhatsApp message to somebody who is not there.
+pub(super) fn not_on_whatsapp() -> Story {
+    let job = NewJob::new(SendWhatsapp::new(PHONE, WhatsappBody::text("Anybody there?")));
+    Story { name: "not on WhatsApp", job, expected: Expected { state: "dead", attempts: 1 } }
 }
 
 /// Deliveries to receivers that misbehave.

@@ -1,15 +1,15 @@
-//! Everything a fleet needs, private and on loopback: Redis, a migrated Postgres, a mail server, a webhook receiver,
-//! fresh keys, and the environment that leads a worker to them.
+//! Everything a fleet needs, private and on loopback: Redis, a migrated Postgres, a mail server, a webhook receiver, the
+//! other outside services, fresh keys, and the environment that leads a worker to them.
 
 use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
 
-use flota_providers::webhook::SigningSecret;
+use flota_providers::{push::new_vapid_pair, webhook::SigningSecret};
 use secrecy::ExposeSecret;
 
 use crate::{
     database,
     dev::{
-        PostgresOptions, PostgresServer, RedisOptions, RedisServer, SmtpSink, WebhookSink,
+        PostgresOptions, PostgresServer, ProviderSink, RedisOptions, RedisServer, SmtpSink, WebhookSink,
         private_directory::PrivateDirectory,
     },
     vault::{Vault, VaultError},
@@ -17,6 +17,8 @@ use crate::{
 
 /// Name of the database.
 const DATABASE: &str = "flota";
+/// Folder that jobs may read files from.
+const JOB_FILES: &str = "job-files";
 /// Name of the key that seals endpoint secrets.
 const KEY_ID: &str = "dev";
 /// What webhooks may reach here, although private: this machine itself.
@@ -32,10 +34,14 @@ pub struct Stack {
     pub smtp: SmtpSink,
     /// Keeps the webhooks.
     pub webhooks: WebhookSink,
+    /// Plays push service, WhatsApp, SMS, language model, transcription and pictures.
+    pub providers: ProviderSink,
     /// For logs and other files.
     pub directory: PrivateDirectory,
     encryption_keys: String,
     webhook_secret: SigningSecret,
+    /// Public and private key in base64url, with a space between.
+    vapid_pair: String,
 }
 
 impl Stack {
@@ -56,11 +62,14 @@ impl Stack {
         database::migrate(&pool).await?;
         pool.close().await;
         let files = PrivateDirectory::open(inside("files").as_deref(), None).await?;
+        std::fs::create_dir_all(files.path().join(JOB_FILES))?;
         Ok(Self {
             redis,
             postgres,
             smtp: SmtpSink::start().await?,
             webhooks: WebhookSink::start().await?,
+            providers: ProviderSink::start().await?,
+            vapid_pair: kept(&files, "vapid.pair", new_pair)?,
             encryption_keys: kept(&files, "encryption.key", || Ok(Vault::generate(KEY_ID)?))?,
             webhook_secret: SigningSecret::parse(&kept(&files, "webhook.secret", new_secret)?)?,
             directory: files,
@@ -80,6 +89,16 @@ impl Stack {
         Vault::parse(&self.encryption_keys.clone().into())
     }
 
+    /// The directory that jobs may read files from.
+    pub fn job_files(&self) -> PathBuf {
+        self.directory.path().join(JOB_FILES)
+    }
+
+    /// The key that browsers subscribe with.
+    pub fn vapid_public_key(&self) -> &str {
+        self.vapid_pair.split(' ').next().unwrap_or_default()
+    }
+
     /// The variables that lead a worker here.
     pub fn environment(&self) -> Vec<(String, String)> {
         let variables = [
@@ -94,13 +113,26 @@ impl Stack {
             ("FLOTA_ENCRYPTION_KEYS", self.encryption_keys.clone()),
             ("WEBHOOK_SECRET", self.webhook_secret.to_text().expose_secret().to_owned()),
             ("FLOTA_WEBHOOK_ALLOW_CIDRS", LOOPBACK.to_owned()),
+            ("FLOTA_FILES_DIR", self.job_files().display().to_string()),
+            ("VAPID_PUBLIC_KEY", self.vapid_public_key().to_owned()),
+            ("VAPID_PRIVATE_KEY", self.vapid_pair.split(' ').next_back().unwrap_or_default().to_owned()),
+            ("VAPID_SUBJECT", "mailto:admin@flota.example".to_owned()),
         ];
-        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        variables
+            .into_iter()
+            .chain(self.providers.environment())
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 }
 
 fn new_secret() -> anyhow::Result<String> {
     Ok(SigningSecret::generate()?.to_text().expose_secret().to_owned())
+}
+
+fn new_pair() -> anyhow::Result<String> {
+    let (public, private) = new_vapid_pair()?;
+    Ok(format!("{public} {}", private.expose_secret()))
 }
 
 /// A secret that is made once for a folder: what was sealed yesterday must open today.

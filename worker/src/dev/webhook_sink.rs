@@ -96,8 +96,12 @@ pub struct WebhookSink {
     _stops_when_dropped: DropGuard,
 }
 
+/// What is answered when nothing is queued.
+type Usual = fn(&ReceivedRequest) -> WebhookAnswer;
+
 #[derive(Debug)]
 struct Shared {
+    usual: Usual,
     received: Arrivals<ReceivedRequest>,
     answers: Mutex<HashMap<String, VecDeque<WebhookAnswer>>>,
     stopping: CancellationToken,
@@ -106,10 +110,16 @@ struct Shared {
 impl WebhookSink {
     /// Starts a receiver on a loopback port chosen by the kernel.
     pub async fn start() -> io::Result<Self> {
+        Self::start_with(|_| WebhookAnswer::status(200)).await
+    }
+
+    /// The same with another answer for everything that has none queued.
+    pub(super) async fn start_with(usual: Usual) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let stopping = CancellationToken::new();
         let shared = Arc::new(Shared {
+            usual,
             received: Arrivals::of("requests"),
             answers: Mutex::default(),
             stopping: stopping.clone(),
@@ -157,10 +167,10 @@ impl WebhookSink {
 }
 
 impl Shared {
-    fn next_answer(&self, path: &str) -> WebhookAnswer {
+    fn next_answer(&self, request: &ReceivedRequest) -> WebhookAnswer {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let queued = answers.get_mut(path).and_then(VecDeque::pop_front);
-        queued.unwrap_or_else(|| WebhookAnswer::status(200))
+        let queued = answers.get_mut(&request.path).and_then(VecDeque::pop_front);
+        queued.unwrap_or_else(|| (self.usual)(request))
     }
 
     /// A receiver that is going away keeps nobody waiting.
@@ -181,10 +191,11 @@ async fn receive(
     body: Bytes,
 ) -> Response {
     let path = uri.path().to_owned();
-    // Chosen before the request can be seen, so that an answer queued on seeing it is for the next one.
-    let answer = shared.next_answer(&path);
     let query = uri.query().map(str::to_owned);
-    shared.received.push(ReceivedRequest { method, path, query, headers, body, arrived: Instant::now() });
+    let request = ReceivedRequest { method, path, query, headers, body, arrived: Instant::now() };
+    // Chosen before the request can be seen, so that an answer queued on seeing it is for the next one.
+    let answer = shared.next_answer(&request);
+    shared.received.push(request);
     match answer {
         WebhookAnswer::Respond { status, headers, body } => respond(status, headers, body),
         WebhookAnswer::OkAfter(delay) => {

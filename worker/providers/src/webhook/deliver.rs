@@ -8,9 +8,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{
-    Certificate, Client, Request,
+    Client, Request,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
-    redirect::Policy,
 };
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -18,51 +17,21 @@ use url::Url;
 use super::{
     PROVIDER,
     answer::Answer,
-    guard::{AddressGuard, GuardedResolver, HostResolver, Refusal, SystemResolver, UrlRules, check_url},
+    guard::{AddressGuard, Refusal, UrlRules, check_url},
     signature::{SigningSecret, sign},
 };
-use crate::{ErrorClass, ProviderError, Receipt, causes};
+use crate::{
+    ErrorClass, ProviderError, Receipt, causes,
+    exchange::{AGENT, certificate_was_refused},
+    outbound::{OutboundSettings, http_client},
+};
 
 pub(super) const DELIVER: &str = "deliver";
 
-const AGENT: &str = concat!("Flota/", env!("CARGO_PKG_VERSION"));
-/// How long a connection waits for the next delivery: below the 5 s after which Node.js servers close theirs.
-const MOST_IDLE: Duration = Duration::from_secs(4);
 /// Longest `webhook-id`, in bytes; ours are far shorter.
 const MOST_ID_BYTES: usize = 256;
 /// Most headers that a customer may add.
 const MOST_EXTRA_HEADERS: usize = 16;
-
-/// How deliveries are made.
-#[derive(Clone)]
-pub struct WebhookSettings {
-    /// Which URLs are acceptable. The default is `https` on 443 and 8443.
-    pub rules: UrlRules,
-    /// Which addresses may be called.
-    pub guard: Arc<dyn AddressGuard>,
-    /// Resolves host names; the guard judges what it answers.
-    pub resolver: Arc<dyn HostResolver>,
-    /// Most time to open a connection.
-    pub connect_timeout: Duration,
-    /// Most time from the start of a delivery until its reply has arrived, however slowly it drips.
-    pub timeout: Duration,
-    /// Certificates (PEM) to trust besides those of the system.
-    pub extra_root_ca_pem: Option<Vec<u8>>,
-}
-
-impl WebhookSettings {
-    /// The safe settings: 3 s to connect, 15 s in all (Standard Webhooks suggests 15 to 30 s), system resolver.
-    pub fn new(guard: Arc<dyn AddressGuard>) -> Self {
-        Self {
-            rules: UrlRules::default(),
-            guard,
-            resolver: Arc::new(SystemResolver),
-            connect_timeout: Duration::from_secs(3),
-            timeout: Duration::from_secs(15),
-            extra_root_ca_pem: None,
-        }
-    }
-}
 
 /// One message for one endpoint.
 #[derive(Clone)]
@@ -101,29 +70,9 @@ pub struct WebhookClient {
 
 impl WebhookClient {
     /// Builds the client. Fails with `Permanent` when the extra certificate cannot be read.
-    pub fn new(settings: WebhookSettings) -> Result<Self, ProviderError> {
-        let WebhookSettings { rules, guard, resolver, connect_timeout, timeout, extra_root_ca_pem } =
-            settings;
-        let mut builder = Client::builder()
-            .dns_resolver(GuardedResolver { guard: Arc::clone(&guard), resolver })
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            .https_only(!rules.allow_http)
-            .pool_idle_timeout(MOST_IDLE)
-            .connect_timeout(connect_timeout)
-            .timeout(timeout);
-        if let Some(pem) = extra_root_ca_pem {
-            builder = builder.tls_certs_merge(certificates(&pem)?);
-        }
-        let http = builder.build().map_err(|error| {
-            permanent(
-                "client",
-                "The HTTP client could not be built; check the extra CA and the system's certificates.",
-            )
-            .with_source(error.without_url())
-        })?;
+    pub fn new(settings: OutboundSettings) -> Result<Self, ProviderError> {
+        let http = http_client(&settings, PROVIDER)?;
+        let OutboundSettings { rules, guard, timeout, .. } = settings;
         Ok(Self { http, rules, guard, timeout })
     }
 
@@ -241,25 +190,10 @@ fn value(text: &str) -> Result<HeaderValue, ProviderError> {
     })
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, ProviderError> {
-    let unreadable = || {
-        permanent(
-            "extra_root_ca",
-            "The extra CA holds no readable certificate; give PEM with BEGIN CERTIFICATE.",
-        )
-    };
-    let certificates = Certificate::from_pem_bundle(pem).map_err(|_| unreadable())?;
-    if certificates.is_empty() { Err(unreadable()) } else { Ok(certificates) }
-}
-
 fn permanent(code: &str, message: &str) -> ProviderError {
     ProviderError::new(PROVIDER, DELIVER, ErrorClass::Permanent, message).with_code(code)
 }
 
 fn refused(refusal: Refusal) -> ProviderError {
     permanent("address_refused", &refusal.to_string()).with_source(refusal)
-}
-
-fn certificate_was_refused(error: &reqwest::Error) -> bool {
-    matches!(causes::find::<rustls::Error>(error), Some(rustls::Error::InvalidCertificate(_)))
 }

@@ -1,4 +1,4 @@
-//! Keeps webhook requests away from addresses that are not public (SSRF).
+//! Keeps requests to URLs that users chose away from addresses that are not public (SSRF).
 //!
 //! The URL is checked by its parsed parts, never as text, because `0x7f.1`, `[::ffff:127.0.0.1]` and `127.0.0.1` are
 //! one address. A host that is an address is judged here, since the HTTP client does not ask its resolver for those.
@@ -17,7 +17,7 @@ const MOST_URL_BYTES: usize = 2048;
 
 /// Says which addresses may be called.
 pub trait AddressGuard: Send + Sync {
-    /// Whether a webhook may be sent to `address`.
+    /// Whether a request may be sent to `address`.
     fn allows(&self, address: IpAddr) -> bool;
 }
 
@@ -95,35 +95,29 @@ impl fmt::Display for Refusal {
         let host = self.host.as_deref().unwrap_or("(unknown)");
         match &self.because {
             RefusedBecause::TooLong => {
-                write!(
-                    formatter,
-                    "The webhook URL is longer than {MOST_URL_BYTES} bytes; register a shorter one."
-                )
+                write!(formatter, "The URL is longer than {MOST_URL_BYTES} bytes; use a shorter one.")
             }
             RefusedBecause::NotAUrl => {
-                write!(
-                    formatter,
-                    "The webhook URL is not a complete URL; register one like https://example.com/hook."
-                )
+                write!(formatter, "The URL is not a complete URL; use one like https://example.com/hook.")
             }
             RefusedBecause::Scheme => write!(
                 formatter,
-                "The webhook URL of host {host} does not use https; register its https address, or allow http in the settings."
+                "The URL of host {host} does not use https; use its https address, or allow http in the settings."
             ),
             RefusedBecause::UserInfo => write!(
                 formatter,
-                "The webhook URL of host {host} holds a user name or password; remove it, deliveries are signed instead."
+                "The URL of host {host} holds a user name or password; remove it, requests carry no passwords."
             ),
             RefusedBecause::Fragment => {
-                write!(formatter, "The webhook URL of host {host} holds a fragment (#…); remove it.")
+                write!(formatter, "The URL of host {host} holds a fragment (#…); remove it.")
             }
             RefusedBecause::Port(port) => write!(
                 formatter,
-                "The webhook URL of host {host} uses port {port}, which is not among the allowed ports; use 443, or add the port to the settings."
+                "The URL of host {host} uses port {port}, which is not among the allowed ports; use 443, or add the port to the settings."
             ),
             RefusedBecause::Address => write!(
                 formatter,
-                "The webhook host {host} has an address that is not public, so nothing was sent; use a public host, or allow its network in the settings."
+                "The host {host} has an address that is not public, so nothing was sent; use a public host, or allow its network in the settings."
             ),
         }
     }
@@ -173,9 +167,9 @@ fn refused_port(url: &Url, rules: &UrlRules) -> Option<u16> {
 }
 
 /// The resolver that the HTTP client dials through.
-pub(super) struct GuardedResolver {
-    pub(super) guard: Arc<dyn AddressGuard>,
-    pub(super) resolver: Arc<dyn HostResolver>,
+pub(crate) struct GuardedResolver {
+    pub(crate) guard: Arc<dyn AddressGuard>,
+    pub(crate) resolver: Arc<dyn HostResolver>,
 }
 
 impl Resolve for GuardedResolver {

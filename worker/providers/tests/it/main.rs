@@ -1,6 +1,10 @@
 //! The clients of this crate against real servers on the loopback interface.
 
 #[cfg(test)]
+mod apis;
+#[cfg(test)]
+mod push;
+#[cfg(test)]
 mod receiver;
 #[cfg(test)]
 mod smtp;

@@ -12,7 +12,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, Response, StatusCode},
+    http::{HeaderMap, Response, StatusCode, Uri},
     response::IntoResponse,
 };
 use tokio::{
@@ -24,6 +24,7 @@ use crate::smtp_server;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
+    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -71,10 +72,11 @@ type Kept = Arc<Mutex<Vec<Received>>>;
 
 async fn record(
     State((answer, kept)): State<(Answer, Kept)>,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> impl IntoResponse {
-    kept.lock().expect("no panic while held").push(Received { headers, body });
+    kept.lock().expect("no panic while held").push(Received { path: uri.path().to_owned(), headers, body });
     let status = StatusCode::from_u16(answer.status).expect("a valid status");
     let mut response = Response::builder().status(status);
     for (name, value) in answer.headers {

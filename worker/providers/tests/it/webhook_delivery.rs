@@ -5,7 +5,8 @@ use std::{io, net::IpAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use flota_providers::{
     ErrorClass, ProviderError, Receipt,
-    webhook::{Delivery, HostResolver, SigningSecret, UrlRules, WebhookClient, WebhookSettings, verify},
+    outbound::OutboundSettings,
+    webhook::{Delivery, HostResolver, SigningSecret, UrlRules, WebhookClient, verify},
 };
 use futures_util::future::BoxFuture;
 
@@ -18,11 +19,11 @@ use crate::{
 const NOW: i64 = 784_111_777;
 
 /// Loopback is allowed here, as a demo would, and nothing else.
-pub(crate) fn settings() -> WebhookSettings {
-    WebhookSettings {
+pub(crate) fn settings() -> OutboundSettings {
+    OutboundSettings {
         rules: UrlRules { allow_http: true, allowed_ports: None },
         timeout: Duration::from_secs(5),
-        ..WebhookSettings::new(Arc::new(|address: IpAddr| address.is_loopback()))
+        ..OutboundSettings::new(Arc::new(|address: IpAddr| address.is_loopback()))
     }
 }
 
@@ -184,7 +185,7 @@ async fn a_hanging_or_dripping_endpoint_is_left_at_the_deadline() {
     for rudeness in [Rudeness::Hang, Rudeness::DripHeaders] {
         let server = RudeServer::start(rudeness).await;
         let client =
-            WebhookClient::new(WebhookSettings { timeout: Duration::from_millis(300), ..settings() })
+            WebhookClient::new(OutboundSettings { timeout: Duration::from_millis(300), ..settings() })
                 .unwrap();
 
         let error = client.deliver(&delivery(server.url()), NOW).await.unwrap_err();
@@ -198,7 +199,7 @@ async fn a_hanging_or_dripping_endpoint_is_left_at_the_deadline() {
 async fn a_body_that_drips_after_success_does_not_undo_it() {
     let server = RudeServer::start(Rudeness::DripBody).await;
     let client =
-        WebhookClient::new(WebhookSettings { timeout: Duration::from_millis(300), ..settings() }).unwrap();
+        WebhookClient::new(OutboundSettings { timeout: Duration::from_millis(300), ..settings() }).unwrap();
 
     let receipt = client.deliver(&delivery(server.url()), NOW).await.unwrap();
 
@@ -219,7 +220,7 @@ async fn a_reset_connection_is_a_network_error_and_tried_once() {
 async fn an_endpoint_that_is_not_there_is_a_network_error_without_its_url() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let client =
-        WebhookClient::new(WebhookSettings { resolver: Arc::new(NoSuchName), ..settings() }).unwrap();
+        WebhookClient::new(OutboundSettings { resolver: Arc::new(NoSuchName), ..settings() }).unwrap();
     let urls =
         [format!("http://127.0.0.1:{port}/t0k?key=t0k"), "http://nowhere.invalid/t0k?key=t0k".to_owned()];
 
@@ -235,7 +236,7 @@ async fn an_endpoint_that_is_not_there_is_a_network_error_without_its_url() {
 async fn a_delivery_over_https_trusts_the_extra_ca_and_no_other() {
     for (ca, class) in [(CA, None), (CERTIFICATE, Some(ErrorClass::Network))] {
         let address = start_https_once();
-        let settings = WebhookSettings { extra_root_ca_pem: Some(ca.to_vec()), ..settings() };
+        let settings = OutboundSettings { extra_root_ca_pem: Some(ca.to_vec()), ..settings() };
         let client = WebhookClient::new(settings).unwrap();
 
         let result = client.deliver(&delivery(format!("https://localhost:{}/", address.port())), NOW).await;

@@ -12,7 +12,8 @@ use std::{
 
 use flota_providers::{
     ErrorClass,
-    webhook::{HostResolver, SystemResolver, UrlRules, WebhookClient, WebhookSettings},
+    outbound::OutboundSettings,
+    webhook::{HostResolver, SystemResolver, UrlRules, WebhookClient},
 };
 use futures_util::future::BoxFuture;
 
@@ -40,12 +41,12 @@ impl HostResolver for HostileResolver {
 }
 
 fn client(resolver: Arc<dyn HostResolver>) -> WebhookClient {
-    WebhookClient::new(WebhookSettings {
+    WebhookClient::new(OutboundSettings {
         rules: UrlRules { allow_http: true, allowed_ports: None },
         resolver,
         connect_timeout: Duration::from_millis(200),
         timeout: Duration::from_secs(5),
-        ..WebhookSettings::new(Arc::new(|address: IpAddr| address == PUBLIC))
+        ..OutboundSettings::new(Arc::new(|address: IpAddr| address == PUBLIC))
     })
     .unwrap()
 }

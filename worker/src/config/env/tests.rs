@@ -249,12 +249,16 @@ fn the_summary_shows_sources_and_no_secrets() {
 fn examples_can_be_used_once_secrets_are_replaced() {
     let ca = tempfile::NamedTempFile::new().unwrap();
     let ca = ca.path().display().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path().display().to_string();
     let examples: Vec<(&str, String)> = VARIABLES
         .iter()
         .map(|variable| match variable.name {
             "WEBHOOK_SECRET" => (variable.name, SIGNING.to_owned()),
             "FLOTA_ENCRYPTION_KEYS" => (variable.name, variable.example.replace("REPLACE_ME", KEY)),
-            "SMTP_CA_FILE" => (variable.name, ca.clone()),
+            "VAPID_PRIVATE_KEY" => (variable.name, "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw".to_owned()),
+            "SMTP_CA_FILE" | "GOOGLE_APPLICATION_CREDENTIALS" => (variable.name, ca.clone()),
+            "FLOTA_FILES_DIR" => (variable.name, directory.clone()),
             name => (name, variable.example.to_owned()),
         })
         .collect();
@@ -264,6 +268,66 @@ fn examples_can_be_used_once_secrets_are_replaced() {
 
     assert_eq!(environment.deployment, Deployment::Production);
     assert_eq!(environment.warnings, []);
+}
+
+#[test]
+fn a_service_needs_all_of_its_variables_and_is_left_out_without_any() {
+    let told = refused(&[
+        ("VAPID_PUBLIC_KEY", "BAAA"),
+        ("WHATSAPP_ACCESS_TOKEN", "EAA-hunter2"),
+        ("TWILIO_ACCOUNT_SID", "ACxxxxx"),
+        ("TWILIO_AUTH_TOKEN", "hunter2"),
+    ]);
+    let nothing = from(&[("LLM_MODEL_DEFAULT", "some/model"), ("GOOGLE_VISION_PROJECT_ID", "p")]).unwrap();
+
+    assert!(!told.contains("hunter2"));
+    assert_snapshot!(told, @r#"
+    VAPID_PRIVATE_KEY is not set, but VAPID_PUBLIC_KEY is; set both or neither
+    VAPID_SUBJECT is not set, but VAPID_PUBLIC_KEY is; set both or neither
+    WHATSAPP_PHONE_NUMBER_ID is not set, but WHATSAPP_ACCESS_TOKEN is; set both or neither
+    TWILIO_PHONE_NUMBER is not set, but TWILIO_AUTH_TOKEN is; set both or neither
+    "#);
+    let services = nothing.integrations;
+    assert!(services.push.is_none() && services.whatsapp.is_none() && services.sms.is_none());
+    assert!(services.chat.is_none() && services.transcription.is_none() && services.vision.is_none());
+}
+
+#[test]
+fn what_no_service_takes_is_told_without_repeating_secrets() {
+    let told = refused(&[
+        ("VAPID_PUBLIC_KEY", "BAAA"),
+        ("VAPID_PRIVATE_KEY", "hunter2!"),
+        ("VAPID_SUBJECT", "mailto: <root@localhost>"),
+        ("WHATSAPP_ACCESS_TOKEN", "hunter2 "),
+        ("WHATSAPP_PHONE_NUMBER_ID", "+52 55"),
+        ("TWILIO_ACCOUNT_SID", "SK1"),
+        ("TWILIO_AUTH_TOKEN", "hunter2"),
+        ("TWILIO_PHONE_NUMBER", "55 1234"),
+        ("LLM_BASE_URL", "https://user:hunter2@llm.example.com/"),
+        ("LLM_MAX_TOKENS", "0"),
+        ("LLM_TEMPERATURE", "hot"),
+        ("OPENAI_BASE_URL", "http://whisper.example.com/v1"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file"),
+        ("FLOTA_FILES_DIR", "/"),
+        ("FLOTA_ENV", "production"),
+    ]);
+
+    assert!(!told.contains("hunter2"));
+    assert_snapshot!(told, @r#"
+    VAPID_PUBLIC_KEY is not usable: it holds 3 bytes, but 65 are needed; make a pair with `flota keys vapid`
+    VAPID_PRIVATE_KEY is not usable: it is not base64url; make a pair with `flota keys vapid`
+    VAPID_SUBJECT is not usable: it is not a contact that push services accept; write one such as mailto:admin@example.com
+    WHATSAPP_PHONE_NUMBER_ID is not usable: it is not an id of digits; write the id of the number, which Meta shows beside it
+    WHATSAPP_ACCESS_TOKEN is not usable: it holds spaces or other characters that no credential has; copy it again
+    TWILIO_ACCOUNT_SID is not usable: it is not the id of an account; write the one that begins with AC
+    TWILIO_PHONE_NUMBER is not usable: "55 1234" is not a full number; write one such as +15005550006
+    LLM_BASE_URL is not usable: it is not an address of an API; write one such as https://api.example.com/v1, without login, `?` or `#`
+    LLM_MAX_TOKENS is not usable: "0" is not a number of tokens; write 1 to 8192
+    LLM_TEMPERATURE is not usable: "hot" is not a temperature; write 0 to 2
+    OPENAI_BASE_URL is not usable: it would send our credential to whisper.example.com in the clear, which FLOTA_ENV=production does not allow; write https://
+    GOOGLE_APPLICATION_CREDENTIALS names a file that cannot be read: /no/such/file; correct the path or unset GOOGLE_APPLICATION_CREDENTIALS: No such file or directory (os error 2)
+    FLOTA_FILES_DIR is not usable: it is the whole file system; write the directory that jobs may read from
+    "#);
 }
 
 #[test]

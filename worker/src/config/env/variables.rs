@@ -65,6 +65,12 @@ const REDIS: &str = "Redis";
 const POSTGRES: &str = "Postgres";
 const EMAIL: &str = "E-mail (SMTP)";
 const WEBHOOKS: &str = "Webhooks";
+const PUSH: &str = "Push notifications (VAPID)";
+const WHATSAPP: &str = "WhatsApp";
+const SMS: &str = "SMS (Twilio)";
+const LLM: &str = "Language models (OpenRouter or compatible)";
+const WHISPER: &str = "Transcription (OpenAI or compatible)";
+const VISION: &str = "Pictures (Google Vision)";
 const FLEET: &str = "Fleet";
 const LOGS: &str = "Logs and metrics";
 
@@ -146,6 +152,117 @@ pub const VARIABLES: &[Variable] = &[
         "Networks that webhooks may reach although they are private, separated by commas.",
     ),
     plain(
+        PUSH,
+        "VAPID_PUBLIC_KEY",
+        None,
+        "BA1Hxzyi1RUM1b5wjxsn7nGxAszw2u61m164i3MrAIxHF6YK5h4SDYic-dRuU_RCPCfA5aq9ojSwk5Y2EmClBPs",
+        "Public key that browsers subscribe with: base64url, 65 bytes. Make a pair with `flota keys vapid`.",
+    ),
+    secret(
+        PUSH,
+        "VAPID_PRIVATE_KEY",
+        "REPLACE_ME",
+        "Private key of the pair: base64url, 32 bytes. Without it push notifications wait.",
+    ),
+    plain(
+        PUSH,
+        "VAPID_SUBJECT",
+        None,
+        "mailto:admin@example.com",
+        "Whom a push service may ask about us: mailto: and an address, or an https URL.",
+    ),
+    secret(
+        WHATSAPP,
+        "WHATSAPP_ACCESS_TOKEN",
+        "REPLACE_ME",
+        "Token of a system user. Without it WhatsApp messages wait.",
+    ),
+    plain(
+        WHATSAPP,
+        "WHATSAPP_PHONE_NUMBER_ID",
+        None,
+        "123456789",
+        "Id of the number that messages come from. Required with the token.",
+    ),
+    plain(
+        WHATSAPP,
+        "WHATSAPP_BASE_URL",
+        Some("https://graph.facebook.com/v23.0"),
+        "https://graph.facebook.com/v23.0",
+        "Where the Graph API is.",
+    ),
+    plain(SMS, "TWILIO_ACCOUNT_SID", None, "ACxxxxx", "Id of the account."),
+    secret(SMS, "TWILIO_AUTH_TOKEN", "REPLACE_ME", "Its token. Without it text messages wait."),
+    plain(SMS, "TWILIO_PHONE_NUMBER", None, "+15005550006", "Number that messages come from."),
+    plain(
+        SMS,
+        "TWILIO_BASE_URL",
+        Some("https://api.twilio.com/2010-04-01"),
+        "https://api.twilio.com/2010-04-01",
+        "Where the API is.",
+    ),
+    secret(LLM, "OPENROUTER_API_KEY", "REPLACE_ME", "Key of the API. Without it chat jobs wait."),
+    plain(
+        LLM,
+        "LLM_BASE_URL",
+        Some("https://openrouter.ai/api/v1"),
+        "https://openrouter.ai/api/v1",
+        "Where the chat completions are.",
+    ),
+    plain(
+        LLM,
+        "LLM_MODEL_DEFAULT",
+        Some("anthropic/claude-3-haiku"),
+        "anthropic/claude-3-haiku",
+        "Model of jobs that name none.",
+    ),
+    plain(
+        LLM,
+        "LLM_MODEL_FALLBACK",
+        None,
+        "openai/gpt-3.5-turbo",
+        "Model that answers when the first cannot (OpenRouter).",
+    ),
+    plain(
+        LLM,
+        "LLM_MAX_TOKENS",
+        Some("1000"),
+        "1000",
+        "Longest answer of jobs that do not say, in tokens, at most 8192.",
+    ),
+    plain(LLM, "LLM_TEMPERATURE", Some("0.7"), "0.7", "Temperature of jobs that do not say, 0 to 2."),
+    secret(WHISPER, "OPENAI_API_KEY", "REPLACE_ME", "Key of the API. Without it transcriptions wait."),
+    plain(
+        WHISPER,
+        "OPENAI_BASE_URL",
+        Some("https://api.openai.com/v1"),
+        "https://api.openai.com/v1",
+        "Where the transcriptions are.",
+    ),
+    plain(WHISPER, "WHISPER_MODEL", Some("whisper-1"), "whisper-1", "Model."),
+    plain(
+        VISION,
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        None,
+        "/etc/flota/service-account.json",
+        "Key file of a service account. Without it and without GOOGLE_VISION_API_KEY pictures wait.",
+    ),
+    secret(VISION, "GOOGLE_VISION_API_KEY", "REPLACE_ME", "An API key instead of a service account."),
+    plain(
+        VISION,
+        "GOOGLE_VISION_PROJECT_ID",
+        None,
+        "my-project",
+        "Project that is billed, when it is not the credential's own.",
+    ),
+    plain(
+        VISION,
+        "GOOGLE_VISION_BASE_URL",
+        Some("https://vision.googleapis.com/v1"),
+        "https://vision.googleapis.com/v1",
+        "Where the API is.",
+    ),
+    plain(
         FLEET,
         "FLOTA_ENV",
         Some("development"),
@@ -165,6 +282,14 @@ pub const VARIABLES: &[Variable] = &[
         Some("flota"),
         "flota",
         "First part of every key in Redis, so that several fleets can share one. Producers need the same.",
+    ),
+    plain(
+        FLEET,
+        "FLOTA_FILES_DIR",
+        None,
+        "/var/lib/flota/files",
+        "The only directory that jobs may read files from (recordings, pictures). Long results are written into its \
+         folder results.",
     ),
     secret(
         FLEET,

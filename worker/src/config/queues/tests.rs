@@ -21,13 +21,13 @@ fn refused(text: &str) -> String {
 }
 
 #[test]
-fn the_built_in_file_has_its_two_queues() {
+fn the_built_in_file_has_a_queue_for_every_kind() {
     let queues = Queues::built_in().unwrap();
 
     let names: Vec<&str> = queues.policies.iter().map(|policy| &*policy.name).collect();
-    assert_eq!(names, ["email", "webhook"]);
+    assert_eq!(names, ["email", "llm", "notification", "ocr", "transcription", "webhook"]);
     assert_eq!(queues.get("webhook").unwrap().timeout, Duration::from_secs(30));
-    assert!(queues.get("llm").is_none());
+    assert!(queues.get("fax").is_none());
 }
 
 #[test]

@@ -1,0 +1,262 @@
+//! One story for every kind of job: the real processors with services that lead to loopback.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use flota_engine::{ErrorClass, Fleet, Verdict};
+use flota_producer::{
+    CompleteChat, DeliverWebhook, EmailBody, JobId, MediaSource, NewJob, PushKeys, PushSubscription,
+    ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
+};
+use flota_providers::push::{
+    browser::{Browser, check_vapid},
+    new_vapid_pair,
+};
+use flota_tests::fleet::{QUEUE, TestQueue, drain};
+use flota_worker::{
+    assemble,
+    config::Environment,
+    database,
+    dev::{ProviderSink, Service, SmtpSink, WebhookAnswer},
+    processors,
+};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const NUMBER: &str = "+525512345678";
+
+/// A worker with the real processors, and what they talk to.
+struct Stage {
+    queue: TestQueue,
+    providers: ProviderSink,
+    mail: SmtpSink,
+    files: tempfile::TempDir,
+    vapid_public_key: String,
+    fleet: Fleet,
+}
+
+impl Stage {
+    /// With every service, or with none.
+    async fn set(configured: bool) -> Self {
+        let (providers, mail) = (
+            ProviderSink::start().await.expect("the stage is set"),
+            SmtpSink::start().await.expect("the stage is set"),
+        );
+        let files = tempfile::tempdir().expect("the stage is set");
+        let (vapid_public_key, private) = new_vapid_pair().expect("the stage is set");
+        let mut variables: BTreeMap<&str, String> = BTreeMap::new();
+        if configured {
+            variables.extend(providers.environment());
+            variables.extend([
+                ("SMTP_HOST", "127.0.0.1".to_owned()),
+                ("SMTP_PORT", mail.port().to_string()),
+                ("SMTP_TLS", "none".to_owned()),
+                ("SMTP_FROM_EMAIL", "noreply@flota.example".to_owned()),
+                ("VAPID_PUBLIC_KEY", vapid_public_key.clone()),
+                ("VAPID_PRIVATE_KEY", private.expose_secret().to_owned()),
+                ("VAPID_SUBJECT", "mailto:admin@flota.example".to_owned()),
+                ("FLOTA_FILES_DIR", files.path().display().to_string()),
+                ("FLOTA_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8".to_owned()),
+            ]);
+        }
+        let lookup = |name: &str| Ok(variables.get(name).cloned());
+        let environment =
+            Environment::from_lookup(&lookup, variables.keys().copied()).expect("the stage is set");
+        // Nothing here asks Postgres, and a pool connects when it is first asked.
+        let pool =
+            database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1).expect("the stage is set");
+        let services = assemble::services(&environment, &pool).expect("the stage is set");
+        let queue = TestQueue::new().await;
+        let fleet = queue.start_with(processors::registry().bind(services));
+        Self { queue, providers, mail, files, vapid_public_key, fleet }
+    }
+
+    fn put(&self, name: &str, content: &[u8]) {
+        std::fs::write(self.files.path().join(name), content).expect("the stage is set");
+    }
+
+    async fn enqueue(&self, job: NewJob) -> JobId {
+        self.queue.enqueue(job.queue(QUEUE)).await
+    }
+
+    /// Runs a job to its success and answers its result.
+    async fn complete(&self, job: NewJob) -> Value {
+        let id = self.enqueue(job).await;
+        self.queue.witness.wait_for(id, Verdict::Complete).await;
+        let records = self.queue.records().await;
+        let record = records.into_iter().rfind(|(_, record)| record.id == id).expect("its record").1;
+        record.result.unwrap_or_default()
+    }
+
+    fn sent(&self, service: Service) -> Value {
+        let received = self.providers.received(service);
+        serde_json::from_slice(&received.last().expect("a request").body).expect("the stage is set")
+    }
+
+    fn push(&self, browser: &Browser) -> SendPush {
+        let keys = PushKeys { p256dh: browser.p256dh(), auth: browser.auth() };
+        let endpoint = self.providers.push_endpoint();
+        let subscription = PushSubscription { endpoint, expiration_time: None, keys };
+        SendPush::new(subscription, "Order 42", "It is on its way.")
+    }
+
+    async fn end(self) {
+        drain(self.fleet, PATIENCE).await;
+    }
+}
+
+#[tokio::test]
+async fn a_push_notification_can_be_opened_by_its_browser() {
+    let stage = Stage::set(true).await;
+    let browser = Browser::new().unwrap();
+
+    let id = stage.enqueue(NewJob::new(stage.push(&browser))).await;
+
+    stage.queue.witness.wait_for(id, Verdict::Complete).await;
+    let request = &stage.providers.received(Service::Push)[0];
+    let content: Value = serde_json::from_slice(&browser.open(&request.body).unwrap()).unwrap();
+    assert_eq!(content, json!({ "title": "Order 42", "body": "It is on its way." }));
+    assert!(check_vapid(request.header("authorization").unwrap(), &stage.vapid_public_key).is_ok());
+    assert_eq!(request.header("topic"), Some(id.to_string().replace('-', "").as_str()));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn an_ended_subscription_is_gone_and_one_inside_our_network_is_refused() {
+    let stage = Stage::set(true).await;
+    let browser = Browser::new().unwrap();
+    stage.providers.fail_once(Service::Push, WebhookAnswer::status(410));
+    let mut inside = stage.push(&browser);
+    inside.subscription.endpoint = "https://169.254.169.254/push".into();
+
+    let gone = stage.enqueue(NewJob::new(stage.push(&browser))).await;
+    stage.queue.witness.wait_for(gone, Verdict::Bury).await;
+    let inside = stage.enqueue(NewJob::new(inside)).await;
+    stage.queue.witness.wait_for(inside, Verdict::Bury).await;
+
+    let records = stage.queue.records().await;
+    let class =
+        |id: JobId| records.iter().find(|(_, record)| record.id == id).and_then(|(_, record)| record.class);
+    assert_eq!((class(gone), class(inside)), (Some(ErrorClass::Gone), Some(ErrorClass::Permanent)));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_whatsapp_message_carries_the_id_of_its_job() {
+    let stage = Stage::set(true).await;
+    let body = WhatsappBody::template("order_shipped", "es_MX", vec![]);
+
+    let id = stage.enqueue(NewJob::new(SendWhatsapp::new(NUMBER, body))).await;
+
+    stage.queue.witness.wait_for(id, Verdict::Complete).await;
+    let sent = stage.sent(Service::Whatsapp);
+    assert_eq!((&sent["to"], &sent["biz_opaque_callback_data"]), (&json!(NUMBER), &json!(id.to_string())));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_text_message_whose_answer_was_lost_is_repeated_once_as_ambiguous() {
+    let stage = Stage::set(true).await;
+    stage.providers.fail_once(Service::Sms, WebhookAnswer::Reset);
+
+    let result = stage.complete(NewJob::new(SendSms::new(NUMBER, "Your code is 1234."))).await;
+
+    let records = stage.queue.records().await;
+    assert_eq!(result["status"], "queued");
+    assert_eq!(stage.providers.received(Service::Sms).len(), 2);
+    assert!(records.iter().any(|(_, record)| record.class == Some(ErrorClass::Ambiguous)));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_of_a_model_is_the_result_and_a_limit_costs_no_try() {
+    let stage = Stage::set(true).await;
+    stage.providers.fail_once(Service::Chat, WebhookAnswer::status(429));
+
+    let id = stage.enqueue(NewJob::new(CompleteChat::ask("Why is the sky blue?"))).await;
+
+    stage.queue.witness.wait_for(id, Verdict::Complete).await;
+    let records = stage.queue.records().await;
+    let record = &records.iter().find(|(_, record)| record.id == id).unwrap().1;
+    let result = record.result.as_ref().unwrap();
+    assert_eq!(result["answer"], "You said: Why is the sky blue?");
+    assert_eq!((&result["usage"]["prompt_tokens"], record.attempt), (&json!(5), 1));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_recording_is_read_from_the_directory_and_nothing_else_is() {
+    let stage = Stage::set(true).await;
+    stage.put("note.ogg", b"OggS-sound-");
+    stage.put("page.html", b"<html>");
+
+    let heard =
+        stage.complete(NewJob::new(TranscribeAudio::new(MediaSource::file("note.ogg")).language("es"))).await;
+
+    assert_eq!(heard["text"], "Buenos días.");
+    for file in ["page.html", "missing.ogg"] {
+        let id = stage.enqueue(NewJob::new(TranscribeAudio::new(MediaSource::file(file)))).await;
+        stage.queue.witness.wait_for(id, Verdict::Bury).await;
+    }
+    assert_eq!(stage.providers.received(Service::Transcription).len(), 1);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_picture_is_downloaded_past_the_guard_and_read() {
+    let stage = Stage::set(true).await;
+    let server = ProviderSink::start().await.unwrap();
+    stage.put("receipt.gif", b"GIF89a-pixels-");
+    server.fail_once(
+        Service::Push,
+        WebhookAnswer::Respond { status: 200, headers: vec![], body: "GIF89a-far-".into() },
+    );
+
+    let near = stage.complete(NewJob::new(ReadImage::new(MediaSource::file("receipt.gif")))).await;
+    let far = stage.complete(NewJob::new(ReadImage::new(MediaSource::url(server.push_endpoint())))).await;
+
+    assert_eq!((&near["text"], &far["text"]), (&json!("TOTAL 42.00"), &json!("TOTAL 42.00")));
+    let content = stage.sent(Service::Vision)["requests"][0]["image"]["content"].as_str().unwrap().to_owned();
+    assert_eq!(URL_SAFE_NO_PAD.decode(content.trim_end_matches('=')).unwrap(), b"GIF89a-far-");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_mail_arrives() {
+    let stage = Stage::set(true).await;
+
+    stage.complete(NewJob::new(SendEmail::new("ana@example.com", EmailBody::text("Hi", "Hello")))).await;
+
+    assert_eq!(stage.mail.mails().len(), 1);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn without_its_settings_every_kind_waits_and_burns_no_try() {
+    let stage = Stage::set(false).await;
+    let jobs = [
+        NewJob::new(SendEmail::new("ana@example.com", EmailBody::text("Hi", "Hello"))),
+        NewJob::new(DeliverWebhook::to_url("https://example.com/hook", "order.paid", Value::Null)),
+        NewJob::new(stage.push(&Browser::new().unwrap())),
+        NewJob::new(SendWhatsapp::new(NUMBER, WhatsappBody::text("Hola"))),
+        NewJob::new(SendSms::new(NUMBER, "Hola")),
+        NewJob::new(CompleteChat::ask("Why?")),
+        NewJob::new(TranscribeAudio::new(MediaSource::file("note.ogg"))),
+        NewJob::new(ReadImage::new(MediaSource::file("receipt.gif"))),
+    ];
+    let kinds = processors::registry().names().count();
+    assert_eq!(jobs.len(), kinds, "a kind has no story here");
+
+    let mut ids = Vec::new();
+    for job in jobs {
+        ids.push(stage.enqueue(job).await);
+    }
+
+    for id in ids {
+        let parked = |verdict| matches!(verdict, Some(Verdict::Park(wait)) if Duration::from_secs(60) < wait);
+        stage.queue.witness.wait_until("a job waits for its settings", |seen| parked(seen.last(id))).await;
+    }
+    assert_eq!(stage.queue.counts().await.delayed, kinds as u64);
+    stage.end().await;
+}

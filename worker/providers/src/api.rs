@@ -1,0 +1,138 @@
+//! One provider's HTTPS API: where it is, how long a call may take, and which secret must never be repeated.
+//!
+//! The address comes from the settings, because regions, proxies and tests have their own. Sentences of the provider
+//! are kept for people, after our own credentials have been taken out of them: some providers quote what they were
+//! sent.
+
+use std::{fmt, time::Duration};
+
+use reqwest::{Client, RequestBuilder, redirect::Policy};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    ErrorClass, ProviderError,
+    exchange::{Exchange, HttpAnswer, Repeat},
+    outbound::certificates,
+    text::one_line,
+};
+
+/// How much of a provider's sentence is kept, in bytes.
+const MOST_SAID: usize = 400;
+/// Most of an answer that is taken: the text of a full page with the place of every letter fits.
+const MOST_ANSWER: usize = 16 * 1024 * 1024;
+/// Most time to open a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Where an API is and how it is called.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// Its address without a slash at the end, for example `https://graph.facebook.com/v23.0`.
+    pub base_url: String,
+    /// Most time for one call.
+    pub timeout: Duration,
+    /// Certificates (PEM) to trust besides those of the system.
+    pub extra_root_ca_pem: Option<Vec<u8>>,
+}
+
+impl ApiSettings {
+    /// An API at this address, whose calls take at most this long.
+    pub fn new(base_url: impl Into<String>, timeout: Duration) -> Self {
+        Self { base_url: base_url.into(), timeout, extra_root_ca_pem: None }
+    }
+}
+
+/// Calls one API.
+pub(crate) struct Api {
+    provider: &'static str,
+    http: Client,
+    base_url: String,
+    timeout: Duration,
+    secret: SecretString,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Api").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// `secret` is the credential that is taken out of everything that the provider says.
+    pub(crate) fn new(
+        provider: &'static str,
+        settings: ApiSettings,
+        secret: SecretString,
+    ) -> Result<Self, ProviderError> {
+        let ApiSettings { base_url, timeout, extra_root_ca_pem } = settings;
+        let mut builder = Client::builder()
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .https_only(base_url.starts_with("https://"))
+            .connect_timeout(CONNECT)
+            .timeout(timeout);
+        if let Some(pem) = &extra_root_ca_pem {
+            builder = builder.tls_certs_merge(certificates(pem, provider)?);
+        }
+        let http = builder.build().map_err(|error| {
+            let message = "The HTTP client could not be built; check the system's certificates.";
+            ProviderError::new(provider, "set up", ErrorClass::Permanent, message)
+                .with_source(error.without_url())
+        })?;
+        Ok(Self { provider, http, base_url: base_url.trim_end_matches('/').to_owned(), timeout, secret })
+    }
+
+    /// A POST to this path of the API; it begins with a slash.
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.http.post(format!("{}{path}", self.base_url))
+    }
+
+    /// Makes the call and answers whatever came back.
+    pub(crate) async fn call(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+        repeat: Repeat,
+    ) -> Result<HttpAnswer, ProviderError> {
+        let (provider, timeout) = (self.provider, self.timeout);
+        Exchange { provider, operation, repeat, most_bytes: MOST_ANSWER, timeout }.run(request).await
+    }
+
+    /// What the provider said, on one line, without our credential.
+    pub(crate) fn said(&self, text: &str) -> String {
+        one_line(without(text, &self.secret).as_bytes(), MOST_SAID)
+    }
+
+    /// An error of this provider whose sentence ends with what it said.
+    pub(crate) fn error(
+        &self,
+        operation: &'static str,
+        class: ErrorClass,
+        advice: &str,
+        said: &str,
+    ) -> ProviderError {
+        let said = self.said(said);
+        let message = if said.is_empty() { advice.to_owned() } else { format!("{advice} It said: {said}") };
+        ProviderError::new(self.provider, operation, class, message)
+    }
+}
+
+/// A text without this secret.
+pub(crate) fn without(text: &str, secret: &SecretString) -> String {
+    let secret = secret.expose_secret();
+    if secret.is_empty() { text.to_owned() } else { text.replace(secret, "***") }
+}
+
+/// What helps against a class, for the end of a provider's sentence.
+pub(crate) fn advice(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Permanent => "The same request would be refused again; correct the job's data.",
+        ErrorClass::Gone => "The target no longer exists; remove it.",
+        ErrorClass::Auth => "Our credential or account is not accepted; jobs wait until it is mended.",
+        ErrorClass::Quota => "The account's allowance is used up; jobs wait until there is more.",
+        ErrorClass::RateLimited { .. } => "It asks to slow down; the job is repeated later.",
+        ErrorClass::ServerError | ErrorClass::Timeout | ErrorClass::Network | ErrorClass::Ambiguous => {
+            "The trouble is on the other side; the job is repeated later."
+        }
+    }
+}

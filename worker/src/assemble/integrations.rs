@@ -1,0 +1,102 @@
+//! Settings of the outside services → their clients.
+//!
+//! Time limits are those of one call; the queue's own limit stands behind them.
+
+use std::{sync::Arc, time::Duration};
+
+use flota_providers::{
+    ProviderError,
+    api::ApiSettings,
+    chat::{ChatClient, ChatSettings},
+    google_token::{ApiKey, ServiceAccount, TokenSource},
+    push::VapidKey,
+    sms::{SmsClient, SmsSettings},
+    transcription::{TranscriptionClient, TranscriptionSettings},
+    vision::{VisionClient, VisionSettings},
+    whatsapp::{WhatsappClient, WhatsappSettings},
+};
+
+use super::AssembleError;
+use crate::config::env::{
+    ChatVariables, PushVariables, SmsVariables, TranscriptionVariables, VisionCredential, VisionVariables,
+    WhatsappVariables,
+};
+
+/// Messages are accepted in a second or two.
+const MESSAGE: Duration = Duration::from_secs(20);
+/// Models think, and long answers take their time.
+const MODEL: Duration = Duration::from_mins(2);
+/// 25 MiB have to be uploaded and listened to.
+const SPEECH: Duration = Duration::from_mins(5);
+/// 7 MB have to be uploaded and looked at.
+const PICTURE: Duration = Duration::from_mins(1);
+
+pub(super) fn push(push: &PushVariables) -> Result<VapidKey, AssembleError> {
+    Ok(VapidKey::new(&push.public_key, &push.private_key, &push.subject)?)
+}
+
+pub(super) fn whatsapp(whatsapp: &WhatsappVariables) -> Result<WhatsappClient, AssembleError> {
+    let client = WhatsappClient::new(WhatsappSettings {
+        api: ApiSettings::new(&whatsapp.base_url, MESSAGE),
+        phone_number_id: whatsapp.phone_number_id.clone(),
+        access_token: whatsapp.access_token.clone(),
+    });
+    client.map_err(because_of("WHATSAPP_BASE_URL"))
+}
+
+pub(super) fn sms(sms: &SmsVariables) -> Result<SmsClient, AssembleError> {
+    let client = SmsClient::new(SmsSettings {
+        api: ApiSettings::new(&sms.base_url, MESSAGE),
+        account_sid: sms.account_sid.clone(),
+        auth_token: sms.auth_token.clone(),
+        from: sms.from.clone(),
+    });
+    client.map_err(because_of("TWILIO_BASE_URL"))
+}
+
+pub(super) fn chat(chat: &ChatVariables) -> Result<ChatClient, AssembleError> {
+    let client = ChatClient::new(ChatSettings {
+        api: ApiSettings::new(&chat.base_url, MODEL),
+        api_key: chat.api_key.clone(),
+        model: chat.model.clone(),
+        fallback: chat.fallback.clone(),
+        max_tokens: chat.max_tokens,
+        temperature: chat.temperature,
+    });
+    client.map_err(because_of("LLM_BASE_URL"))
+}
+
+pub(super) fn transcription(speech: &TranscriptionVariables) -> Result<TranscriptionClient, AssembleError> {
+    let client = TranscriptionClient::new(TranscriptionSettings {
+        api: ApiSettings::new(&speech.base_url, SPEECH),
+        api_key: speech.api_key.clone(),
+        model: speech.model.clone(),
+    });
+    client.map_err(because_of("OPENAI_BASE_URL"))
+}
+
+pub(super) fn vision(vision: &VisionVariables) -> Result<VisionClient, AssembleError> {
+    let client = VisionClient::new(VisionSettings {
+        api: ApiSettings::new(&vision.base_url, PICTURE),
+        tokens: tokens(&vision.credential)?,
+        project: vision.project.clone(),
+    });
+    client.map_err(because_of("GOOGLE_VISION_BASE_URL"))
+}
+
+fn tokens(credential: &VisionCredential) -> Result<Arc<dyn TokenSource>, AssembleError> {
+    match credential {
+        VisionCredential::ApiKey(key) => Ok(Arc::new(ApiKey(key.clone()))),
+        VisionCredential::ServiceAccount(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| AssembleError::ServiceAccount { path: path.clone(), source })?;
+            let account = ServiceAccount::from_json(&text, MESSAGE)
+                .map_err(because_of("GOOGLE_APPLICATION_CREDENTIALS"))?;
+            Ok(Arc::new(account))
+        }
+    }
+}
+
+fn because_of(variable: &'static str) -> impl Fn(ProviderError) -> AssembleError {
+    move |source| AssembleError::Api { variable, source: Box::new(source) }
+}

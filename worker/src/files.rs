@@ -1,0 +1,180 @@
+//! Files of jobs: read from the one directory that is allowed, or from where a URL leads; long results written there.
+//!
+//! A path is opened only after links have been followed and what came out still lies inside the directory. Downloads
+//! go through the same address guard as webhooks, because users choose their URLs.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use flota_producer::{JobId, MediaSource, clock};
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+
+use crate::{failure::Error, services::Outbound};
+
+/// Largest result that is kept in the outcome; the engine keeps 16 KiB, and the other fields need some room.
+const MOST_INLINE: usize = 12 * 1024;
+/// Folder for long results, inside the directory.
+const RESULTS: &str = "results";
+
+/// A file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It is not there, or not inside the directory. One sentence for both, so that nobody can probe the file system.
+    #[error("the file {0} is not in the directory of files; put it there, and enqueue the job again")]
+    NotThere(String),
+    /// It is larger than what it is for.
+    #[error("the file {path} is larger than {most} bytes; make it smaller")]
+    TooLarge {
+        /// The path in the job.
+        path: String,
+        /// The limit.
+        most: usize,
+    },
+    /// The disk did not do it.
+    #[error("the directory of files cannot be used")]
+    Disk(#[source] std::io::Error),
+}
+
+/// The directory that jobs may read from.
+#[derive(Debug, Clone)]
+pub struct Files {
+    directory: PathBuf,
+}
+
+impl Files {
+    /// A directory whose real path this is.
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub async fn read(&self, path: &str, most_bytes: usize) -> Result<Bytes, FileError> {
+        let not_there = || FileError::NotThere(path.to_owned());
+        let real = tokio::fs::canonicalize(self.directory.join(path)).await.map_err(|_| not_there())?;
+        if !real.starts_with(&self.directory) {
+            return Err(not_there());
+        }
+        let file = tokio::fs::File::open(&real).await.map_err(|_| not_there())?;
+        if !file.metadata().await.map_err(FileError::Disk)?.is_file() {
+            return Err(not_there());
+        }
+        let mut content = Vec::new();
+        file.take(most_bytes as u64 + 1).read_to_end(&mut content).await.map_err(FileError::Disk)?;
+        if most_bytes < content.len() {
+            return Err(FileError::TooLarge { path: path.to_owned(), most: most_bytes });
+        }
+        Ok(content.into())
+    }
+
+    /// Writes a result and answers its path inside the directory. The name is the job's id, so a repeat replaces it.
+    async fn keep(&self, id: JobId, result: &Value) -> Result<String, FileError> {
+        let name = Path::new(RESULTS).join(format!("{id}.json"));
+        let place = self.directory.join(&name);
+        tokio::fs::create_dir_all(self.directory.join(RESULTS)).await.map_err(FileError::Disk)?;
+        let draft = place.with_extension("part");
+        tokio::fs::write(&draft, result.to_string()).await.map_err(FileError::Disk)?;
+        tokio::fs::rename(&draft, &place).await.map_err(FileError::Disk)?;
+        Ok(name.display().to_string())
+    }
+}
+
+/// The content of a job's file, wherever it lies.
+pub(crate) async fn read(
+    source: &MediaSource,
+    most_bytes: usize,
+    files: Option<&Files>,
+    outbound: &Outbound,
+) -> Result<Bytes, Error> {
+    let now = clock::unix_now().as_secs() as i64;
+    if let Some(url) = &source.url {
+        return Ok(outbound.client_for(url).download(url, most_bytes, now).await?);
+    }
+    let missing = Error::NotConfigured { what: "The directory of files", variable: "FLOTA_FILES_DIR" };
+    let path = source.file.as_deref().unwrap_or_default();
+    Ok(files.ok_or(missing)?.read(path, most_bytes).await?)
+}
+
+/// A result that an outcome can hold: itself when it is small, else where it was written; without a directory its
+/// text field is cut, and says so.
+pub(crate) async fn fit(
+    id: JobId,
+    mut result: Value,
+    field: &str,
+    files: Option<&Files>,
+) -> Result<Value, Error> {
+    if result.to_string().len() <= MOST_INLINE {
+        return Ok(result);
+    }
+    let kept = match files {
+        Some(files) => Some(files.keep(id, &result).await?),
+        None => None,
+    };
+    let whole = result[field].as_str().unwrap_or_default().to_owned();
+    let mut cut: String = whole.chars().take(MOST_INLINE / 8).collect();
+    // Escapes can make text six times longer.
+    while MOST_INLINE / 2 < Value::from(cut.as_str()).to_string().len() {
+        cut = cut.chars().take(cut.chars().count() / 2).collect();
+    }
+    result[field] = cut.into();
+    if MOST_INLINE < result.to_string().len() {
+        result = json!({ field: result[field] });
+    }
+    result["truncated"] = json!(true);
+    result["bytes"] = json!(whole.len());
+    result["file"] = json!(kept);
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files() -> (tempfile::TempDir, Files) {
+        let directory = tempfile::tempdir().unwrap();
+        let inside = directory.path().canonicalize().unwrap().join("files");
+        std::fs::create_dir(&inside).unwrap();
+        std::fs::write(inside.join("note.ogg"), b"OggS").unwrap();
+        std::fs::write(directory.path().join("secret"), b"secret").unwrap();
+        (directory, Files::new(inside))
+    }
+
+    #[tokio::test]
+    async fn only_files_inside_the_directory_are_read_and_links_do_not_lead_out() {
+        let (outside, files) = files();
+        std::os::unix::fs::symlink(outside.path().join("secret"), files.directory.join("link")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), files.directory.join("folder")).unwrap();
+
+        assert_eq!(files.read("note.ogg", 4).await.unwrap(), b"OggS"[..]);
+        for path in ["../secret", "link", "folder/secret", "/etc/hostname", "missing", ".", "a\0b"] {
+            let error = files.read(path, 100).await.unwrap_err();
+            assert!(matches!(error, FileError::NotThere(_)), "{path}: {error}");
+        }
+        assert!(matches!(files.read("note.ogg", 3).await, Err(FileError::TooLarge { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_long_result_goes_to_a_file_or_is_cut_and_says_so() {
+        let (_outside, files) = files();
+        let (id, long) = (JobId::mint(), "\u{1}ñ".repeat(20_000));
+        let result = json!({ "text": long, "model": "whisper-1" });
+
+        let kept = fit(id, result.clone(), "text", Some(&files)).await.unwrap();
+        let cut = fit(id, result.clone(), "text", None).await.unwrap();
+
+        let file = files.read(kept["file"].as_str().unwrap(), 1_000_000).await.unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&file).unwrap(), result);
+        for shown in [&kept, &cut] {
+            assert!(
+                shown.to_string().len() <= 16 * 1024 && shown["truncated"] == true,
+                "{}",
+                shown.to_string().len()
+            );
+            assert_eq!((shown["bytes"].as_u64(), &shown["model"]), (Some(60_000), &json!("whisper-1")));
+        }
+        assert!(cut["file"].is_null());
+    }
+}

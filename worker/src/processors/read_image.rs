@@ -1,0 +1,25 @@
+//! Reads the text on a picture, and names what is on it when asked to.
+
+use flota_engine::{Job, Processor, Receipt};
+use flota_producer::{ReadImage, clock};
+use flota_providers::vision::{MOST_IMAGE_BYTES, VisionRequest};
+
+use crate::{failure::Error, files, services::Services};
+
+impl Processor<Services> for ReadImage {
+    type Error = Error;
+
+    async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
+        let variable = "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_VISION_API_KEY";
+        let missing = Error::NotConfigured { what: "Google Vision", variable };
+        let client = services.vision.as_ref().ok_or(missing)?;
+        let files = services.files.as_ref();
+        let image = files::read(&self.image, MOST_IMAGE_BYTES, files, &services.outbound).await?;
+        let wanted = VisionRequest { sparse: self.sparse, labels: self.labels, languages: self.languages };
+        let mut done = client.read(&image, &wanted, clock::unix_now().as_secs() as i64).await?;
+        if let Some(result) = done.detail.take() {
+            done.detail = Some(files::fit(job.id, result, "text", files).await?);
+        }
+        Ok(super::receipt(done))
+    }
+}

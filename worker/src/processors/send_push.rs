@@ -1,0 +1,56 @@
+//! Sends one notification to one browser.
+//!
+//! Without a topic of its own a job's id is the topic, so that a repeat replaces the first while it waits. A job that
+//! waited longer than its notification is worth is not sent any more.
+
+use flota_engine::{Job, Processor, Receipt};
+use flota_producer::{SendPush, clock};
+use flota_providers::push::Push;
+
+use crate::{failure::Error, services::Services};
+
+impl Processor<Services> for SendPush {
+    type Error = Error;
+
+    async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
+        let missing = Error::NotConfigured { what: "Web Push", variable: "VAPID_PRIVATE_KEY" };
+        let key = services.push.as_ref().ok_or(missing)?;
+        let ttl = left_of(self.ttl, job.envelope.at, clock::unix_now().as_millis() as u64)?;
+        let topic = self.topic.clone().unwrap_or_else(|| job.id.to_string().replace('-', ""));
+        let push = Push {
+            content: self.content(),
+            endpoint: self.subscription.endpoint,
+            p256dh: self.subscription.keys.p256dh,
+            auth: self.subscription.keys.auth,
+            ttl,
+            urgency: self.urgency.word().to_owned(),
+            topic,
+        };
+        let client = services.outbound.client_for(&push.endpoint);
+        let sent = key.send(&push, client, clock::unix_now().as_secs() as i64).await?;
+        Ok(super::receipt(sent))
+    }
+}
+
+/// Seconds for which the notification is still worth delivering. A time to live of 0 means "now or never", and the
+/// first try is now.
+fn left_of(ttl: u32, enqueued_ms: u64, now_ms: u64) -> Result<u32, Error> {
+    let waited = u32::try_from(now_ms.saturating_sub(enqueued_ms) / 1_000).unwrap_or(u32::MAX);
+    match ttl.checked_sub(waited) {
+        Some(left) if 0 < left || ttl == 0 => Ok(left),
+        _ => Err(Error::TooLate { waited, ttl }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notification_is_not_sent_after_its_time() {
+        assert_eq!(left_of(60, 1_000, 11_999).unwrap(), 50);
+        assert_eq!(left_of(0, 1_000, 1_500).unwrap(), 0);
+        assert_eq!(left_of(60, 5_000, 1_000).unwrap(), 60);
+        assert!(matches!(left_of(60, 0, 60_000), Err(Error::TooLate { waited: 60, ttl: 60 })));
+    }
+}

@@ -1,0 +1,16 @@
+//! Sends one text message.
+
+use flota_engine::{Job, Processor, Receipt};
+use flota_producer::{SendSms, clock};
+
+use crate::{failure::Error, services::Services};
+
+impl Processor<Services> for SendSms {
+    type Error = Error;
+
+    async fn run(self, _: &Job, services: &Services) -> Result<Receipt, Error> {
+        let missing = Error::NotConfigured { what: "SMS", variable: "TWILIO_AUTH_TOKEN" };
+        let client = services.sms.as_ref().ok_or(missing)?;
+        Ok(super::receipt(client.send(&self.to, &self.text, clock::unix_now().as_secs() as i64).await?))
+    }
+}

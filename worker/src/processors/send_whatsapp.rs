@@ -1,0 +1,25 @@
+//! Sends one WhatsApp message.
+//!
+//! The job's id goes along and comes back in status webhooks.
+
+use flota_engine::{Job, Processor, Receipt};
+use flota_producer::{SendWhatsapp, WhatsappBody};
+use flota_providers::whatsapp::WhatsappContent;
+
+use crate::{failure::Error, services::Services};
+
+impl Processor<Services> for SendWhatsapp {
+    type Error = Error;
+
+    async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
+        let missing = Error::NotConfigured { what: "WhatsApp", variable: "WHATSAPP_ACCESS_TOKEN" };
+        let client = services.whatsapp.as_ref().ok_or(missing)?;
+        let content = match self.body {
+            WhatsappBody::Text { text, preview_url } => WhatsappContent::Text { body: text, preview_url },
+            WhatsappBody::Template { template, language, components } => {
+                WhatsappContent::Template { name: template, language, components }
+            }
+        };
+        Ok(super::receipt(client.send(&self.to, &content, &job.id.to_string()).await?))
+    }
+}

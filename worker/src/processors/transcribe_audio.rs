@@ -1,0 +1,25 @@
+//! Turns a recording into text.
+
+use flota_engine::{Job, Processor, Receipt};
+use flota_producer::{TranscribeAudio, clock};
+use flota_providers::transcription::MOST_AUDIO_BYTES;
+
+use crate::{failure::Error, files, services::Services};
+
+impl Processor<Services> for TranscribeAudio {
+    type Error = Error;
+
+    async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
+        let missing = Error::NotConfigured { what: "Transcription", variable: "OPENAI_API_KEY" };
+        let client = services.transcription.as_ref().ok_or(missing)?;
+        let files = services.files.as_ref();
+        let audio = files::read(&self.audio, MOST_AUDIO_BYTES, files, &services.outbound).await?;
+        let (language, prompt) = (self.language.as_deref(), self.prompt.as_deref());
+        let now = clock::unix_now().as_secs() as i64;
+        let mut done = client.transcribe(audio, language, prompt, now).await?;
+        if let Some(result) = done.detail.take() {
+            done.detail = Some(files::fit(job.id, result, "text", files).await?);
+        }
+        Ok(super::receipt(done))
+    }
+}

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use flota_tests::{program::Installation, servers};
+use futures_util::future::join_all;
 
 use super::mail;
 
@@ -166,8 +167,9 @@ async fn an_unreachable_postgres_is_6_and_says_what_to_set() {
         &["db", "status"],
     ];
 
-    for arguments in cases {
-        let said = flota.flota(arguments).await.expect(6);
+    // Each of them waits two seconds for a connection, so they wait together.
+    for said in join_all(cases.iter().map(|arguments| flota.flota(arguments))).await {
+        let said = said.expect(6);
         let sentence = said.refusal();
         assert!(sentence.contains("Postgres") && sentence.contains("DATABASE_URL"), "{said:?}");
     }

@@ -62,8 +62,7 @@ async fn loopback_names() -> Vec<String> {
             words.next().is_some_and(|word| word.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()));
         words.filter(move |_| is_loopback)
     });
-    let mut candidates: Vec<&str> =
-        in_file.chain(["localhost", "localhost.localdomain", "ip6-localhost"]).collect();
+    let mut candidates: Vec<&str> = in_file.chain(["localhost"]).collect();
     candidates.sort_unstable();
     candidates.dedup();
     let mut names = Vec::new();

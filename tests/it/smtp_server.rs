@@ -121,12 +121,13 @@ async fn nothing_is_sent_to_a_server_that_does_not_offer_starttls() {
     let flota = installation_for(&server, PASSWORD).await;
     let worker = flota.start(&["worker"]).await;
 
-    let wait = ["enqueue", "send_email", "--wait", "--data", &invoice().to_string()];
-    let job = flota.flota(&wait).await.expect(1).json();
+    let id = flota.enqueue("send_email", &invoice(), &[]).await;
 
-    assert_eq!(job["outcome"]["code"], "starttls_missing", "{job:#}");
-    let error = job["outcome"]["error"].as_str().unwrap();
-    assert!(error.contains("does not offer STARTTLS, so nothing was sent"), "{error}");
+    let job = flota.wait_for(&id, "delayed").await;
+    let reason = job["reason"].as_str().unwrap();
+    assert!(reason.starts_with("auth: "), "{reason}");
+    assert!(reason.contains("does not offer STARTTLS, so nothing was sent"), "{reason}");
+    assert_eq!(job["attempt"], 1, "nothing is charged: {job:#}");
     assert_eq!(server.told(), [json!({ "heard": "EHLO", "tls": false })], "neither login nor mail");
     worker.stop().await;
 }

@@ -10,6 +10,7 @@ mod stories;
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use flota_producer::{DeliverWebhook, EmailBody, EnqueueError, JobId, NewJob, SendEmail};
 use serde::Serialize;
 use serde_json::json;
@@ -93,6 +94,7 @@ pub async fn play(tell: &dyn Fn(&str)) -> anyhow::Result<Report> {
     misbehaving_receivers(&stage, &mut report, tell).await?;
     misbehaving_mail_server(&stage, &mut report, tell).await?;
     refusals(&stage, &mut report, tell).await?;
+    replayed_letter(&stage, &mut report, tell).await?;
     killed_worker(&mut stage, &mut report, tell).await?;
     tell("stopping the worker with SIGTERM");
     let well = stage.stop_worker().await?;
@@ -185,6 +187,26 @@ async fn refusals(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> an
         report.check(format!("{what} is refused on enqueue"), refused, || format!("{answer:?}"));
     }
     stage.wait_for(first.id, PATIENCE).await.map(drop)
+}
+
+async fn replayed_letter(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
+    tell("the fault is healed: `flota dead replay` brings a dead letter back, and its lineage is kept");
+    let letter = report.jobs.iter().find(|played| played.story == stories::NOT_ON_WHATSAPP);
+    let letter = letter.context("the dead letter of the story before")?.job.id;
+    let began = Instant::now();
+    let done = stage.flota(&["dead", "replay", &letter.to_string(), "--yes"]).await?;
+    let counted = (done["matched"].as_u64(), done["replayed"].as_u64());
+    report.check("the letter is replayed once", counted == (Some(1), Some(1)), || done.to_string());
+    let again = stage.flota(&["dead", "replay", &letter.to_string(), "--yes"]).await;
+    report.check("a letter cannot be replayed a second time", again.is_err(), || format!("{again:?}"));
+    let replay: JobId = stage.replay_of(letter).await?.context("the letter names the job that repeats it")?;
+    let job = stage.wait_for(replay, PATIENCE).await?;
+    let came_from = job.outcome.as_ref().map(|outcome| outcome["replay_of"].to_string()).unwrap_or_default();
+    report.check("the replay says which letter it repeats", came_from.contains(&letter.to_string()), || {
+        came_from
+    });
+    report.add("the replayed letter", &stories::DONE, job, began.elapsed());
+    Ok(())
 }
 
 async fn killed_worker(stage: &mut Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {

@@ -24,6 +24,8 @@ pub(crate) enum Need {
     Compiler,
     /// Start private servers.
     Servers,
+    /// Test against software that is not ours.
+    Tests,
 }
 
 /// Something that must be on the machine.
@@ -58,7 +60,7 @@ const TOOLS: [Tool; 6] = [
     Tool { name: "a Postgres server", need: Need::Servers, packages: &["postgresql"], is_here: has_postgres },
     Tool {
         name: "a mail server to test against",
-        need: Need::Servers,
+        need: Need::Tests,
         packages: &["python3-aiosmtpd"],
         is_here: has_aiosmtpd,
     },

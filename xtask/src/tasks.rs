@@ -38,7 +38,7 @@ pub(crate) fn demo(arguments: &[String]) -> ExitCode {
 /// Everything that must hold. `quick` leaves out lints and documentation.
 pub(crate) fn test(quick: bool) -> ExitCode {
     let mut steps = Steps::default();
-    if let Err(exit) = install::ensure(&[Need::Compiler, Need::Servers]) {
+    if let Err(exit) = install::ensure(&[Need::Compiler, Need::Servers, Need::Tests]) {
         return exit;
     }
     format(&mut steps);

@@ -16,7 +16,7 @@ use flota_providers::{
 use sqlx::PgPool;
 
 use crate::{
-    database,
+    database, dead,
     dev::{ReceivedRequest, Service, stack::Stack, worker_process::WorkerProcess},
     endpoints::{self, Endpoints},
     view::{self, JobView},
@@ -99,6 +99,21 @@ impl Stage {
             WorkerProcess::start(&program, &["worker"], &environment, &self.stack.directory, &log).await?;
         self.worker = Some(worker);
         Ok(())
+    }
+
+    /// Runs a command as an admin would, and answers its JSON.
+    pub(super) async fn flota(&self, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
+        let mut command = tokio::process::Command::new(std::env::current_exe()?);
+        command.args(arguments).args(["-o", "json"]).env_clear().envs(self.stack.environment());
+        let output = command.stdin(std::process::Stdio::null()).output().await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "flota {}: {}", arguments.join(" "), said.trim());
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// The job that repeats a dead letter.
+    pub(super) async fn replay_of(&self, letter: JobId) -> anyhow::Result<Option<JobId>> {
+        Ok(dead::get(&self.pool, letter).await?.and_then(|letter| letter.replayed_as))
     }
 
     pub(super) async fn kill_worker(&mut self) -> anyhow::Result<()> {

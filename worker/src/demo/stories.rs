@@ -29,7 +29,9 @@ pub(super) const RECORDING: &str = "note.ogg";
 /// A picture in the directory of files.
 pub(super) const PICTURE: &str = "receipt.gif";
 
-const DONE: Expected = Expected { state: "succeeded", attempts: 1 };
+pub(super) const DONE: Expected = Expected { state: "succeeded", attempts: 1 };
+/// The story whose dead letter is replayed later.
+pub(super) const NOT_ON_WHATSAPP: &str = "not on WhatsApp";
 
 /// The five templates, in turn in Spanish and English.
 pub(super) fn mails() -> Vec<Story> {
@@ -67,7 +69,7 @@ pub(super) fn other_kinds(stage: &Stage) -> Vec<Story> {
 /// A WhatsApp message to somebody who is not there.
 pub(super) fn not_on_whatsapp() -> Story {
     let job = NewJob::new(SendWhatsapp::new(PHONE, WhatsappBody::text("Anybody there?")));
-    Story { name: "not on WhatsApp", job, expected: Expected { state: "dead", attempts: 1 } }
+    Story { name: NOT_ON_WHATSAPP, job, expected: Expected { state: "dead", attempts: 1 } }
 }
 
 /// Deliveries to receivers that misbehave.

@@ -101,7 +101,7 @@ async fn a_server_without_starttls_is_refused_and_hears_nothing() {
 
     let error = mailer.send(&email(), NOW).await.unwrap_err();
 
-    assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Permanent, Some("starttls_missing")));
+    assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Auth, Some("starttls_missing")));
     assert!(server.mails().is_empty());
 }
 
@@ -119,7 +119,7 @@ async fn replies_slipped_in_before_tls_are_not_taken_for_protected_ones() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_is_a_permanent_error_with_advice() {
+async fn a_certificate_that_is_not_trusted_waits_for_a_person_with_advice() {
     for (protection, tls) in
         [(Protection::StartTls, SmtpTls::StartTls), (Protection::Implicit, SmtpTls::Implicit)]
     {
@@ -130,7 +130,7 @@ async fn a_certificate_that_is_not_trusted_is_a_permanent_error_with_advice() {
 
         let error = SmtpMailer::new(other_ca).unwrap().send(&email(), NOW).await.unwrap_err();
 
-        assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Permanent, Some("certificate")));
+        assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Auth, Some("certificate")));
         assert!(error.message.contains("extra root CA"), "{error}");
         assert!(server.mails().is_empty());
     }

@@ -125,7 +125,7 @@ pub(super) fn classify(failure: Failure, server: &str) -> ProviderError {
     }
     let Failure { stage, cause } = failure;
     match cause {
-        Cause::NoStartTls => permanent(
+        Cause::NoStartTls => mended_by_a_person(
             "starttls_missing",
             format!(
                 "{server} does not offer STARTTLS, so nothing was sent. Set TLS to implicit (usually port 465), or to none if this is a relay on your own machine."
@@ -179,7 +179,7 @@ fn without_reply(stage: Stage, source: lettre::transport::smtp::Error, server: &
         let message = format!(
             "The certificate of {server} was not accepted ({reason:?}), so nothing was sent. Set the host to the name in the certificate, or give its CA as the extra root CA."
         );
-        return permanent("certificate", message).with_source(source);
+        return mended_by_a_person("certificate", message).with_source(source);
     }
     if source.is_client() && stage == Stage::Login {
         let message = format!(
@@ -206,6 +206,12 @@ fn lost(stage: Stage, what: String) -> ProviderError {
         return error(ErrorClass::Ambiguous, message);
     }
     error(ErrorClass::Network, format!("{what}. The message was not sent."))
+}
+
+/// Nothing was wrong with the message: a server or a setting has to be mended, and a backlog waits for it as it does for
+/// a refused login.
+fn mended_by_a_person(code: &str, message: String) -> ProviderError {
+    error(ErrorClass::Auth, message).with_code(code)
 }
 
 fn permanent(code: &str, message: String) -> ProviderError {

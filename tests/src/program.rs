@@ -42,6 +42,10 @@ backoff = { base = "10ms", cap = "50ms" }
 
 [queues.email]
 [queues.webhook]
+[queues.notification]
+[queues.llm]
+[queues.transcription]
+[queues.ocr]
 "#;
 
 /// One fleet's settings and files.

@@ -22,7 +22,10 @@ async fn wrong_usage_is_2_and_names_what_is_wrong() {
     let bad_event = r#"{"endpoint":"ep_1","event":"a b","data":1}"#;
     let good = mail().to_string();
     let cases: &[(&[&str], &[&str])] = &[
-        (&["enqueue", "send_emial", "--data", "{}"], &["`send_emial`", "deliver_webhook, send_email"]),
+        (
+            &["enqueue", "send_emial", "--data", "{}"],
+            &["`send_emial`", "deliver_webhook, read_image, send_email"],
+        ),
         (&["enqueue", "send_email", "--data", no_recipient], &["send_email", "`to`", "at least one"]),
         (&["enqueue", "send_email", "--data", bad_address], &["`to[1]`", "is not an email address"]),
         (&["enqueue", "send_email", "--data", misspelt], &["send_email", "`too`", "`to`"]),
@@ -36,7 +39,10 @@ async fn wrong_usage_is_2_and_names_what_is_wrong() {
         ),
         (&["job", "get", "42"], &["`42`", "looks like 0"]),
         (&["job", "cancel", "42"], &["`42`", "looks like 0"]),
-        (&["worker", "--queue", "nope"], &["--queue nope", "email, webhook"]),
+        (
+            &["worker", "--queue", "nope"],
+            &["--queue nope", "email, llm, notification, ocr, transcription, webhook"],
+        ),
     ];
 
     for (arguments, fragments) in cases {
@@ -123,8 +129,14 @@ async fn what_is_not_there_is_3() {
         (&["job", "get", NOBODY], "there is no job"),
         (&["job", "cancel", NOBODY], "no live job"),
         (&["endpoint", "disable", "ep_nobody"], "no endpoint `ep_nobody`; see `flota endpoint list`"),
-        (&["queue", "pause", "nope"], "no queue `nope`; known queues: email, webhook"),
-        (&["queue", "resume", "nope"], "no queue `nope`; known queues: email, webhook"),
+        (
+            &["queue", "pause", "nope"],
+            "no queue `nope`; known queues: email, llm, notification, ocr, transcription, webhook",
+        ),
+        (
+            &["queue", "resume", "nope"],
+            "no queue `nope`; known queues: email, llm, notification, ocr, transcription, webhook",
+        ),
     ];
 
     for (arguments, fragment) in cases {

@@ -51,7 +51,7 @@ async fn queue_list_prints_every_queue_with_its_counts() {
         ])
     };
     assert_eq!(names_and_counts(&queues[0]), json!(["email", 1, 1, 0, 0, 0]));
-    assert_eq!(names_and_counts(&queues[1]), json!(["webhook", 0, 0, 0, 0, 0]));
+    assert_eq!(names_and_counts(&queues[1]), json!(["llm", 0, 0, 0, 0, 0]));
     assert_eq!(queues[1]["oldest_ready_age_ms"], Value::Null);
     assert_eq!(without_postgres[0]["dead"], Value::Null);
 }
@@ -173,12 +173,12 @@ async fn every_list_is_there_in_four_forms() {
     let lines: Vec<Value> =
         said("jsonl").await.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(json!(lines), serde_json::from_str::<Value>(&said("json").await).unwrap());
-    assert_eq!(said("id").await, "email\nwebhook\n");
+    assert_eq!(said("id").await, "email\nllm\nnotification\nocr\ntranscription\nwebhook\n");
     let table = said("table").await;
     let header: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(
         header,
         ["QUEUE", "READY", "DELAYED", "RUNNING", "PARKED", "DEAD", "OLDEST", "READY", "STATE"]
     );
-    assert_eq!(table.lines().count(), 3);
+    assert_eq!(table.lines().count(), 7);
 }

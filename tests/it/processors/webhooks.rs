@@ -127,10 +127,7 @@ async fn a_name_that_leads_to_this_machine_is_never_called() {
 
             let (class, error) = cause_of_death(&job);
             assert_eq!((class, &job["outcome"]["code"]), ("permanent", &json!("address_refused")), "{url}");
-            assert!(
-                error.contains(&format!("The webhook host {name} has an address that is not public")),
-                "{error}"
-            );
+            assert!(error.contains(&format!("The host {name} has an address that is not public")), "{error}");
             assert!(error.contains("nothing was sent; use a public host, or allow its network"), "{error}");
         }
     }

@@ -99,19 +99,32 @@ async fn get(global: &Global, environment: &Environment, id: &str) -> Done {
     let redis = Redis::new(environment)?;
     let pool = optional_postgres(environment)?;
     let names = redis.queues(global).await?;
-    for look in 0..LOOKS {
-        if let Some(job) = view::job(&redis.link, &redis.prefix, pool.as_ref(), &names, id).await? {
+    let find = || view::job(&redis.link, &redis.prefix, pool.as_ref(), &names, id);
+    let mut waits_for_postgres = false;
+    for _ in 0..LOOKS {
+        let found = match find().await? {
+            Some(job) => Some(job),
+            None => {
+                waits_for_postgres = view::is_recording(&redis.link, &redis.prefix, &names).await?;
+                // It may have been recorded between the two looks.
+                if waits_for_postgres { None } else { find().await? }
+            }
+        };
+        if let Some(job) = found {
             global.output.one(&job, &id.to_string(), || story(&job))?;
             return Ok(Exit::Ok);
         }
-        if look == 0 && !view::is_recording(&redis.link, &redis.prefix, &names).await? {
+        if !waits_for_postgres {
             break;
         }
         sleep(RECORDING).await;
     }
-    let elsewhere =
-        if pool.is_none() { "; ended jobs are in Postgres, set DATABASE_URL to look there" } else { "" };
-    Err(Stop::not_found(format!("there is no job {id}{elsewhere}")))
+    let where_else = match (waits_for_postgres, &pool) {
+        (true, _) => "; outcomes wait in Redis to be recorded, perhaps its own: does a worker run?",
+        (false, None) => "; ended jobs are in Postgres, set DATABASE_URL to look there",
+        (false, Some(_)) => "",
+    };
+    Err(Stop::not_found(format!("there is no job {id}{where_else}")))
 }
 
 async fn cancel(global: &Global, environment: &Environment, id: &str) -> Done {

@@ -25,6 +25,7 @@ pub(super) enum Command {
     #[command(after_help = "Example: flota keys webhook")]
     Webhook,
     /// A pair for `VAPID_PUBLIC_KEY` and `VAPID_PRIVATE_KEY`, which sign push notifications
+    #[command(after_help = "Example: flota keys vapid")]
     Vapid,
 }
 

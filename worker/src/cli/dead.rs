@@ -5,7 +5,7 @@ use std::io;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use flota_engine::ErrorClass;
-use flota_producer::{JobId, clock};
+use flota_producer::clock;
 use sqlx::PgPool;
 
 use crate::{

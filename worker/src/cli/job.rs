@@ -102,14 +102,14 @@ async fn get(global: &Global, environment: &Environment, id: &str) -> Done {
     let find = || view::job(&redis.link, &redis.prefix, pool.as_ref(), &names, id);
     let mut waits_for_postgres = false;
     for _ in 0..LOOKS {
-        let found = match find().await? {
-            Some(job) => Some(job),
-            None => {
-                waits_for_postgres = view::is_recording(&redis.link, &redis.prefix, &names).await?;
-                // It may have been recorded between the two looks.
-                if waits_for_postgres { None } else { find().await? }
-            }
-        };
+        let mut found = find().await?;
+        if found.is_none() {
+            waits_for_postgres = view::is_recording(&redis.link, &redis.prefix, &names).await?;
+        }
+        // It may have been recorded between the two looks.
+        if found.is_none() && !waits_for_postgres {
+            found = find().await?;
+        }
         if let Some(job) = found {
             global.output.one(&job, &id.to_string(), || story(&job))?;
             return Ok(Exit::Ok);

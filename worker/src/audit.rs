@@ -1,10 +1,10 @@
 //! Who did what by hand, and what the fleet removed by itself: rows of `audit_log`, only ever added.
 
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use tracing::warn;
 
-use crate::{database::DatabaseError, failure::chain};
+use crate::failure::chain;
 
 /// One deed.
 #[derive(Debug)]
@@ -15,19 +15,20 @@ pub struct Deed<'a> {
     pub action: &'a str,
     /// On what: a queue, a job's id, a worker.
     pub subject: &'a str,
+    /// Whose work it concerns, when it is one tenant's.
+    pub tenant: Option<&'a str>,
     /// Everything else that is worth knowing.
     pub detail: Value,
 }
 
-/// Writes it down.
+/// Writes it down; with a transaction, as part of what it tells of.
 ///
 /// # Errors
 /// When Postgres does not take it.
-pub async fn write(pool: &PgPool, deed: &Deed<'_>) -> Result<(), DatabaseError> {
+pub async fn write<'e>(postgres: impl PgExecutor<'e>, deed: &Deed<'_>) -> Result<(), sqlx::Error> {
     let row = sqlx::query(include_str!("audit/add.sql"));
-    let row = row.bind(deed.actor).bind(deed.action).bind(deed.subject).bind(&deed.detail);
-    row.execute(pool).await?;
-    Ok(())
+    let row = row.bind(deed.actor).bind(deed.action).bind(deed.subject).bind(deed.tenant).bind(&deed.detail);
+    row.execute(postgres).await.map(drop)
 }
 
 /// Writes it down where Postgres is configured. What was done in Redis is done: a log that cannot be written is told
@@ -51,7 +52,7 @@ mod tests {
         let pool = servers().database().await;
         let detail = json!({ "cancelled": 3 });
 
-        let deed = Deed { actor: "cli:ana", action: "queue.purge", subject: "email", detail };
+        let deed = Deed { actor: "cli:ana", action: "queue.purge", subject: "email", tenant: None, detail };
         write(&pool, &deed).await.unwrap();
 
         let sql =

@@ -160,8 +160,9 @@ impl Retention {
         info!("Dropped {}, which was older than history is kept", partition.name);
         metrics::counter!(HISTORY_REMOVED, "what" => parent.to_owned()).increment(1);
         let detail = json!({ "rows": partition.rows, "bytes": partition.bytes });
-        let deed = Deed { actor: ACTOR, action: "retention.drop", subject: &partition.name, detail };
-        audit::write(&self.pool, &deed).await
+        let deed =
+            Deed { actor: ACTOR, action: "retention.drop", subject: &partition.name, tenant: None, detail };
+        Ok(audit::write(&self.pool, &deed).await?)
     }
 
     /// Removes letters in small statements; each leaves its audit row in the same one.

@@ -74,7 +74,13 @@ async fn run_now(global: &Global, environment: &Environment, schedule: &Schedule
     let producer = Producer::new(environment.redis.clone())?;
     let receipt = producer.enqueue(schedule.job()).await?;
     let detail = json!({ "job": receipt.id, "deduplicated": receipt.deduplicated });
-    let deed = Deed { actor: &context::actor(), action: "schedule.run", subject: &schedule.name, detail };
+    let deed = Deed {
+        actor: &context::actor(),
+        action: "schedule.run",
+        subject: &schedule.name,
+        tenant: None,
+        detail,
+    };
     audit::note(optional_postgres(environment)?.as_ref(), &deed).await;
     global.output.one(&receipt, &receipt.id.to_string(), || {
         if receipt.deduplicated {

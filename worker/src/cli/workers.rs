@@ -105,7 +105,7 @@ async fn tell(
     };
     let (actor, pool) = (context::actor(), optional_postgres(environment)?);
     for name in &told {
-        let deed = Deed { actor: &actor, action, subject: name, detail: json!({}) };
+        let deed = Deed { actor: &actor, action, subject: name, tenant: None, detail: json!({}) };
         audit::note(pool.as_ref(), &deed).await;
     }
     let lines = || told.iter().map(|name| format!("Worker {name} {text}.")).collect::<Vec<_>>().join("\n");

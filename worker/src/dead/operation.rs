@@ -9,6 +9,7 @@ use sqlx::{FromRow, PgConnection, PgPool, QueryBuilder, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::Filter;
+use crate::audit::{self, Deed};
 
 /// What is done with the letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -128,15 +129,10 @@ pub async fn create(pool: &PgPool, new: &NewOperation) -> Result<Option<Operatio
         "filter": asked, "matched": matched, "reason": new.reason, "rate": new.rate, "stage": new.stage_size,
         "max_failures": new.max_failures, "edited": new.edited.is_some(),
     });
-    audit(
-        &mut transaction,
-        &new.actor,
-        &format!("dead.{}", new.kind),
-        id,
-        new.filter.tenant.as_deref(),
-        &detail,
-    )
-    .await?;
+    let (action, subject) = (format!("dead.{}", new.kind), id.to_string());
+    let tenant = new.filter.tenant.as_deref();
+    let deed = Deed { actor: &new.actor, action: &action, subject: &subject, tenant, detail };
+    audit::write(&mut *transaction, &deed).await?;
     transaction.commit().await?;
     find(pool, id).await
 }
@@ -201,23 +197,12 @@ async fn change(
             State::Aborted => "bulk.abort",
             _ => "bulk.resume",
         };
-        audit(&mut transaction, actor, action, id, None, &json!({ "note": note })).await?;
+        let (subject, detail) = (id.to_string(), json!({ "note": note }));
+        let deed = Deed { actor, action, subject: &subject, tenant: None, detail };
+        audit::write(&mut *transaction, &deed).await?;
     }
     transaction.commit().await?;
     Ok(changed)
-}
-
-/// Writes down who did what, as part of the transaction that does it.
-pub(super) async fn audit(
-    connection: &mut PgConnection,
-    actor: &str,
-    action: &str,
-    subject: Uuid,
-    tenant: Option<&str>,
-    detail: &Value,
-) -> Result<(), sqlx::Error> {
-    let insert = sqlx::query(include_str!("audit.sql")).bind(actor).bind(action).bind(subject.to_string());
-    insert.bind(tenant).bind(detail).execute(connection).await.map(drop)
 }
 
 impl Kind {

@@ -5,11 +5,12 @@
 //! never lock each other up. Whoever comes second finds the letters no longer `dead`, and skips them. All writes that
 //! belong to a letter are one statement: it is enqueued and marked, or neither.
 
+use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::operation::{Kind, Operation, State, audit};
-use serde_json::json;
+use super::operation::{Kind, Operation, State};
+use crate::audit::{self, Deed};
 
 /// Carries out at most `most` letters. Answers the operation as it stands then; it is `done` when nothing was left.
 pub(super) async fn step(pool: &PgPool, id: Uuid, most: i64) -> Result<Option<Operation>, sqlx::Error> {
@@ -47,8 +48,10 @@ pub(super) async fn judge(pool: &PgPool, id: Uuid) -> Result<Option<(Operation, 
     let waiting = awaited(&mut transaction, &operation).await?;
     let now = lock(&mut transaction, id).await?;
     if let Some(stopped) = now.as_ref().filter(|now| now.state == State::Failed) {
-        audit(&mut transaction, &stopped.actor, "bulk.failed", id, None, &json!({ "note": stopped.note }))
-            .await?;
+        let (subject, detail) = (id.to_string(), json!({ "note": stopped.note }));
+        let deed =
+            Deed { actor: &stopped.actor, action: "bulk.failed", subject: &subject, tenant: None, detail };
+        audit::write(&mut *transaction, &deed).await?;
     }
     transaction.commit().await?;
     Ok(now.map(|operation| (operation, waiting)))
@@ -88,5 +91,7 @@ async fn finish(connection: &mut PgConnection, operation: &Operation) -> Result<
     done.bind(operation.id).execute(&mut *connection).await?;
     let detail =
         json!({ "queued": operation.queued, "skipped": operation.skipped, "failed": operation.failed });
-    audit(connection, &operation.actor, "bulk.done", operation.id, None, &detail).await
+    let subject = operation.id.to_string();
+    let deed = Deed { actor: &operation.actor, action: "bulk.done", subject: &subject, tenant: None, detail };
+    audit::write(connection, &deed).await
 }

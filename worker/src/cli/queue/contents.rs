@@ -131,7 +131,8 @@ pub(super) async fn purge(
         by_place.insert(place.state().word().to_owned(), done.cancelled.into());
     }
     let detail = json!({ "cancelled": all.cancelled, "left": all.left, "by_state": by_place });
-    let deed = Deed { actor: &actor, action: "queue.purge", subject: name, detail: detail.clone() };
+    let deed =
+        Deed { actor: &actor, action: "queue.purge", subject: name, tenant: None, detail: detail.clone() };
     audit::note(optional_postgres(environment)?.as_ref(), &deed).await;
     let answer = json!({ "queue": name, "cancelled": all.cancelled, "left": all.left, "by_state": by_place });
     global.output.one(&answer, name, || {
@@ -155,7 +156,8 @@ pub(super) async fn release(global: &Global, environment: &Environment, name: &s
         )));
     }
     let detail = json!({ "released": released, "ids": ids });
-    let deed = Deed { actor: &context::actor(), action: "queue.release", subject: name, detail };
+    let deed =
+        Deed { actor: &context::actor(), action: "queue.release", subject: name, tenant: None, detail };
     audit::note(optional_postgres(environment)?.as_ref(), &deed).await;
     let answer = json!({ "queue": name, "released": released });
     global.output.one(&answer, name, || {

@@ -6,8 +6,7 @@ use sqlx::{Executor, SqlSafeStr};
 
 use crate::outcomes::tests::servers;
 
-const PREPARED: [(&str, &str); 13] = [
-    ("audit.sql", include_str!("../audit.sql")),
+const PREPARED: [(&str, &str); 12] = [
     ("awaited.sql", include_str!("../awaited.sql")),
     ("change.sql", include_str!("../change.sql")),
     ("create.sql", include_str!("../create.sql")),

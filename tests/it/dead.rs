@@ -136,7 +136,9 @@ async fn a_closed_pipe_and_an_interrupt_end_quietly_and_say_how_to_go_on() {
     let mut replay = cluster.flota(&slow).unwrap();
     replay.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let replay = replay.spawn().unwrap();
+    let began = std::time::Instant::now();
     while sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox").fetch_one(&pool).await.unwrap() == 0 {
+        assert!(began.elapsed() < Duration::from_secs(30), "the replay does not begin");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let pid = nix::unistd::Pid::from_raw(replay.id().unwrap() as i32);

@@ -17,6 +17,7 @@ mod new_job;
 #[cfg(feature = "outbox")]
 mod outbox;
 mod producer;
+mod script;
 
 pub use envelope::{Envelope, EnvelopeError, MAX_BYTES, Trace};
 pub use error::EnqueueError;
@@ -31,4 +32,5 @@ pub use payloads::{
     PushUrgency, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
 };
 pub use producer::{BATCH, Producer, Receipt};
+pub use script::script;
 pub use settings::{Settings, SettingsError};

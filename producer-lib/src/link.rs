@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
-    ScriptInvocation, ServerErrorKind, aio::MultiplexedConnection,
+    Script, ScriptInvocation, ServerErrorKind, aio::MultiplexedConnection,
 };
 use tokio::sync::Mutex;
 
@@ -125,6 +125,13 @@ impl Link {
     pub async fn invoke<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, LinkError> {
         let (mut connection, number) = self.connection().await?;
         let reply = call.invoke_async(&mut connection).await;
+        self.judge(reply, number).await
+    }
+
+    /// Makes Redis know a script, for callers that name it by its hash inside a pipeline.
+    pub async fn load(&self, script: &Script) -> Result<(), LinkError> {
+        let (mut connection, number) = self.connection().await?;
+        let reply = script.load_async(&mut connection).await.map(drop);
         self.judge(reply, number).await
     }
 

@@ -19,6 +19,7 @@ use crate::{
     keys::{Prefix, Priority, QueueKeys},
     link::{Link, LinkError},
     new_job::{NewJob, When},
+    script::script,
     settings::Settings,
 };
 
@@ -28,7 +29,7 @@ pub const BATCH: usize = 500;
 /// How often a keyed job is sent when replies keep getting lost.
 const TRIES: usize = 4;
 
-static ENQUEUE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/enqueue.lua")));
+static ENQUEUE: LazyLock<Script> = LazyLock::new(|| script("enqueue", include_str!("scripts/enqueue.lua")));
 
 /// Puts jobs into queues. Cheap to share by reference; one per process is enough.
 ///

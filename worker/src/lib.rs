@@ -5,6 +5,7 @@
 
 pub mod assemble;
 pub mod audit;
+pub mod chaos;
 pub mod checks;
 pub mod cli;
 pub mod config;

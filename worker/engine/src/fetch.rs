@@ -27,6 +27,7 @@ use tracing::{info, warn};
 
 use crate::{
     event::Event,
+    failpoint,
     lease::{Leases, StopReason},
     leased::{Body, FetchReply, Fetched, Leased, Slot},
     marks::Marks,
@@ -136,11 +137,13 @@ impl Fetcher {
         }
         self.add_fetch(&mut pipeline, wanted);
         match self.link.pipeline::<(FetchReply,)>(&pipeline).await {
-            Ok((reply,)) => Ok(reply),
+            Ok((reply,)) => {
+                failpoint!("fetch-replied", crate::chaos::lost());
+                Ok(reply)
+            }
             // EVALSHA inside a pipeline does not load the script by itself.
             Err(LinkError::Refused(error)) if error.code() == Some("NOSCRIPT") => {
-                let source = include_str!("scripts/fetch.lua");
-                self.link.query::<String>(redis::cmd("SCRIPT").arg("LOAD").arg(source)).await?;
+                self.link.load(&FETCH).await?;
                 let mut again = redis::pipe();
                 self.add_fetch(&mut again, wanted);
                 self.link.pipeline::<(FetchReply,)>(&again).await.map(|(reply,)| reply)
@@ -201,6 +204,7 @@ impl Fetcher {
         drop(places);
         let ids: Vec<JobId> = fetched.iter().map(|(run, ..)| run.id).collect();
         let Some(bodies) = self.bodies(&ids, &stop).await else { return };
+        failpoint!("fetch-bodies");
         let mut runs = Vec::with_capacity(fetched.len());
         for ((run, marks, slot), bytes) in fetched.into_iter().zip(bodies) {
             match bytes {

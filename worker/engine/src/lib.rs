@@ -17,7 +17,9 @@
 
 mod apalis_runner;
 pub mod browse;
+pub mod chaos;
 mod event;
+mod failpoint;
 mod failure;
 mod fetch;
 mod fleet;

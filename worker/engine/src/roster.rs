@@ -12,6 +12,7 @@ use std::{
 use flota_producer::{
     keys::Prefix,
     link::{Link, LinkError},
+    script,
 };
 use redis::Script;
 use serde::{Deserialize, Serialize};
@@ -21,8 +22,9 @@ use tracing::{debug, info};
 
 use crate::fleet::FleetHandle;
 
-static ANNOUNCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/announce.lua")));
-static ROSTER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/roster.lua")));
+static ANNOUNCE: LazyLock<Script> =
+    LazyLock::new(|| script("announce", include_str!("scripts/announce.lua")));
+static ROSTER: LazyLock<Script> = LazyLock::new(|| script("roster", include_str!("scripts/roster.lua")));
 
 /// Announcements that may go missing before a worker counts as gone.
 const MISSED: u32 = 3;

@@ -17,6 +17,7 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::{
     event::{Event, Observer},
+    failpoint,
     failure::{ErrorClass, Failure, Remedy},
     lease::{Stop, StopReason},
     leased::{Body, Finished, Leased},
@@ -111,7 +112,10 @@ async fn process(context: &RunContext, job: &Job, stop: &Stop) -> Ended {
         biased;
         reason = stop.stopped() => stopped_by(reason),
         result = timeout(limit, context.handlers.run(job).instrument(span)) => match result {
-            Ok(Ok(receipt)) => Ended::Done(receipt),
+            Ok(Ok(receipt)) => {
+                failpoint!("run-returned");
+                Ended::Done(receipt)
+            }
             Ok(Err(failure)) => Ended::Failed(failure),
             Err(_) => {
                 let message = format!("the run took longer than its limit of {limit:?}");

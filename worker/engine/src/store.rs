@@ -7,28 +7,29 @@ use flota_producer::{
     JobId, Priority,
     keys::QueueKeys,
     link::{Link, LinkError},
+    script,
 };
 use redis::Script;
 
-use crate::browse::LiveState;
+use crate::{browse::LiveState, failpoint};
 
 macro_rules! script {
-    ($name:ident, $file:literal) => {
+    ($name:ident, $script:literal) => {
         pub(crate) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(include_str!(concat!("scripts/", $file))));
+            LazyLock::new(|| script($script, include_str!(concat!("scripts/", $script, ".lua"))));
     };
 }
 
-script!(FETCH, "fetch.lua");
-script!(HEARTBEAT, "heartbeat.lua");
-script!(SETTLE, "settle.lua");
-script!(PROMOTE, "promote.lua");
-script!(RECOVER, "recover.lua");
-script!(CANCEL, "cancel.lua");
-script!(UNPARK, "unpark.lua");
-script!(SET_ASIDE, "set_aside.lua");
-script!(HURRY, "hurry.lua");
-script!(PURGE, "purge.lua");
+script!(FETCH, "fetch");
+script!(HEARTBEAT, "heartbeat");
+script!(SETTLE, "settle");
+script!(PROMOTE, "promote");
+script!(RECOVER, "recover");
+script!(CANCEL, "cancel");
+script!(UNPARK, "unpark");
+script!(SET_ASIDE, "set_aside");
+script!(HURRY, "hurry");
+script!(PURGE, "purge");
 
 /// Most runs or jobs in one script call: what Lua can unpack, with room to spare.
 pub const BATCH: usize = 500;
@@ -133,6 +134,7 @@ pub async fn heartbeat(
         call.arg(run.member()).arg(run.id);
     }
     let (lost, cancelled): (Vec<String>, Vec<String>) = link.invoke(&call).await?;
+    failpoint!("heartbeat-sent", crate::chaos::lost());
     let runs = |members: Vec<String>| members.iter().filter_map(|member| RunId::parse(member)).collect();
     Ok(Pulse { lost: runs(lost), cancelled: runs(cancelled) })
 }
@@ -161,6 +163,7 @@ pub async fn settle(
         call.arg(&item.marks).arg(&item.record).arg(&item.unique).arg(item.priority.mark());
     }
     let (_now, lost): (String, Vec<usize>) = link.invoke(&call).await?;
+    failpoint!("settle-sent", crate::chaos::lost());
     Ok(lost.into_iter().map(|position| position - 1).collect())
 }
 
@@ -172,6 +175,7 @@ pub async fn promote(link: &Link, keys: &QueueKeys) -> Result<(usize, Option<Dur
     }
     call.key(keys.bell()).arg(BATCH);
     let (moved, next_ms): (usize, i64) = link.invoke(&call).await?;
+    failpoint!("promoted", crate::chaos::lost());
     Ok((moved, u64::try_from(next_ms).ok().map(Duration::from_millis)))
 }
 
@@ -193,6 +197,7 @@ pub async fn recover(
         call.arg(&suspect.unique).arg(suspect.priority.mark());
     }
     let (back, buried): (Vec<String>, Vec<String>) = link.invoke(&call).await?;
+    failpoint!("recovered", crate::chaos::lost());
     Ok((back.len(), buried.len()))
 }
 
@@ -234,7 +239,9 @@ pub async fn unpark(link: &Link, keys: &QueueKeys, jobs: &[(Vec<u8>, Priority)])
     for (id, priority) in jobs {
         call.arg(id).arg(priority.mark());
     }
-    link.invoke(&call).await
+    let moved = link.invoke(&call).await?;
+    failpoint!("unparked", crate::chaos::lost());
+    Ok(moved)
 }
 
 /// Makes a delayed job ready now. False when it is not delayed.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use flota_engine::failpoint;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::{FromRow, PgConnection, PgPool, QueryBuilder, Row, postgres::PgRow};
@@ -134,6 +135,7 @@ pub async fn create(pool: &PgPool, new: &NewOperation) -> Result<Option<Operatio
     let deed = Deed { actor: &new.actor, action: &action, subject: &subject, tenant, detail };
     audit::write(&mut *transaction, &deed).await?;
     transaction.commit().await?;
+    failpoint!("bulk-created", crate::chaos::cut_off());
     find(pool, id).await
 }
 

@@ -5,6 +5,7 @@
 //! never lock each other up. Whoever comes second finds the letters no longer `dead`, and skips them. All writes that
 //! belong to a letter are one statement: it is enqueued and marked, or neither.
 
+use flota_engine::failpoint;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -26,12 +27,15 @@ pub(super) async fn step(pool: &PgPool, id: Uuid, most: i64) -> Result<Option<Op
         .await?;
     if !items.is_empty() {
         sqlx::query(include_str!("lock_letters.sql")).bind(&items).execute(&mut *transaction).await?;
+        failpoint!("bulk-locked", crate::chaos::cut_off());
         carry_out(&mut transaction, operation.kind, id, &items).await?;
     } else if awaited(&mut transaction, &operation).await? == 0 {
         finish(&mut transaction, &operation).await?;
     }
     let operation = lock(&mut transaction, id).await?;
+    failpoint!("bulk-stepped", crate::chaos::cut_off());
     transaction.commit().await?;
+    failpoint!("bulk-committed", crate::chaos::cut_off());
     Ok(operation)
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use flota_engine::failpoint;
 use flota_producer::{
     BATCH, JobId,
     handover::{Handed, Handover, Terms, hand_over},
@@ -115,11 +116,13 @@ impl Mover {
         }
         let keys = self.prefix.queue(queue);
         let (rows, jobs) = readable(rows, &keys, &mut notes);
+        failpoint!("relay-taken", crate::chaos::cut_off().into());
         let answer = if jobs.is_empty() {
             Ok(Vec::new())
         } else {
             hand_over(&self.link, &keys, &jobs, not_after).await
         };
+        failpoint!("relay-sent", crate::chaos::cut_off().into());
         match &answer {
             Ok(answers) => {
                 for (row, answer) in rows.iter().zip(answers) {
@@ -137,6 +140,7 @@ impl Mover {
             Err(_) => {}
         }
         notes.write(&self.pool).await?;
+        failpoint!("relay-noted", crate::chaos::cut_off().into());
         answer?;
         if 0 < moved.sent {
             self.announce(queue).await;

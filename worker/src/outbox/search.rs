@@ -15,6 +15,7 @@ use flota_producer::{
     BATCH, JobId,
     keys::{QueueKeys, check_queue_name},
     link::LinkError,
+    script,
 };
 use redis::Script;
 use sqlx::{FromRow, Row, postgres::PgRow};
@@ -38,7 +39,7 @@ const REST: u32 = 10;
 /// One process searches at a time.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended('flota outbox search', 0))";
 
-static MISSING: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("missing.lua")));
+static MISSING: LazyLock<Script> = LazyLock::new(|| script("missing", include_str!("missing.lua")));
 
 /// Place of a stream entry: time and number.
 type Place = (u64, u64);

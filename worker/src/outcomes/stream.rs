@@ -6,10 +6,11 @@
 
 use std::{ops::Range, sync::LazyLock, time::Duration};
 
-use flota_engine::Record;
+use flota_engine::{Record, failpoint};
 use flota_producer::{
     keys::QueueKeys,
     link::{Link, LinkError},
+    script,
 };
 use redis::Script;
 use serde::Serialize;
@@ -30,7 +31,7 @@ const BLOCK: Duration = Duration::from_secs(5);
 /// What a reply to a blocking read may take beyond that.
 const SLACK: Duration = Duration::from_secs(2);
 
-static REFUSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("refuse.lua")));
+static REFUSE: LazyLock<Script> = LazyLock::new(|| script("refuse", include_str!("refuse.lua")));
 
 /// One reply of XREAD: streams, of entries, of fields and values in turn.
 type Reply = Option<Vec<(String, Vec<(String, Vec<Vec<u8>>)>)>>;
@@ -221,7 +222,9 @@ impl OutcomeStream {
     pub(super) async fn remove(&self, batch: &Batch, refused: &[Refusal]) -> Result<(), LinkError> {
         let ids: Vec<&str> = batch.entries.iter().map(|entry| entry.id.as_str()).collect();
         if refused.is_empty() {
-            return self.link.query(redis::cmd("XDEL").arg(&self.outcomes).arg(ids)).await;
+            self.link.query::<u64>(redis::cmd("XDEL").arg(&self.outcomes).arg(ids)).await?;
+            failpoint!("record-removed", flota_engine::chaos::lost());
+            return Ok(());
         }
         let mut call = REFUSE.key(&self.outcomes);
         call.key(&self.refused).arg(ids.len()).arg(ids);

@@ -10,6 +10,7 @@
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use chrono::{DateTime, NaiveDate, Utc};
+use flota_engine::failpoint;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
@@ -124,7 +125,12 @@ impl Writer {
     async fn transact(&self, tables: &Tables<'_>, way: Way) -> Result<Option<u64>, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         match self.fill(&mut transaction, tables, way).await {
-            Ok(Some(new)) => transaction.commit().await.map(|()| Some(new)),
+            Ok(Some(new)) => {
+                failpoint!("record-written", crate::chaos::cut_off());
+                transaction.commit().await?;
+                failpoint!("record-committed", crate::chaos::cut_off());
+                Ok(Some(new))
+            }
             not_written => {
                 // At once, because the lock is given back with it. A connection that is gone rolls back by itself.
                 transaction.rollback().await.ok();

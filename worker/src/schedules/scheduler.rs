@@ -8,10 +8,12 @@
 use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use chrono::{DateTime, Utc};
+use flota_engine::failpoint;
 use flota_producer::{
     EnqueueError, Producer,
     keys::Prefix,
     link::{Link, LinkError},
+    script,
 };
 use redis::Script;
 use tokio::time::sleep;
@@ -21,7 +23,7 @@ use tracing::{info, warn};
 use super::{Due, Schedule, due, next};
 use crate::failure::chain;
 
-static ADVANCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("advance.lua")));
+static ADVANCE: LazyLock<Script> = LazyLock::new(|| script("advance", include_str!("advance.lua")));
 
 /// Longest pause between two looks: the clock of Redis may be corrected meanwhile.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -95,6 +97,7 @@ impl Scheduler {
                 Due::Nothing => {}
                 Due::Run(tick) => {
                     self.enqueue(schedule, tick).await?;
+                    failpoint!("schedule-enqueued", flota_engine::chaos::lost().into());
                     self.advance(schedule, tick).await?;
                 }
                 Due::Missed(tick) => {

@@ -1,0 +1,37 @@
+//! Lua scripts by name.
+//!
+//! Each script is part of the program. A build for fault tests (feature `chaos`) also looks into the directory that
+//! `FLOTA_CHAOS_SCRIPTS` names: a `<name>.lua` there stands in for the script of that name, so that a test can put a
+//! mistake into it and see whether it is noticed. No released build can do that.
+
+use redis::Script;
+
+#[cfg(all(feature = "chaos", not(debug_assertions)))]
+compile_error!(
+    "the feature `chaos` lets scripts be exchanged and must never be part of a release build: leave it out"
+);
+
+/// The script of this name, without its ending, whose text is `built_in`.
+pub fn script(name: &str, built_in: &str) -> Script {
+    match replacement(name) {
+        Some(text) => Script::new(&text),
+        None => Script::new(built_in),
+    }
+}
+
+#[cfg(not(feature = "chaos"))]
+fn replacement(_: &str) -> Option<String> {
+    None
+}
+
+#[cfg(feature = "chaos")]
+fn replacement(name: &str) -> Option<String> {
+    let directory = std::env::var_os("FLOTA_CHAOS_SCRIPTS")?;
+    let file = std::path::Path::new(&directory).join(name).with_extension("lua");
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        // A test that believes it runs with a changed script must not run with the built-in one.
+        Err(error) => panic!("{} cannot be read: {error}", file.display()),
+    }
+}

@@ -1,0 +1,3 @@
+//! The chaos suite's instruments: what breaks a fleet on purpose, and what tells afterwards what happened.
+
+pub mod proxy;

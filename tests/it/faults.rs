@@ -5,9 +5,9 @@ use std::time::Duration;
 use flota_engine::{ErrorClass, Verdict, inspect};
 use flota_producer::{EnqueueError, Producer, Settings};
 use flota_tests::{
+    chaos::proxy::{Fault, Proxy},
     cluster::{Cluster, Recorded, SHORT},
     fleet::{TestQueue, drain},
-    proxy::Proxy,
     stories,
     toys::{Act, toy},
 };
@@ -123,13 +123,13 @@ async fn a_worker_whose_threads_are_stuck_loses_its_jobs_to_others_and_still_end
 async fn a_lost_reply_is_unknown_without_a_key_and_retried_with_one() {
     let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
     let proxy = Proxy::before(redis.port()).await.unwrap();
-    let producer = Producer::new(Settings::from_url(&proxy.url()).unwrap()).unwrap();
+    let producer = Producer::new(Settings::from_url(&proxy.url_redis()).unwrap()).unwrap();
     // Redis has the script from here on, so that the call that is cut off is one that was carried out.
     producer.enqueue(toy([Act::Succeed])).await.unwrap();
 
-    proxy.cut_replies(1);
+    proxy.set(Fault::cut_after("EVALSHA", 1));
     let keyless = producer.enqueue(toy([Act::Succeed])).await;
-    proxy.cut_replies(2);
+    proxy.set(Fault::cut_after("EVALSHA", 2));
     let keyed = producer.enqueue(toy([Act::Succeed]).key("k")).await.unwrap();
 
     let Err(EnqueueError::Unknown { id, .. }) = keyless else { panic!("{keyless:?}") };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use flota_engine::inspect;
 use flota_producer::{Envelope, Outbox, OutboxError, Payload, SendEmail, Settings, keys::Prefix, link::Link};
 use flota_tests::{
+    chaos::proxy::{Fault, Proxy},
     cluster::{Cluster, Recorded, SHORT},
-    proxy::Proxy,
     servers,
     stories::outbox::{commit_many, flush_redis, wait_until_empty},
     toys::{Act, toy},
@@ -73,9 +73,9 @@ async fn relays_that_die_or_lose_replies_at_any_point_send_each_job_once() {
     // Beside the relay of the worker, others come and die in the middle of what they do, or lose replies.
     let dying = async {
         for round in 0..30_u64 {
-            let url = if round % 3 == 0 { proxy.url() } else { cluster.redis.url() };
+            let url = if round % 3 == 0 { proxy.url_redis() } else { cluster.redis.url() };
             if round % 3 == 0 {
-                proxy.cut_replies(1 + (round % 2) as usize);
+                proxy.set(Fault::cut_after("EVALSHA", 1 + (round % 2) as usize));
             }
             let pace = Pace { lost_after: cluster.lost_after, ..Pace::default() };
             let relay = Relay::new(Link::new(url).unwrap(), Prefix::default(), others.clone(), pace);

@@ -3,11 +3,11 @@
 //! Real Redis, real Postgres, real processes. Every test has its own key prefix and database, so all run in parallel;
 //! a test that stops a server starts one of its own.
 
+pub mod chaos;
 pub mod cluster;
 pub mod fleet;
 pub mod foreign_mail_server;
 pub mod program;
-pub mod proxy;
 pub mod replays;
 pub mod servers;
 pub mod shape;

@@ -26,11 +26,11 @@ use tokio::{
 
 /// Handed to the handler of each request on the connection.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ResetSwitch(Arc<AtomicBool>);
+pub struct ResetSwitch(Arc<AtomicBool>);
 
 impl ResetSwitch {
     /// Throws the switch; the response that is returned never reaches the client.
-    pub(super) fn reset(&self) -> Response {
+    pub fn reset(&self) -> Response {
         self.0.store(true, Ordering::Release);
         ().into_response()
     }
@@ -46,7 +46,8 @@ impl Connected<IncomingStream<'_, ResettableListener>> for ResetSwitch {
     }
 }
 
-pub(super) struct ResettableListener(pub(super) TcpListener);
+/// Accepts connections that have a [`ResetSwitch`].
+pub struct ResettableListener(pub TcpListener);
 
 impl Listener for ResettableListener {
     type Io = ResettableStream;
@@ -62,7 +63,8 @@ impl Listener for ResettableListener {
     }
 }
 
-pub(super) struct ResettableStream {
+/// One of its connections.
+pub struct ResettableStream {
     stream: TcpStream,
     switch: ResetSwitch,
 }

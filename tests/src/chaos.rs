@@ -1,0 +1,5 @@
+//! The chaos suite's instruments: what breaks a fleet on purpose, and what tells afterwards what happened.
+
+pub mod monotonic;
+pub mod provider;
+pub mod proxy;

@@ -1,5 +1,19 @@
-//! The chaos suite's instruments: what breaks a fleet on purpose, and what tells afterwards what happened.
+//! The chaos suite: what breaks a fleet on purpose, and what tells afterwards what happened.
+//!
+//! A story (`stories/`) opens a [`scene::Scene`] with servers and real worker processes of its own, does harm, and closes
+//! it; the [`checker`] judges what everybody wrote down. `runner.rs` tells many stories with many seeds.
 
+pub mod checker;
+pub mod conservation;
+pub mod errand;
+pub mod evidence;
+pub mod history;
+pub mod leftovers;
 pub mod monotonic;
 pub mod provider;
 pub mod proxy;
+pub mod runner;
+pub mod scene;
+pub mod stories;
+pub mod story;
+pub mod summary;

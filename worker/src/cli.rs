@@ -5,6 +5,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
+    Additions,
     config::Environment,
     exit::{self, Done, Exit, Stop},
     telemetry,
@@ -109,12 +110,18 @@ const LEAVE: Duration = Duration::from_secs(1);
 struct Global {
     output: Output,
     queues: Option<PathBuf>,
+    additions: Additions,
 }
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    main_with(Additions::default())
+}
+
+/// Runs the program with what another program adds to it.
+pub fn main_with(additions: Additions) -> ExitCode {
     let cli = Cli::parse();
-    match run(cli) {
+    match run(cli, additions) {
         Ok(exit) => exit.into(),
         Err(stop) if is_closed_pipe(&stop) => ExitCode::SUCCESS,
         Err(stop) => {
@@ -126,8 +133,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Done {
-    let global = Global { output: Output::new(cli.output), queues: cli.queues };
+fn run(cli: Cli, additions: Additions) -> Done {
+    let global = Global { output: Output::new(cli.output), queues: cli.queues, additions };
     // These need no environment and no runtime.
     match &cli.command {
         Command::Completion { shell } => {

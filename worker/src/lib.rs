@@ -3,6 +3,7 @@
 //! The binary `flota` is a thin shell around this library, so that tests can start the same parts. It is the
 //! composition root: here, and only here, the engine meets Postgres, providers and people.
 
+mod additions;
 pub mod assemble;
 pub mod audit;
 pub mod chaos;
@@ -29,3 +30,5 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod vault;
 pub mod view;
+
+pub use additions::Additions;

@@ -11,7 +11,6 @@ use crate::{
         queues::Source,
     },
     exit::{Done, Exit},
-    processors,
 };
 
 use super::{
@@ -45,7 +44,7 @@ pub(super) fn run(global: &Global, environment: &Environment, command: Command) 
                     Source::BuiltIn => "the built-in queues file".to_owned(),
                 };
                 line(&format!("The environment and {file} are fine.\n"))?;
-                for note in queues.notes(&processors::registry()) {
+                for note in queues.notes(&global.additions.registry()) {
                     line(&format!("{note}\n"))?;
                 }
             }

@@ -180,7 +180,7 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
             (new.rate, new.stage_size) = (rate, stage);
             new.max_failures = stage.map(|_| max_failures.unwrap_or(0));
             if !set.is_empty() {
-                new.edited = Some(edited(&pool, &new.filter, &set).await?);
+                new.edited = Some(edited(global, &pool, &new.filter, &set).await?);
             }
             decide(global, &pool, new, &decision).await
         }

@@ -10,7 +10,6 @@ use tokio::time::{Instant, sleep};
 use crate::{
     config::Environment,
     exit::{Done, Exit, Stop},
-    processors,
     view::{self, JobView},
 };
 
@@ -76,7 +75,7 @@ enum PriorityArg {
 
 pub(super) async fn run(global: &Global, environment: Environment, args: Args) -> Done {
     let pool = if args.wait { Some(postgres(&environment)?) } else { None };
-    let job = job(&args)?;
+    let job = job(global, &args)?;
     let redis = Redis::new(&environment)?;
     if let Some(queue) = &args.queue {
         redis.known_queue(global, queue).await?;
@@ -105,8 +104,8 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     }
 }
 
-fn job(args: &Args) -> Result<NewJob, Stop> {
-    let registry = processors::registry();
+fn job(global: &Global, args: &Args) -> Result<NewJob, Stop> {
+    let registry = global.additions.registry();
     let kinds = registry.names().collect::<Vec<_>>().join(", ");
     let kind = registry.get(&args.kind).ok_or_else(|| {
         Stop::usage(format!("there is no kind `{}`; this release knows {kinds}", args.kind))

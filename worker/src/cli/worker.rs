@@ -9,15 +9,14 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::{
+    additions::Both,
     assemble,
     checks::{self, Severity},
     config::Environment,
     database,
     exit::{Done, Exit, Stop},
     http::{self, Health},
-    outbox::Pace,
     process::{Process, Setup},
-    processors,
     schedules::Scheduler,
     shutdown::Shutdown,
     telemetry,
@@ -48,7 +47,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(global: &Global, environment: Environment, args: Args) -> Done {
-    let registry = processors::registry();
+    let registry = global.additions.registry();
     let file = context::queues(global)?;
     for note in file.notes(&registry) {
         tracing::info!("{note}");
@@ -87,7 +86,8 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let names = queues.iter().map(|queue| queue.name.to_string()).collect::<Vec<_>>().join(", ");
     info!("Working on {names} with Redis {}", environment.redis);
     let kinds: Vec<&str> = registry.names().collect();
-    let observer = Arc::new(telemetry::EventMetrics::new(queues.iter().map(|queue| &*queue.name), kinds));
+    let counting = telemetry::EventMetrics::new(queues.iter().map(|queue| &*queue.name), kinds);
+    let observer = Arc::new(Both(counting, global.additions.observer.clone()));
     let process = Process::start(Setup {
         link: redis.link,
         prefix: redis.prefix,
@@ -95,7 +95,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         handlers: registry.bind(services),
         observer,
         pool,
-        outbox: Pace::default(),
+        outbox: global.additions.outbox,
         scheduler: Some(scheduler),
         ages: Some(file.ages),
     })?;

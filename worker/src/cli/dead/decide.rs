@@ -11,7 +11,6 @@ use crate::{
     dead::{self, Filter, Group, Kind, NewOperation, edit::Change},
     exit::{Done, Exit, Stop},
     outcomes::DeadRow,
-    processors,
 };
 
 use super::{
@@ -41,7 +40,12 @@ pub(super) fn new_operation(kind: Kind, filter: Filter, decision: &Decision) -> 
 }
 
 /// The edited envelope of the one letter that is chosen.
-pub(super) async fn edited(pool: &PgPool, filter: &Filter, set: &[String]) -> Result<Vec<u8>, Stop> {
+pub(super) async fn edited(
+    global: &Global,
+    pool: &PgPool,
+    filter: &Filter,
+    set: &[String],
+) -> Result<Vec<u8>, Stop> {
     let [id] = filter.ids[..] else {
         return Err(Stop::usage("--set changes one letter: name it by its id, and only it"));
     };
@@ -49,7 +53,7 @@ pub(super) async fn edited(pool: &PgPool, filter: &Filter, set: &[String]) -> Re
     let changes = changes.map_err(|error| Stop::usage(error.to_string()))?;
     let letter = dead::get(pool, id).await?;
     let letter = letter.ok_or_else(|| Stop::not_found(format!("there is no dead letter {id}")))?;
-    let edited = dead::edit::edit(&letter.envelope, &changes, &processors::registry());
+    let edited = dead::edit::edit(&letter.envelope, &changes, &global.additions.registry());
     edited.map_err(|error| Stop { exit: Exit::Usage, error: error.into() })
 }
 

@@ -1,0 +1,96 @@
+//! While a story goes on: every live job is in exactly one place (I16).
+//!
+//! One script looks at all places at once, so what it sees is a consistent cut. A job that is nowhere will never run; a
+//! job that is in two places may run twice. Large queues are not looked at: the script would hold Redis up.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flota_producer::{
+    keys::{Prefix, Priority},
+    link::Link,
+};
+use redis::Script;
+use tokio::time::{Duration, sleep};
+
+/// Time between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+/// Most live jobs of a queue that is looked at.
+const MOST: usize = 20_000;
+
+/// KEYS jobs, ready x3, delayed, running, parked. ARGV most jobs. Returns one word per finding, at most twenty.
+const LOOK: &str = r"
+if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) then return {} end
+local places, findings = {}, {}
+local function found(id, place)
+  places[id] = places[id] and (places[id] .. '+' .. place) or place
+end
+for i = 2, 4 do
+  for _, id in ipairs(redis.call('LRANGE', KEYS[i], 0, -1)) do found(id, 'ready') end
+end
+for _, member in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
+  found(string.gsub(member, '^[hl]:', ''), 'delayed')
+end
+for _, member in ipairs(redis.call('ZRANGE', KEYS[6], 0, -1)) do
+  found(string.gsub(member, ':%d+$', ''), 'running')
+end
+for _, id in ipairs(redis.call('HKEYS', KEYS[7])) do found(id, 'parked') end
+for _, id in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local where = places[id]
+  if #findings < 20 then
+    if not where then findings[#findings + 1] = id .. ' is nowhere'
+    elseif string.find(where, '+', 1, true) then findings[#findings + 1] = id .. ' is in ' .. where end
+  end
+end
+return findings";
+
+/// Looks at the queues again and again until dropped.
+pub struct Conservation {
+    findings: Arc<Mutex<Vec<String>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Conservation {
+    /// Begins. While Redis is away nothing is seen.
+    pub fn watch(link: Link, queues: &[&str]) -> Self {
+        let findings = Arc::<Mutex<Vec<String>>>::default();
+        let (told, queues) =
+            (findings.clone(), queues.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let task = tokio::spawn(async move {
+            loop {
+                for queue in &queues {
+                    let found = look(&link, queue).await.unwrap_or_default();
+                    told.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+                }
+                sleep(EVERY).await;
+            }
+        });
+        Self { findings, task }
+    }
+
+    /// What was wrong so far, each finding once.
+    pub fn findings(&self) -> Vec<String> {
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        findings.sort_unstable();
+        findings.dedup();
+        findings
+    }
+}
+
+impl Drop for Conservation {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// One look at one queue.
+pub async fn look(link: &Link, queue: &str) -> anyhow::Result<Vec<String>> {
+    let keys = Prefix::default().queue(queue);
+    let script = Script::new(LOOK);
+    let mut call = script.key(keys.jobs());
+    for priority in [Priority::Normal, Priority::High, Priority::Low] {
+        call.key(keys.ready(priority));
+    }
+    call.key(keys.delayed()).key(keys.running()).key(keys.parked()).arg(MOST);
+    let found: Vec<String> = link.invoke(&call).await?;
+    Ok(found.into_iter().map(|finding| format!("{queue}: {finding}")).collect())
+}

@@ -1,0 +1,155 @@
+//! `chaos`: tells stories with seeds, several at a time, and sums up.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    process::ExitCode,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::bail;
+use tokio::time::timeout;
+
+use super::{
+    scene::Told,
+    stories,
+    story::{CannotBeTold, Story},
+    summary::{Line, Summary},
+};
+
+/// Longest that one telling may take.
+const PATIENCE: Duration = Duration::from_mins(6);
+
+const HELP: &str = "\
+Tells stories of the chaos suite: what is done to a fleet, and whether its promises held.
+
+  chaos [--story NAME]... [--smoke] [--seeds N] [--first SEED] [--at-once N] [--report FILE]
+  chaos --list
+
+  --story NAME   this story only; may be given several times
+  --smoke        the quick set, one seed each
+  --seeds N      how many seeds of each story; what the story itself says unless given
+  --first SEED   the first seed; 1 unless given
+  --at-once N    how many are told at the same time; 2 unless given
+  --report FILE  write the summary there, in Markdown
+";
+
+/// What is to be told.
+struct Plan {
+    stories: Vec<Story>,
+    seeds: Option<u64>,
+    first: u64,
+    at_once: usize,
+    report: Option<String>,
+}
+
+impl Plan {
+    /// Each story with each of its seeds.
+    fn tellings(&self) -> impl Iterator<Item = (Story, u64)> {
+        let seeds = |story: &Story| self.first..self.first + self.seeds.unwrap_or(story.seeds);
+        self.stories.iter().flat_map(move |story| seeds(story).map(|seed| (*story, seed)))
+    }
+}
+
+/// The program.
+///
+/// # Errors
+/// When it is used wrongly.
+pub fn main() -> anyhow::Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help") {
+        print!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.iter().any(|argument| argument == "--list") {
+        for story in stories::ALL {
+            println!("{:<24} {:<10} {}", story.name, story.promise, story.what);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let plan = plan(&arguments)?;
+    let summary = tell(&plan);
+    print!("\n{}", summary.table());
+    if let Some(report) = &plan.report {
+        std::fs::write(report, summary.report())?;
+        println!("written to {report}");
+    }
+    Ok(if summary.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn plan(arguments: &[String]) -> anyhow::Result<Plan> {
+    let mut plan = Plan { stories: Vec::new(), seeds: None, first: 1, at_once: 2, report: None };
+    let mut smoke = false;
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let mut value = || rest.next().ok_or_else(|| anyhow::anyhow!("{argument} needs a value\n\n{HELP}"));
+        match argument.as_str() {
+            "--story" => plan.stories.push(named(value()?)?),
+            "--smoke" => smoke = true,
+            "--seeds" => plan.seeds = Some(value()?.parse()?),
+            "--first" => plan.first = value()?.parse()?,
+            "--at-once" => plan.at_once = value()?.parse::<usize>()?.max(1),
+            "--report" => plan.report = Some(value()?.clone()),
+            other => bail!("`{other}` is not understood\n\n{HELP}"),
+        }
+    }
+    if plan.stories.is_empty() {
+        plan.stories = stories::ALL.iter().filter(|story| !smoke || story.smoke).copied().collect();
+    }
+    if smoke {
+        plan.seeds = plan.seeds.or(Some(1));
+    }
+    Ok(plan)
+}
+
+fn named(name: &str) -> anyhow::Result<Story> {
+    let known = || stories::ALL.iter().map(|story| story.name).collect::<Vec<_>>().join(", ");
+    let found = stories::ALL.iter().find(|story| story.name == name);
+    found.copied().ok_or_else(|| anyhow::anyhow!("there is no story `{name}`; there are {}", known()))
+}
+
+/// Tells everything, each telling on a thread and a runtime of its own: what one does or breaks stays there.
+fn tell(plan: &Plan) -> Summary {
+    let tellings: Mutex<VecDeque<(Story, u64)>> = Mutex::new(plan.tellings().collect());
+    let lines = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..plan.at_once {
+            scope.spawn(|| {
+                while let Some((story, seed)) = lock(&tellings).pop_front() {
+                    let line = told(story, seed);
+                    println!("{}", line.sentence());
+                    lock(&lines).push(line);
+                }
+            });
+        }
+    });
+    let order: BTreeMap<&str, usize> =
+        plan.stories.iter().enumerate().map(|(place, story)| (story.name, place)).collect();
+    let mut lines = lines.into_inner().unwrap_or_else(PoisonError::into_inner);
+    lines.sort_by_key(|line: &Line| (order[line.story.name], line.seed));
+    Summary { lines }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells one story once; whatever goes wrong becomes part of the line.
+fn told(story: Story, seed: u64) -> Line {
+    let began = Instant::now();
+    let telling = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let told = runtime.block_on(async { timeout(PATIENCE, (story.tell)(seed)).await });
+        runtime.shutdown_background();
+        told.unwrap_or_else(|_| Err(anyhow::anyhow!("it took longer than {PATIENCE:?}")))
+    });
+    let result = telling.join().unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked; see above")));
+    let (told, trouble, skipped) = match result {
+        Ok(told) => (told, None, None),
+        Err(error) => match error.downcast::<CannotBeTold>() {
+            Ok(reason) => (Told::default(), None, Some(reason.0)),
+            Err(error) => (Told::default(), Some(format!("{error:#}")), None),
+        },
+    };
+    Line { story, seed, told, trouble, skipped, took: began.elapsed() }
+}

@@ -1,5 +1,7 @@
 //! The chaos suite's instruments: what breaks a fleet on purpose, and what tells afterwards what happened.
 
+pub mod disk;
 pub mod monotonic;
 pub mod provider;
 pub mod proxy;
+pub mod shims;

@@ -3,6 +3,8 @@
 pub mod disk;
 pub mod limits;
 pub mod monotonic;
+#[cfg(test)]
+mod patient_redis;
 pub mod provider;
 pub mod proxy;
 pub mod respawning;

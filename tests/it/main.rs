@@ -4,6 +4,7 @@ mod cli;
 mod dead;
 mod enqueue;
 mod faults;
+mod hostile;
 mod http;
 mod kinds;
 mod operate;

@@ -14,5 +14,6 @@ mod processors;
 mod retention;
 mod run;
 mod schedules;
+mod scripts;
 mod smtp_server;
 mod workers;

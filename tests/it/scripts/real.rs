@@ -23,8 +23,8 @@ const PERMANENT: &str = "permanent";
 /// Names that idempotency and unique keys have here.
 pub(super) const NAMES: [&str; 3] = ["k0", "k1", "k2"];
 
-pub(super) struct Real {
-    pub(super) link: Link,
+pub(super) struct Real<'a> {
+    pub(super) link: &'a Link,
     pub(super) keys: QueueKeys,
 }
 
@@ -43,11 +43,11 @@ pub(super) struct Seen {
     pub(super) due: BTreeMap<String, u64>,
 }
 
-impl Real {
+impl<'a> Real<'a> {
     /// An empty queue with keys of its own, in a Redis that has room.
-    pub(super) async fn new(url: &str, case: u32) -> Self {
+    pub(super) async fn new(link: &'a Link, case: u32) -> Self {
         let keys = Prefix::new(&format!("case{case}")).unwrap().queue("toys");
-        let real = Self { link: Link::new(url).unwrap(), keys };
+        let real = Self { link, keys };
         real.set_full(false).await;
         let mut command = redis::cmd("ZADD");
         real.link.query::<u64>(command.arg(real.keys.running()).arg("+inf").arg(PERMANENT)).await.unwrap();

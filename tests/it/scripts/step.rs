@@ -39,7 +39,7 @@ impl Lease {
 }
 
 /// Carries out a sequence. The error says which step went wrong, and how.
-pub(super) async fn all(real: &Real, operations: &[Operation]) -> Result<(), String> {
+pub(super) async fn all(real: &Real<'_>, operations: &[Operation]) -> Result<(), String> {
     let mut model = Model::new(real.keys.clone());
     for (n, operation) in operations.iter().enumerate() {
         let checked = match one(real, &mut model, operation).await {
@@ -51,7 +51,7 @@ pub(super) async fn all(real: &Real, operations: &[Operation]) -> Result<(), Str
     Ok(())
 }
 
-async fn compare(real: &Real, model: &mut Model) -> Result<(), String> {
+async fn compare(real: &Real<'_>, model: &mut Model) -> Result<(), String> {
     let seen = real.see().await;
     same("the structures", &seen.contents, &model.contents)?;
     seen.contents.check()?;
@@ -73,8 +73,8 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, redis: &T, model: &T) -> Res
     if redis == model { Ok(()) } else { Err(format!("{what} differ\nRedis: {redis:#?}\nmodel: {model:#?}")) }
 }
 
-async fn one(real: &Real, model: &mut Model, operation: &Operation) -> Result<(), String> {
-    let (link, keys) = (&real.link, &real.keys);
+async fn one(real: &Real<'_>, model: &mut Model, operation: &Operation) -> Result<(), String> {
+    let (link, keys) = (real.link, &real.keys);
     match operation {
         Operation::Enqueue { jobs, late } => return enqueue(real, model, jobs, *late).await,
         Operation::Fetch { most, first, lease, high_water } => {
@@ -136,8 +136,8 @@ async fn one(real: &Real, model: &mut Model, operation: &Operation) -> Result<()
 }
 
 /// What happens to a queue without a script, or without an answer to compare.
-async fn around_the_scripts(real: &Real, model: &mut Model, operation: &Operation) {
-    let (link, keys) = (&real.link, &real.keys);
+async fn around_the_scripts(real: &Real<'_>, model: &mut Model, operation: &Operation) {
+    let (link, keys) = (real.link, &real.keys);
     match operation {
         Operation::Stray if !model.full => {
             let mut command = redis::cmd("ZADD");
@@ -185,7 +185,7 @@ async fn around_the_scripts(real: &Real, model: &mut Model, operation: &Operatio
     }
 }
 
-async fn enqueue(real: &Real, model: &mut Model, jobs: &[Sent], late: bool) -> Result<(), String> {
+async fn enqueue(real: &Real<'_>, model: &mut Model, jobs: &[Sent], late: bool) -> Result<(), String> {
     let jobs: Vec<Outgoing> = jobs.iter().map(|job| outgoing(model, job)).collect();
     let handovers: Vec<Handover> = jobs
         .iter()
@@ -200,7 +200,7 @@ async fn enqueue(real: &Real, model: &mut Model, jobs: &[Sent], late: bool) -> R
         })
         .collect();
     let not_after = if late { 1 } else { FAR_AHEAD };
-    let theirs = match hand_over(&real.link, &real.keys, &handovers, not_after).await {
+    let theirs = match hand_over(real.link, &real.keys, &handovers, not_after).await {
         Ok(answers) => Some(answers),
         Err(error) if error.is_full() => None,
         Err(error) => return Err(told(&error)),

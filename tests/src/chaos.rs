@@ -5,17 +5,23 @@
 
 pub mod checker;
 pub mod conservation;
+pub mod disk;
 pub mod errand;
 pub mod evidence;
 pub mod history;
 pub mod hunt;
 pub mod leftovers;
+pub mod limits;
 pub mod monotonic;
 pub mod mutants;
+#[cfg(test)]
+mod patient_redis;
 pub mod provider;
 pub mod proxy;
+pub mod respawning;
 pub mod runner;
 pub mod scene;
+pub mod shims;
 pub mod stories;
 pub mod story;
 pub mod summary;

@@ -4,7 +4,7 @@
 //! replayed byte for byte. Defaults are left out. Fields that a reader does not know are ignored while reading and
 //! kept, because the bytes are kept. Golden files in `tests/wire/` hold every form ever released.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{job_id::JobId, keys::Priority};
@@ -123,6 +123,12 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError::UnknownVersion`] when a newer release wrote them, otherwise [`EnvelopeError::Undecodable`].
     pub fn decode(bytes: &[u8]) -> Result<Self, EnvelopeError> {
+        // serde would also take an array with the values in the order of the fields, which nobody ever promised.
+        if bytes.trim_ascii_start().first() == Some(&b'[') {
+            return Err(EnvelopeError::Undecodable(serde_json::Error::custom(
+                "it is an array, not an object",
+            )));
+        }
         match serde_json::from_slice::<Self>(bytes) {
             Ok(envelope) if envelope.v == VERSION => Ok(envelope),
             Ok(Self { v: version, .. }) => Err(EnvelopeError::UnknownVersion { version }),
@@ -156,7 +162,8 @@ mod tests {
     #[test]
     fn a_newer_version_is_told_from_garbage() {
         let newer = br#"{"v":2,"body":{}}"#;
-        let garbage: &[&[u8]] = &[b"", b"null", b"{}", b"{\"v\":1}", b"\xff\xfe", b"[1]", b"{\"v\":\"1\"}"];
+        let garbage: &[&[u8]] =
+            &[b"", b"null", b"{}", b"{\"v\":1}", b"\xff\xfe", b"[1]", b"[2]", b"{\"v\":\"1\"}"];
 
         assert!(matches!(Envelope::decode(newer), Err(EnvelopeError::UnknownVersion { version: 2 })));
         for bytes in garbage {

@@ -143,7 +143,7 @@ impl QueueKeys {
         self.key("config")
     }
 
-    /// `cancelled`, a set: running jobs that were asked to stop.
+    /// `cancelled`, a set: running jobs that were asked to stop, and cancelled ids that still lie in a ready list.
     pub fn cancelled(&self) -> String {
         self.key("cancelled")
     }

@@ -154,14 +154,15 @@ impl Fetcher {
     fn add_fetch(&self, pipeline: &mut Pipeline, wanted: usize) {
         let round = self.rounds.fetch_add(1, Ordering::Relaxed);
         let lists = order(round).map(|priority| self.keys.ready(priority));
-        pipeline.cmd("EVALSHA").arg(FETCH.get_hash()).arg(9).arg(&lists);
+        pipeline.cmd("EVALSHA").arg(FETCH.get_hash()).arg(10).arg(&lists);
         pipeline
             .arg(self.keys.running())
             .arg(self.keys.marks())
             .arg(self.keys.config())
             .arg(self.keys.bell())
             .arg(self.keys.cancelled())
-            .arg(self.keys.outcomes());
+            .arg(self.keys.outcomes())
+            .arg(self.keys.jobs());
         pipeline.arg(wanted).arg(self.context.policy.lease.as_millis() as u64).arg(HIGH_WATER);
     }
 
@@ -262,7 +263,7 @@ impl Fetcher {
         leased
     }
 
-    /// Bodies in the order of ids, `None` in place of cancelled jobs. Asks until Redis answers, since the jobs are ours.
+    /// Bodies in the order of ids, `None` where there is none. Asks until Redis answers, since the jobs are ours.
     /// Answers nothing when the process is to stop and Redis is away: the leases run out and others take the jobs.
     async fn bodies(&self, ids: &[JobId], stop: &CancellationToken) -> Option<Vec<Option<Vec<u8>>>> {
         if ids.is_empty() {
@@ -279,12 +280,12 @@ impl Fetcher {
         }
     }
 
-    /// An id without a body was cancelled while it waited: its lease goes too.
+    /// An id without a body is nothing that a script of ours leaves: its lease goes too.
     async fn forget(&self, run: RunId) {
         let mut command = redis::cmd("ZREM");
         if let Err(error) = self.side.query::<u64>(command.arg(self.keys.running()).arg(run.member())).await {
             // Recovery finds it when its lease ends.
-            warn!(queue.name = %self.name(), error = &error as &dyn std::error::Error, "A cancelled job keeps its lease");
+            warn!(queue.name = %self.name(), error = &error as &dyn std::error::Error, "A job without a body keeps its lease");
         }
     }
 

@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flota_producer::{Envelope, EnvelopeError, JobId, keys::QueueKeys};
+use flota_producer::{
+    Envelope, EnvelopeError, JobId,
+    keys::{MAX_NAME, QueueKeys},
+};
 use tokio::time::timeout;
 use tracing::{Instrument, info_span, warn};
 
@@ -64,13 +67,18 @@ pub(crate) fn admit(
     };
     let job = Box::new(Job { id, queue: context.policy.name.clone(), run, attempt, envelope });
     if !context.handlers.knows(&job.envelope.kind) {
-        let reason = format!("no processor for kind `{}` in this release", job.envelope.kind);
+        let reason = format!("no processor for kind `{}` in this release", shown(&job.envelope.kind));
         return Body::Not(Ended::Unreadable(reason), Some(job));
     }
     if job.envelope.deadline.is_some_and(|deadline| deadline <= now_ms) {
         return Body::Not(Ended::Expired, Some(job));
     }
     Body::Job(job)
+}
+
+/// A kind that anybody may have written, short enough for a sentence and without characters that steer terminals.
+fn shown(kind: &str) -> String {
+    kind.chars().take(MAX_NAME).filter(|c| !c.is_control()).collect()
 }
 
 /// Runs a leased job to its end.

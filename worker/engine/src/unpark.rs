@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use flota_producer::{
-    Envelope, Priority,
+    Envelope, JobId, Priority,
     keys::QueueKeys,
     link::{Link, LinkError},
 };
@@ -55,6 +55,7 @@ impl Unparker {
             let known: Vec<(Vec<u8>, Priority)> = ids
                 .iter()
                 .zip(bodies)
+                .filter(|(id, _)| is_id(id))
                 .filter_map(|(id, body)| Some((id.clone(), self.priority_of_known(&body?)?)))
                 .collect();
             if known.is_empty() {
@@ -72,4 +73,9 @@ impl Unparker {
         let envelope = Envelope::decode(body).ok()?;
         self.handlers.knows(&envelope.kind).then_some(envelope.priority)
     }
+}
+
+/// What is no id of ours would be set aside again as soon as it is fetched.
+fn is_id(field: &[u8]) -> bool {
+    std::str::from_utf8(field).is_ok_and(|id| id.parse::<JobId>().is_ok())
 }

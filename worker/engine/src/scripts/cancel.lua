@@ -1,7 +1,7 @@
 -- cancel: a waiting job ends now, a running one is asked to stop.
 -- KEYS  1 jobs hash   2 delayed zset   3 cancelled set   4 outcomes stream   5 marks hash   6 running zset   7 parked hash
 -- ARGV  id, record, unique key ("" none), canceller's name
--- Returns "cancelled" | "requested" | "unknown". Its id may stay in a ready list: fetch skips ids without a body.
+-- Returns "cancelled" | "requested" | "unknown". An id in a ready list stays there, and in the cancelled set: fetch drops it.
 local id, record, lock = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('HEXISTS', KEYS[1], id) == 0 then return 'unknown' end
 local marks = redis.call('HGET', KEYS[5], id) or ''
@@ -16,9 +16,8 @@ local t = redis.call('TIME')
 local stamp = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
 redis.call('HDEL', KEYS[1], id)
 redis.call('HDEL', KEYS[5], id)
-redis.call('HDEL', KEYS[7], id)
-redis.call('SREM', KEYS[3], id)
-redis.call('ZREM', KEYS[2], id, 'h:' .. id, 'l:' .. id)
+local waited_elsewhere = redis.call('HDEL', KEYS[7], id) + redis.call('ZREM', KEYS[2], id, 'h:' .. id, 'l:' .. id)
+redis.call(waited_elsewhere > 0 and 'SREM' or 'SADD', KEYS[3], id)
 if lock ~= '' and redis.call('GET', lock) == id then redis.call('DEL', lock) end
 redis.call('XADD', KEYS[4], '*', 't', stamp, 'w', ARGV[4], 'o', record)
 return 'cancelled'

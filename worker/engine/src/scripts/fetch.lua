@@ -1,10 +1,12 @@
 -- fetch: lease up to n ready jobs to one worker. Bodies stay: the caller reads them with a plain HMGET.
 -- KEYS  1 2 3 ready lists in the order to look   4 running zset id:run -> lease end ms   5 marks hash id -> counters
---       6 config hash   7 bell list   8 cancelled set   9 outcomes stream
+--       6 config hash   7 bell list   8 cancelled set   9 outcomes stream   10 jobs hash
 -- ARGV  n, lease ms, most entries of the outcomes stream
 -- Returns {now ms, ids, {index, marks, ...}, {index, ...}}: ids is empty when the queue is paused, its outcomes
 -- wait for Postgres in too great a number, or nothing is ready;
 -- a run is 1 unless its marks say otherwise; the last list names those that were asked to stop in an earlier run.
+-- An id that was cancelled while it waited is dropped without a lease: its counters are gone, so its run would be 1 once
+-- more, and a worker that has lost run 1 long ago would be believed.
 local n, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -16,9 +18,28 @@ if redis.call('XLEN', KEYS[9]) > tonumber(ARGV[3]) then return { stamp, {}, {}, 
 local ids = {}
 for list = 1, 3 do
   if #ids < n then
-    local taken = redis.call('LPOP', KEYS[list], n - #ids) or {}
-    for _, id in ipairs(taken) do ids[#ids + 1] = id end
+    for _, id in ipairs(redis.call('LPOP', KEYS[list], n - #ids) or {}) do ids[#ids + 1] = id end
   end
+end
+local taken = #ids
+
+local cancelled = {}
+if taken > 0 and redis.call('EXISTS', KEYS[8]) == 1 then
+  local left = {}
+  for i, asked in ipairs(redis.call('SMISMEMBER', KEYS[8], unpack(ids))) do
+    if asked == 1 and redis.call('HEXISTS', KEYS[10], ids[i]) == 0 then
+      redis.call('SREM', KEYS[8], ids[i])
+    else
+      left[#left + 1] = ids[i]
+      if asked == 1 then cancelled[#cancelled + 1] = #left end
+    end
+  end
+  ids = left
+end
+
+-- Pass the wake-up on when there is more than this worker could take.
+if taken == n and redis.call('LLEN', KEYS[7]) == 0 then
+  if redis.call('EXISTS', KEYS[1], KEYS[2], KEYS[3]) > 0 then redis.call('RPUSH', KEYS[7], '1') end
 end
 if #ids == 0 then return { stamp, {}, {}, {} } end
 
@@ -40,16 +61,4 @@ else
   end
 end
 redis.call('ZADD', KEYS[4], unpack(leases))
-
-local cancelled = {}
-if redis.call('EXISTS', KEYS[8]) == 1 then
-  for i, asked in ipairs(redis.call('SMISMEMBER', KEYS[8], unpack(ids))) do
-    if asked == 1 then cancelled[#cancelled + 1] = i end
-  end
-end
-
--- Pass the wake-up on when there is more than this worker could take.
-if #ids == n and redis.call('LLEN', KEYS[7]) == 0 then
-  if redis.call('EXISTS', KEYS[1], KEYS[2], KEYS[3]) > 0 then redis.call('RPUSH', KEYS[7], '1') end
-end
 return { stamp, ids, known, cancelled }

@@ -23,9 +23,9 @@ for at = 3, #ARGV, PER_JOB do
   local member, id, record, lock = unpack(ARGV, at, at + PER_JOB - 1)
   if taken_out(member) then
     taken = taken + 1
+    redis.call('SREM', KEYS[5], id)
     if redis.call('HDEL', KEYS[2], id) == 1 then
       redis.call('HDEL', KEYS[3], id)
-      redis.call('SREM', KEYS[5], id)
       if lock ~= '' and redis.call('GET', lock) == id then redis.call('DEL', lock) end
       records[#records + 1] = record
     end

@@ -1,0 +1,383 @@
+//! The queue in plain Rust: what each script has to do, said once more without Redis.
+//!
+//! Each function stands for one script, takes what the script takes and answers what the script answers. It is written
+//! from `docs/life-of-a-job.md` and the headers of the scripts, and knows no time: what is due or has ended is said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flota_engine::{
+    Marks,
+    browse::LiveState,
+    purge::Purged,
+    store::{Cancelled, Pulse, RunId, Settlement, Step, Suspect},
+};
+use flota_producer::{Envelope, JobId, Priority, handover::Handed, keys::QueueKeys};
+
+use super::{
+    contents::{Contents, unmarked},
+    operation::{Due, Lease},
+    real::Fetched,
+    step::{cancelled_record, envelope_of},
+};
+
+/// Most wake-ups.
+const BELL: usize = 64;
+
+pub(super) struct Model {
+    pub(super) contents: Contents,
+    pub(super) keys: QueueKeys,
+    /// When delayed jobs are due, as Redis has it: only the order of what is due matters here.
+    pub(super) due: BTreeMap<String, u64>,
+    pub(super) full: bool,
+    /// Every run that was ever fetched.
+    pub(super) runs: Vec<RunId>,
+    /// Every job that was ever sent, and whether it was accepted.
+    pub(super) sent: BTreeMap<JobId, Envelope>,
+    pub(super) accepted: BTreeSet<String>,
+    /// Records that were taken out of the stream and said that a job ended.
+    pub(super) recorded: Vec<String>,
+    /// Bodies that idempotency keys were used for.
+    bodies: BTreeMap<String, String>,
+}
+
+/// A job as it is sent.
+pub(super) struct Outgoing {
+    pub(super) id: JobId,
+    pub(super) envelope: Envelope,
+    pub(super) bytes: String,
+    pub(super) due: Due,
+}
+
+impl Model {
+    pub(super) fn new(keys: QueueKeys) -> Self {
+        Self {
+            contents: Contents::default(),
+            keys,
+            due: BTreeMap::new(),
+            full: false,
+            runs: Vec::new(),
+            sent: BTreeMap::new(),
+            accepted: BTreeSet::new(),
+            recorded: Vec::new(),
+            bodies: BTreeMap::new(),
+        }
+    }
+
+    /// The counters of a job.
+    pub(super) fn marks(&self, id: JobId) -> Marks {
+        self.contents.marks.get(&id.to_string()).map_or_else(Marks::default, |line| Marks::parse(line))
+    }
+
+    /// `None` when Redis is full and refuses the call.
+    pub(super) fn enqueue(&mut self, jobs: &[Outgoing], late: bool) -> Option<Vec<Handed>> {
+        if late {
+            return Some(vec![Handed::Late; jobs.len()]);
+        }
+        let before = (self.contents.clone(), self.bodies.clone());
+        let answers: Vec<Handed> = jobs.iter().map(|job| self.enqueue_one(job)).collect();
+        if self.full && self.contents.jobs != before.0.jobs {
+            (self.contents, self.bodies) = before;
+            return None;
+        }
+        let length = |contents: &Contents| contents.ready.iter().map(Vec::len).sum::<usize>();
+        if length(&before.0) < length(&self.contents) {
+            self.ring();
+        }
+        Some(answers)
+    }
+
+    fn enqueue_one(&mut self, job: &Outgoing) -> Handed {
+        let (id, envelope) = (job.id.to_string(), &job.envelope);
+        let stood_for = |other: &str| {
+            if other == id { Handed::Taken } else { Handed::StoodFor(other.parse().unwrap()) }
+        };
+        let key = envelope.key.as_ref().map(|key| self.keys.dedup(None, key));
+        if let Some((key, first)) = key.as_ref().and_then(|key| Some((key, self.contents.strings.get(key)?)))
+        {
+            let same = self.bodies[key] == envelope.payload.get();
+            return if same { stood_for(first) } else { Handed::Conflict(first.parse().unwrap()) };
+        }
+        if self.contents.jobs.contains_key(&id) {
+            return Handed::Taken;
+        }
+        let unique = self.keys.unique_of(envelope);
+        if let Some(holder) =
+            self.contents.strings.get(&unique).filter(|id| self.contents.jobs.contains_key(*id))
+        {
+            return stood_for(holder);
+        }
+        let most: usize = self.contents.config.get("max_len").map_or(0, |most| most.parse().unwrap());
+        if 0 < most && most <= self.contents.jobs.len() {
+            return Handed::Full;
+        }
+        if let Some(key) = key {
+            self.contents.strings.insert(key.clone(), id.clone());
+            self.bodies.insert(key, envelope.payload.get().to_owned());
+        }
+        if !unique.is_empty() {
+            self.contents.strings.insert(unique, id.clone());
+        }
+        self.contents.jobs.insert(id.clone(), job.bytes.clone());
+        match job.due {
+            Due::Now | Due::LongAgo => self.contents.ready[list(envelope.priority)].push(id),
+            Due::FarAhead => {
+                self.contents.delayed.insert(format!("{}{id}", envelope.priority.mark()), false);
+            }
+        }
+        Handed::Taken
+    }
+
+    pub(super) fn fetch(
+        &mut self,
+        most: usize,
+        order: [Priority; 3],
+        lease: Lease,
+        high_water: usize,
+    ) -> Fetched {
+        let mut fetched = Fetched { ids: Vec::new(), known: Vec::new(), cancelled: Vec::new() };
+        if self.contents.config.contains_key("paused") || high_water < self.contents.outcomes.len() {
+            return fetched;
+        }
+        for priority in order {
+            let waiting = &mut self.contents.ready[list(priority)];
+            let wanted = (most - fetched.ids.len()).min(waiting.len());
+            fetched.ids.extend(waiting.drain(..wanted));
+        }
+        let more = self.contents.ready.iter().any(|list| !list.is_empty());
+        if fetched.ids.len() == most && more && self.contents.bell == 0 {
+            self.ring();
+        }
+        // Cancelled while they waited.
+        fetched.ids.retain(|id| self.contents.jobs.contains_key(id) || !self.contents.cancelled.remove(id));
+        for (n, id) in fetched.ids.iter().enumerate() {
+            let run = match self.contents.marks.get(id) {
+                Some(line) => {
+                    fetched.known.push((n + 1, line.clone()));
+                    Marks::parse(line).run + 1
+                }
+                None => 1,
+            };
+            let run = RunId { id: id.parse().unwrap(), run };
+            self.contents.running.insert(run.member(), lease);
+            self.runs.push(run);
+            if self.contents.cancelled.contains(id) {
+                fetched.cancelled.push(n + 1);
+            }
+        }
+        fetched
+    }
+
+    pub(super) fn heartbeat(&mut self, runs: &[RunId], lease: Lease) -> Pulse {
+        let mut pulse = Pulse::default();
+        for run in runs {
+            match self.contents.running.get_mut(&run.member()) {
+                None => pulse.lost.push(*run),
+                Some(held) => {
+                    *held = lease;
+                    if self.contents.cancelled.contains(&run.id.to_string()) {
+                        pulse.cancelled.push(*run);
+                    }
+                }
+            }
+        }
+        pulse
+    }
+
+    pub(super) fn settle(&mut self, worker: &str, batch: &[Settlement]) -> Vec<usize> {
+        let (mut lost, mut records, mut released) = (Vec::new(), Vec::new(), false);
+        for (n, item) in batch.iter().enumerate() {
+            if self.contents.running.remove(&item.run.member()).is_none() {
+                lost.push(n);
+                continue;
+            }
+            records.extend((!item.record.is_empty()).then(|| item.record.clone()));
+            let id = item.run.id.to_string();
+            if item.step != Step::End {
+                self.contents.marks.insert(id.clone(), item.marks.clone());
+            }
+            match &item.step {
+                Step::End => self.end(&id, &item.unique),
+                Step::Delay(delay) => {
+                    let member = format!("{}{id}", item.priority.mark());
+                    self.contents.delayed.insert(member, delay.is_zero());
+                }
+                Step::Release => {
+                    self.contents.ready[list(item.priority)].insert(0, id);
+                    released = true;
+                }
+                Step::Shelve(reason) => {
+                    self.contents.parked.insert(id, reason.clone());
+                }
+            }
+        }
+        if released {
+            self.ring();
+        }
+        self.append(worker, records);
+        lost
+    }
+
+    /// How many moved.
+    pub(super) fn promote(&mut self) -> usize {
+        let due = self.contents.delayed.iter().filter(|(_, due)| **due).map(|(member, _)| member.clone());
+        let mut due: Vec<String> = due.collect();
+        due.sort_by_key(|member| (self.due[member], member.clone()));
+        for member in &due {
+            self.contents.delayed.remove(member);
+            let id = unmarked(member).to_owned();
+            self.contents.ready[list_of_member(member)].push(id);
+        }
+        if !due.is_empty() {
+            self.ring();
+        }
+        due.len()
+    }
+
+    /// How many are ready again, and how many are buried or gone.
+    pub(super) fn recover(&mut self, worker: &str, suspects: &[Suspect]) -> (usize, usize) {
+        let (mut back, mut buried, mut records) = (0, 0, Vec::new());
+        for suspect in suspects {
+            let (member, id) = (suspect.run.member(), suspect.run.id.to_string());
+            if self.contents.running.get(&member) != Some(&Lease::Ended) {
+                continue;
+            }
+            self.contents.running.remove(&member);
+            if !suspect.record.is_empty() {
+                self.end(&id, &suspect.unique);
+                records.push(suspect.record.clone());
+                buried += 1;
+            } else {
+                self.contents.marks.insert(id.clone(), suspect.marks.clone());
+                self.contents.ready[list(suspect.priority)].insert(0, id);
+                back += 1;
+            }
+        }
+        if 0 < back {
+            self.ring();
+        }
+        self.append(worker, records);
+        (back, buried)
+    }
+
+    pub(super) fn cancel(&mut self, id: JobId, canceller: &str) -> Cancelled {
+        let text = id.to_string();
+        if !self.contents.jobs.contains_key(&text) {
+            return Cancelled::Unknown;
+        }
+        let marks = self.marks(id);
+        if self.contents.running.contains_key(&RunId { id, run: marks.run + 1 }.member()) {
+            self.contents.cancelled.insert(text);
+            return Cancelled::Requested;
+        }
+        let envelope = envelope_of(&self.contents.jobs[&text]);
+        self.append(canceller, vec![cancelled_record(id, &envelope, &marks)]);
+        self.contents.parked.remove(&text);
+        self.contents.delayed.retain(|member, _| unmarked(member) != text);
+        self.end(&text, &self.keys.unique_of(&envelope));
+        if self.contents.ready.iter().flatten().any(|id| *id == text) {
+            self.contents.cancelled.insert(text);
+        }
+        Cancelled::Now
+    }
+
+    pub(super) fn unpark(&mut self, jobs: &[(Vec<u8>, Priority)]) -> usize {
+        let mut moved = 0;
+        for (id, priority) in jobs {
+            let id = String::from_utf8(id.clone()).unwrap();
+            if self.contents.parked.remove(&id).is_some() {
+                self.contents.ready[list(*priority)].push(id);
+                moved += 1;
+            }
+        }
+        if 0 < moved {
+            self.ring();
+        }
+        moved
+    }
+
+    pub(super) fn set_aside(&mut self, member: &str, id: &str, reason: &str) {
+        if self.contents.running.remove(member).is_some() {
+            self.contents.parked.insert(id.to_owned(), reason.to_owned());
+        }
+    }
+
+    pub(super) fn purge(&mut self, place: LiveState, canceller: &str) -> Purged {
+        let mut purged = Purged::default();
+        let batches: Vec<Vec<String>> = match place {
+            LiveState::Ready => [1, 0, 2].map(|list| std::mem::take(&mut self.contents.ready[list])).to_vec(),
+            LiveState::Delayed => {
+                let members = std::mem::take(&mut self.contents.delayed);
+                vec![members.into_keys().map(|member| unmarked(&member).to_owned()).collect()]
+            }
+            LiveState::Parked => {
+                let all = std::mem::take(&mut self.contents.parked);
+                let (ids, none) = all.into_iter().partition(|(id, _)| id.parse::<JobId>().is_ok());
+                self.contents.parked = none;
+                purged.left = self.contents.parked.len() as u64;
+                vec![BTreeMap::into_keys(ids).collect()]
+            }
+            LiveState::Running => Vec::new(),
+        };
+        for ids in batches {
+            let mut records = Vec::new();
+            for id in ids {
+                self.contents.cancelled.remove(&id);
+                let Some(body) = self.contents.jobs.get(&id) else { continue };
+                let (envelope, job) = (envelope_of(body), id.parse().unwrap());
+                records.push(cancelled_record(job, &envelope, &self.marks(job)));
+                self.end(&id, &self.keys.unique_of(&envelope));
+                purged.cancelled += 1;
+            }
+            self.append(canceller, records);
+        }
+        purged
+    }
+
+    pub(super) fn hurry(&mut self, id: JobId) -> bool {
+        let text = id.to_string();
+        let member = self.contents.delayed.keys().find(|member| unmarked(member) == text).cloned();
+        let Some(member) = member else { return false };
+        self.contents.delayed.remove(&member);
+        self.contents.ready[list_of_member(&member)].push(text);
+        self.ring();
+        true
+    }
+
+    fn end(&mut self, id: &str, unique: &str) {
+        self.contents.jobs.remove(id);
+        self.contents.marks.remove(id);
+        self.contents.cancelled.remove(id);
+        if self.contents.strings.get(unique).is_some_and(|holder| holder == id) {
+            self.contents.strings.remove(unique);
+        }
+    }
+
+    fn append(&mut self, worker: &str, mut records: Vec<String>) {
+        if !records.is_empty() {
+            records.sort_unstable();
+            self.contents.outcomes.push((worker.to_owned(), records));
+        }
+    }
+
+    fn ring(&mut self) {
+        if self.contents.bell < BELL {
+            self.contents.bell += 1;
+        }
+    }
+}
+
+fn list(priority: Priority) -> usize {
+    match priority {
+        Priority::Normal => 0,
+        Priority::High => 1,
+        Priority::Low => 2,
+    }
+}
+
+fn list_of_member(member: &str) -> usize {
+    match member.get(..2) {
+        Some("h:") => 1,
+        Some("l:") => 2,
+        _ => 0,
+    }
+}

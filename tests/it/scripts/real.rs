@@ -1,0 +1,158 @@
+//! The queue in Redis: reading all of it, and the calls that the engine keeps to itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
+
+use flota_producer::{
+    Priority,
+    keys::{Prefix, QueueKeys},
+    link::{Link, LinkError},
+};
+use redis::Script;
+
+use super::{contents::Contents, operation::Lease};
+
+/// The fetcher of the engine calls it inside a pipeline, behind its wait at the bell.
+static FETCH: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("../../../worker/engine/src/scripts/fetch.lua")));
+
+/// The member that keeps the running set a skip list.
+const PERMANENT: &str = "permanent";
+/// Names that idempotency and unique keys have here.
+pub(super) const NAMES: [&str; 3] = ["k0", "k1", "k2"];
+
+pub(super) struct Real<'a> {
+    pub(super) link: &'a Link,
+    pub(super) keys: QueueKeys,
+}
+
+/// What fetch.lua answers.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fetched {
+    pub(super) ids: Vec<String>,
+    /// Position, from 1, and marks.
+    pub(super) known: Vec<(usize, String)>,
+    pub(super) cancelled: Vec<usize>,
+}
+
+/// Everything that a queue holds, and the scores of the delayed set.
+pub(super) struct Seen {
+    pub(super) contents: Contents,
+    pub(super) due: BTreeMap<String, u64>,
+}
+
+impl<'a> Real<'a> {
+    /// An empty queue with keys of its own, in a Redis that has room.
+    pub(super) async fn new(link: &'a Link, case: u32) -> Self {
+        let keys = Prefix::new(&format!("case{case}")).unwrap().queue("toys");
+        let real = Self { link, keys };
+        real.set_full(false).await;
+        let mut command = redis::cmd("ZADD");
+        real.link.query::<u64>(command.arg(real.keys.running()).arg("+inf").arg(PERMANENT)).await.unwrap();
+        real
+    }
+
+    pub(super) async fn set_full(&self, full: bool) {
+        let limit = if full { "1" } else { "0" };
+        let mut command = redis::cmd("CONFIG");
+        self.link.query::<()>(command.arg("SET").arg("maxmemory").arg(limit)).await.unwrap();
+    }
+
+    pub(super) async fn fetch(
+        &self,
+        most: usize,
+        order: [Priority; 3],
+        lease: Lease,
+        high_water: usize,
+    ) -> Result<Fetched, LinkError> {
+        let mut call = FETCH.key(self.keys.ready(order[0]));
+        call.key(self.keys.ready(order[1])).key(self.keys.ready(order[2]));
+        call.key(self.keys.running()).key(self.keys.marks()).key(self.keys.config()).key(self.keys.bell());
+        call.key(self.keys.cancelled()).key(self.keys.outcomes()).key(self.keys.jobs());
+        call.arg(most).arg(lease.length().as_millis() as u64).arg(high_water);
+        type Reply = (String, Vec<String>, Vec<(usize, String)>, Vec<usize>);
+        let (_now, ids, known, cancelled): Reply = self.link.invoke(&call).await?;
+        Ok(Fetched { ids, known, cancelled })
+    }
+
+    /// Reads everything.
+    pub(super) async fn see(&self) -> Seen {
+        let keys = &self.keys;
+        let [normal, high, low] =
+            [Priority::Normal, Priority::High, Priority::Low].map(|list| keys.ready(list));
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("HGETALL").arg(keys.jobs()).cmd("HGETALL").arg(keys.marks());
+        pipeline.cmd("HGETALL").arg(keys.parked()).cmd("HGETALL").arg(keys.config());
+        for list in [normal, high, low] {
+            pipeline.cmd("LRANGE").arg(list).arg(0).arg(-1);
+        }
+        pipeline.cmd("SMEMBERS").arg(keys.cancelled()).cmd("LLEN").arg(keys.bell());
+        type Hash = BTreeMap<String, String>;
+        type List = Vec<String>;
+        type Plain = (Hash, Hash, Hash, Hash, List, List, List, BTreeSet<String>, usize);
+        let plain: Plain = self.link.pipeline(&pipeline).await.unwrap();
+        let (jobs, marks, parked, config, normal, high, low, cancelled, bell) = plain;
+        let (delayed, due, running) = self.scored().await;
+        let contents = Contents {
+            jobs,
+            ready: [normal, high, low],
+            delayed,
+            running,
+            marks,
+            parked,
+            cancelled,
+            outcomes: self.outcomes().await,
+            bell,
+            config,
+            strings: self.strings().await,
+        };
+        Seen { contents, due }
+    }
+
+    async fn scored(&self) -> (BTreeMap<String, bool>, BTreeMap<String, u64>, BTreeMap<String, Lease>) {
+        let mut pipeline = redis::pipe();
+        for key in [self.keys.delayed(), self.keys.running()] {
+            pipeline.cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES");
+        }
+        pipeline.cmd("TIME");
+        type Scores = Vec<(String, f64)>;
+        let (delayed, mut running, (seconds, micros)): (Scores, Scores, (u64, u64)) =
+            self.link.pipeline(&pipeline).await.unwrap();
+        let now = seconds * 1000 + micros / 1000;
+        let permanent = running.pop().expect("the permanent member");
+        assert_eq!(permanent, (PERMANENT.to_owned(), f64::INFINITY));
+        let due: BTreeMap<String, u64> =
+            delayed.into_iter().map(|(member, due)| (member, due as u64)).collect();
+        let lease = |end: f64| if end as u64 <= now { Lease::Ended } else { Lease::Kept };
+        (
+            due.iter().map(|(member, due)| (member.clone(), *due <= now)).collect(),
+            due,
+            running.into_iter().map(|(member, end)| (member, lease(end))).collect(),
+        )
+    }
+
+    async fn outcomes(&self) -> Vec<(String, Vec<String>)> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(self.keys.outcomes()).arg("-").arg("+");
+        let entries: Vec<(String, Vec<String>)> = self.link.query(&command).await.unwrap();
+        let entry = |(_, fields): (String, Vec<String>)| {
+            let names: Vec<&str> = fields.iter().step_by(2).map(String::as_str).collect();
+            assert_eq!(names, ["t", "w", "o"]);
+            let mut records: Vec<String> = fields[5].split('\n').map(str::to_owned).collect();
+            records.sort_unstable();
+            (fields[3].clone(), records)
+        };
+        entries.into_iter().map(entry).collect()
+    }
+
+    async fn strings(&self) -> BTreeMap<String, String> {
+        let names = NAMES.iter().flat_map(|name| [self.keys.dedup(None, name), self.keys.unique(None, name)]);
+        let names: Vec<String> = names.collect();
+        let held: Vec<Option<String>> = self.link.query(redis::cmd("MGET").arg(&names)).await.unwrap();
+        // An idempotency key holds the hash of the body behind the id.
+        let holder = |held: String| held.split(' ').next().unwrap_or_default().to_owned();
+        names.into_iter().zip(held).filter_map(|(name, held)| Some((name, holder(held?)))).collect()
+    }
+}

@@ -9,9 +9,11 @@ pub mod disk;
 pub mod errand;
 pub mod evidence;
 pub mod history;
+pub mod hunt;
 pub mod leftovers;
 pub mod limits;
 pub mod monotonic;
+pub mod mutants;
 #[cfg(test)]
 mod patient_redis;
 pub mod provider;

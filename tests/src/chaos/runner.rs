@@ -11,6 +11,8 @@ use anyhow::bail;
 use tokio::time::timeout;
 
 use super::{
+    hunt::{self, Catch},
+    mutants::Mutant,
     scene::Told,
     stories,
     story::{CannotBeTold, Story},
@@ -24,6 +26,7 @@ const HELP: &str = "\
 Tells stories of the chaos suite: what is done to a fleet, and whether its promises held.
 
   chaos [--story NAME]... [--smoke] [--seeds N] [--first SEED] [--at-once N] [--report FILE]
+  chaos --mutants [--report FILE]
   chaos --list
 
   --story NAME   this story only; may be given several times
@@ -31,6 +34,7 @@ Tells stories of the chaos suite: what is done to a fleet, and whether its promi
   --seeds N      how many seeds of each story; what the story itself says unless given
   --first SEED   the first seed; 1 unless given
   --at-once N    how many are told at the same time; 2 unless given
+  --mutants      seed a mistake into every worker, one after the other, and see whether it is noticed
   --report FILE  write the summary there, in Markdown
 ";
 
@@ -41,7 +45,11 @@ struct Plan {
     first: u64,
     at_once: usize,
     report: Option<String>,
+    mutants: bool,
 }
+
+/// The story that mutants are let loose in.
+const HUNTING_GROUND: &str = "bustle";
 
 impl Plan {
     /// Each story with each of its seeds.
@@ -68,17 +76,38 @@ pub fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let plan = plan(&arguments)?;
-    let summary = tell(&plan);
-    print!("\n{}", summary.table());
-    if let Some(report) = &plan.report {
-        std::fs::write(report, summary.report())?;
-        println!("written to {report}");
+    let (held, report) = if plan.mutants { hunt(&plan)? } else { stories_told(&plan) };
+    if let Some(file) = &plan.report {
+        std::fs::write(file, report)?;
+        println!("written to {file}");
     }
-    Ok(if summary.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn stories_told(plan: &Plan) -> (bool, String) {
+    let summary = tell(plan);
+    print!("\n{}", summary.table());
+    (summary.held(), summary.report())
+}
+
+/// Lets every mutant loose; all must be caught.
+fn hunt(plan: &Plan) -> anyhow::Result<(bool, String)> {
+    let ground = named(HUNTING_GROUND)?;
+    let mut quarry = in_parallel(plan.at_once, hunt::quarry().enumerate(), |(place, mutant)| {
+        let catch = Catch::of(mutant, &told(ground, plan.first, Some(mutant)));
+        println!("{}", catch.sentence());
+        (place, catch)
+    });
+    quarry.sort_by_key(|(place, _)| *place);
+    let catches: Vec<Catch> = quarry.into_iter().map(|(_, catch)| catch).collect();
+    let caught = catches.iter().filter(|catch| catch.is_caught()).count();
+    println!("\n{caught} of {} mutants caught", catches.len());
+    Ok((caught == catches.len(), hunt::report(&catches)))
 }
 
 fn plan(arguments: &[String]) -> anyhow::Result<Plan> {
-    let mut plan = Plan { stories: Vec::new(), seeds: None, first: 1, at_once: 2, report: None };
+    let mut plan =
+        Plan { stories: Vec::new(), seeds: None, first: 1, at_once: 2, report: None, mutants: false };
     let mut smoke = false;
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -86,6 +115,7 @@ fn plan(arguments: &[String]) -> anyhow::Result<Plan> {
         match argument.as_str() {
             "--story" => plan.stories.push(named(value()?)?),
             "--smoke" => smoke = true,
+            "--mutants" => plan.mutants = true,
             "--seeds" => plan.seeds = Some(value()?.parse()?),
             "--first" => plan.first = value()?.parse()?,
             "--at-once" => plan.at_once = value()?.parse::<usize>()?.max(1),
@@ -110,24 +140,37 @@ fn named(name: &str) -> anyhow::Result<Story> {
 
 /// Tells everything, each telling on a thread and a runtime of its own: what one does or breaks stays there.
 fn tell(plan: &Plan) -> Summary {
-    let tellings: Mutex<VecDeque<(Story, u64)>> = Mutex::new(plan.tellings().collect());
-    let lines = Mutex::new(Vec::new());
+    let mut lines = in_parallel(plan.at_once, plan.tellings(), |(story, seed)| {
+        let line = told(story, seed, None);
+        println!("{}", line.sentence());
+        line
+    });
+    let order: BTreeMap<&str, usize> =
+        plan.stories.iter().enumerate().map(|(place, story)| (story.name, place)).collect();
+    lines.sort_by_key(|line: &Line| (order[line.story.name], line.seed));
+    Summary { lines }
+}
+
+/// Does something with each of these, several at a time. The answers come in the order in which they were ready.
+fn in_parallel<T: Send, R: Send>(
+    at_once: usize,
+    items: impl Iterator<Item = T>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let items: Mutex<VecDeque<T>> = Mutex::new(items.collect());
+    let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..plan.at_once {
+        for _ in 0..at_once {
             scope.spawn(|| {
-                while let Some((story, seed)) = lock(&tellings).pop_front() {
-                    let line = told(story, seed);
-                    println!("{}", line.sentence());
-                    lock(&lines).push(line);
+                loop {
+                    let Some(item) = lock(&items).pop_front() else { break };
+                    let result = work(item);
+                    lock(&done).push(result);
                 }
             });
         }
     });
-    let order: BTreeMap<&str, usize> =
-        plan.stories.iter().enumerate().map(|(place, story)| (story.name, place)).collect();
-    let mut lines = lines.into_inner().unwrap_or_else(PoisonError::into_inner);
-    lines.sort_by_key(|line: &Line| (order[line.story.name], line.seed));
-    Summary { lines }
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -135,9 +178,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Tells one story once; whatever goes wrong becomes part of the line.
-fn told(story: Story, seed: u64) -> Line {
+fn told(story: Story, seed: u64, mutant: Option<&'static Mutant>) -> Line {
     let began = Instant::now();
     let telling = std::thread::spawn(move || {
+        mutant.inspect(|mutant| mutant.choose());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let told = runtime.block_on(async { timeout(PATIENCE, (story.tell)(seed)).await });
         runtime.shutdown_background();

@@ -33,6 +33,7 @@ pub use self::{
 use super::{
     conservation::Conservation,
     history::{History, What},
+    mutants::Mutant,
     provider::Provider,
     proxy::Proxy,
 };
@@ -77,7 +78,7 @@ impl Scene {
     ///
     /// # Errors
     /// When a server cannot be started.
-    pub async fn open(seed: u64, stage: Stage) -> anyhow::Result<Self> {
+    pub async fn open(seed: u64, mut stage: Stage) -> anyhow::Result<Self> {
         let (redis, postgres) = tokio::join!(
             RedisServer::start(stage.redis.clone()),
             PostgresServer::start(stage.postgres.clone())
@@ -86,8 +87,12 @@ impl Scene {
         postgres.create_database(DATABASE, None).await?;
         let pool = database::connect(&postgres.url(DATABASE).into(), 1)?;
         database::migrate(&pool).await?;
-        pool.close().await;
         let directory = PrivateDirectory::open(None, None).await?;
+        if let Some(mutant) = Mutant::chosen() {
+            mutant.change_database(&pool).await?;
+            stage.environment.extend(mutant.variables(directory.path())?);
+        }
+        pool.close().await;
         let provider = Provider::start(directory.path()).await?;
         let redis_proxy = before(stage.proxied.redis, redis.port()).await?;
         let postgres_proxy = before(stage.proxied.postgres, postgres.port()).await?;

@@ -3,8 +3,9 @@
 
 use super::story::Story;
 
+mod bustle;
 mod fault_free;
 mod worker_killed;
 
 /// Every story.
-pub const ALL: &[Story] = &[fault_free::STORY, worker_killed::STORY];
+pub const ALL: &[Story] = &[fault_free::STORY, bustle::STORY, worker_killed::STORY];

@@ -17,3 +17,4 @@ pub mod scene;
 pub mod stories;
 pub mod story;
 pub mod summary;
+pub mod timeline;

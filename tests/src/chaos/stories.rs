@@ -4,7 +4,24 @@
 use super::story::Story;
 
 mod fault_free;
+mod fault_free_large;
+mod killed_between;
+mod mixed_versions;
+mod rolling_restart;
+mod shutdown_pressed;
+mod worker_frozen;
 mod worker_killed;
 
 /// Every story.
-pub const ALL: &[Story] = &[fault_free::STORY, worker_killed::STORY];
+pub const ALL: &[Story] = &[
+    fault_free::STORY,
+    fault_free_large::STORY,
+    worker_killed::STORY,
+    killed_between::STORY,
+    worker_frozen::STORY,
+    worker_frozen::AFTER_AN_EFFECT,
+    rolling_restart::STORY,
+    rolling_restart::LONG,
+    shutdown_pressed::STORY,
+    mixed_versions::STORY,
+];

@@ -9,6 +9,7 @@ mod kinds;
 mod operate;
 mod ops;
 mod outbox;
+mod poison;
 mod processors;
 mod retention;
 mod run;

@@ -30,6 +30,7 @@ use crate::{
     leased::{Finished, Leased},
     policy::QueuePolicy,
     promote::Promoter,
+    quarantine::Quarantine,
     recover::Recoverer,
     registry::Handlers,
     roster::QueueLoad,
@@ -115,7 +116,7 @@ impl Fleet {
     /// When the operating system gives no thread for the lease keeper.
     pub fn start(parts: Parts) -> std::io::Result<Self> {
         let end = CancellationToken::new();
-        let quarantine = Arc::new(Semaphore::new(1));
+        let quarantine = Arc::new(Quarantine::default());
         let queues = parts.queues.iter().map(|policy| Queue::new(&parts, policy, quarantine.clone()));
         let queues: Vec<Queue> = queues.collect();
         let stop_fetching = CancellationToken::new();
@@ -255,11 +256,11 @@ struct Queue {
     keys: QueueKeys,
     context: Arc<RunContext>,
     leases: Arc<Leases>,
-    quarantine: Arc<Semaphore>,
+    quarantine: Arc<Quarantine>,
 }
 
 impl Queue {
-    fn new(parts: &Parts, policy: &QueuePolicy, quarantine: Arc<Semaphore>) -> Self {
+    fn new(parts: &Parts, policy: &QueuePolicy, quarantine: Arc<Quarantine>) -> Self {
         let keys = parts.prefix.queue(&policy.name);
         let context = RunContext {
             policy: policy.clone(),

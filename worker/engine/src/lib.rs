@@ -31,6 +31,7 @@ mod policy;
 mod processor;
 mod promote;
 pub mod purge;
+mod quarantine;
 mod record;
 mod recover;
 mod registry;

@@ -153,9 +153,9 @@ impl Recoverer {
     }
 
     fn suspect(&self, run: RunId, marks: &Marks, body: &[u8]) -> Suspect {
-        let marks = marks.lost_lease(run.run);
+        let buried = marks.is_poison(run.run, self.max_deliveries);
+        let marks = marks.lost_lease(run.run, self.max_deliveries);
         let envelope = Envelope::decode(body).ok();
-        let buried = self.max_deliveries <= marks.deliveries;
         let record = buried.then(|| poisoned(run, &marks, envelope.as_ref(), body).encode());
         Suspect {
             run,
@@ -168,7 +168,10 @@ impl Recoverer {
 }
 
 fn poisoned(run: RunId, marks: &Marks, envelope: Option<&Envelope>, body: &[u8]) -> Record {
-    let message = format!("its worker vanished {} times while it ran", marks.deliveries);
+    let message = format!(
+        "its worker vanished {} times while it ran, at last with nothing else running there",
+        marks.deliveries
+    );
     let failure = Failure::new(ErrorClass::Poison, Remedy::Bury, message);
     let mut record = match envelope {
         Some(envelope) => Record::of(run.id, envelope, Status::Dead),

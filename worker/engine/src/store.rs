@@ -25,6 +25,7 @@ script!(HEARTBEAT, "heartbeat");
 script!(SETTLE, "settle");
 script!(PROMOTE, "promote");
 script!(RECOVER, "recover");
+script!(BEGIN, "begin");
 script!(CANCEL, "cancel");
 script!(UNPARK, "unpark");
 script!(SET_ASIDE, "set_aside");
@@ -164,6 +165,21 @@ pub async fn settle(
     }
     let (_now, lost): (String, Vec<usize>) = link.invoke(&call).await?;
     failpoint!("settle-sent", crate::chaos::lost());
+    Ok(lost.into_iter().map(|position| position - 1).collect())
+}
+
+/// Writes down that runs start, each with its counters. Answers the positions of those whose lease was gone.
+pub async fn begin(
+    link: &Link,
+    keys: &QueueKeys,
+    starts: &[(RunId, String)],
+) -> Result<Vec<usize>, LinkError> {
+    let mut call = BEGIN.key(keys.running());
+    call.key(keys.marks());
+    for (run, marks) in starts {
+        call.arg(run.member()).arg(run.id).arg(marks);
+    }
+    let (_now, lost): (String, Vec<usize>) = link.invoke(&call).await?;
     Ok(lost.into_iter().map(|position| position - 1).collect())
 }
 

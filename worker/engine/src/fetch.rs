@@ -121,7 +121,7 @@ impl Fetcher {
             answer = &mut reply => answer,
             () = stop.cancelled() => {
                 // Not simply dropped: Redis may be leasing jobs to us right now, and they have to be given back.
-                self.wake_myself().await;
+                drop(timeout(STOP_WAIT, self.wake_myself()).await);
                 let gave_up = || LinkError::Lost((redis::ErrorKind::Io, "no answer while stopping").into());
                 timeout(STOP_WAIT, reply).await.unwrap_or_else(|_| Err(gave_up()))
             }

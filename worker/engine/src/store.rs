@@ -92,6 +92,8 @@ pub struct Settlement {
 pub struct Suspect {
     /// The run whose lease ended.
     pub run: RunId,
+    /// The end of its lease when it was last seen, Unix ms: it is left alone when that has changed.
+    pub end_ms: u64,
     /// Counters after the lost lease.
     pub marks: String,
     /// Line for the outcomes stream when the job is buried; empty otherwise.
@@ -209,8 +211,8 @@ pub async fn recover(
     }
     call.key(keys.outcomes()).key(keys.bell()).key(keys.cancelled()).arg(worker);
     for suspect in suspects {
-        call.arg(suspect.run.member()).arg(suspect.run.id).arg(&suspect.marks).arg(&suspect.record);
-        call.arg(&suspect.unique).arg(suspect.priority.mark());
+        call.arg(suspect.run.member()).arg(suspect.run.id).arg(suspect.end_ms);
+        call.arg(&suspect.marks).arg(&suspect.record).arg(&suspect.unique).arg(suspect.priority.mark());
     }
     let (back, buried): (Vec<String>, Vec<String>) = link.invoke(&call).await?;
     failpoint!("recovered", crate::chaos::lost());

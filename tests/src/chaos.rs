@@ -25,3 +25,4 @@ pub mod shims;
 pub mod stories;
 pub mod story;
 pub mod summary;
+pub mod timeline;

@@ -2,9 +2,11 @@
 
 use std::{env, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
-use flota_engine::Observer;
+use flota_engine::{Observer, Registry};
 use flota_tests::chaos::{errand::Errand, history::History};
-use flota_worker::{Additions, cli, outbox::Pace};
+use flota_worker::{Additions, cli, outbox::Pace, services::Services};
+
+type Kinds = Registry<Services>;
 
 fn main() -> ExitCode {
     let mut outbox = Pace::default();
@@ -12,7 +14,12 @@ fn main() -> ExitCode {
         outbox.lost_after = Duration::from_millis(ms);
         outbox.search_every = outbox.search_every.min(outbox.lost_after / 3);
     }
-    cli::main_with(Additions { kinds: |known| known.with::<Errand>(), observer: observer(), outbox })
+    // An old release is one that does not know the jobs of the stories yet.
+    let kinds: fn(Kinds) -> Kinds = match env::var_os("CHAOS_OLD_RELEASE") {
+        Some(_) => |known| known,
+        None => |known| known.with::<Errand>(),
+    };
+    cli::main_with(Additions { kinds, observer: observer(), outbox })
 }
 
 fn observer() -> Arc<dyn Observer> {

@@ -5,7 +5,31 @@ use super::story::Story;
 
 mod bustle;
 mod fault_free;
+mod fault_free_large;
+mod killed_between;
+mod memory_limit;
+mod mixed_versions;
+mod poison_pills;
+mod rolling_restart;
+mod shutdown_pressed;
+mod spinning_jobs;
+mod worker_frozen;
 mod worker_killed;
 
 /// Every story.
-pub const ALL: &[Story] = &[fault_free::STORY, bustle::STORY, worker_killed::STORY];
+pub const ALL: &[Story] = &[
+    fault_free::STORY,
+    fault_free_large::STORY,
+    bustle::STORY,
+    worker_killed::STORY,
+    killed_between::STORY,
+    worker_frozen::STORY,
+    worker_frozen::AFTER_AN_EFFECT,
+    poison_pills::BESIDE_INNOCENTS,
+    poison_pills::AMONG_MANY,
+    spinning_jobs::STORY,
+    rolling_restart::STORY,
+    rolling_restart::LONG,
+    shutdown_pressed::STORY,
+    mixed_versions::STORY,
+];

@@ -7,7 +7,10 @@ use flota_producer::JobId;
 use tokio::time::sleep;
 
 use super::{QUEUE, Scene};
-use crate::{chaos::history::What, program::built};
+use crate::{
+    chaos::history::{self, Entry, What},
+    program::built,
+};
 
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(20);
@@ -108,6 +111,14 @@ impl Scene {
         command.args(arguments).env_clear().env("USER", "story").kill_on_drop(true);
         command.envs(self.environment("flota", &queues)).stdin(std::process::Stdio::null());
         Ok(command)
+    }
+
+    /// What everybody has done so far, in the order of time.
+    ///
+    /// # Errors
+    /// When a history cannot be read.
+    pub fn so_far(&self) -> std::io::Result<Vec<Entry>> {
+        history::read_all(self.directory())
     }
 
     /// The queue of toys, for commands.

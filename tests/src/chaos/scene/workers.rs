@@ -176,6 +176,43 @@ impl Scene {
         self.signal(place, "STOP").await
     }
 
+    /// Waits until a worker has frozen itself, by a failpoint that says `stop`.
+    ///
+    /// # Errors
+    /// When it has not in time.
+    pub async fn wait_until_frozen(&mut self, place: usize, patience: Duration) -> anyhow::Result<()> {
+        let (began, name) = (Instant::now(), self.workers[place].name.clone());
+        let pid = self.workers[place].pid().context("it has ended already")?;
+        while !is_stopped(pid) {
+            anyhow::ensure!(began.elapsed() < patience, "{name} has not frozen itself after {patience:?}");
+            sleep(LOOK).await;
+        }
+        self.fault_began("frozen", &name);
+        self.workers[place].frozen = true;
+        Ok(())
+    }
+
+    /// Starts another worker, without what was special about the old one, for each that has ended by itself. Answers
+    /// how many had.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub async fn replace_the_dead(&mut self) -> anyhow::Result<usize> {
+        let mut dead = 0;
+        for place in self.living() {
+            if self.wait_for_death(place, LOOK).await.is_err() {
+                continue;
+            }
+            let name = self.workers[place].name.clone();
+            self.fault_began("killed", &name);
+            self.fault_ended("killed", &name);
+            let options = WorkerOptions { environment: Vec::new(), ..self.workers[place].options.clone() };
+            self.worker_with(options).await?;
+            dead += 1;
+        }
+        Ok(dead)
+    }
+
     /// Lets a frozen worker go on.
     ///
     /// # Errors
@@ -226,4 +263,10 @@ impl Scene {
         let options = self.workers[place].options.clone();
         self.worker_with(options).await
     }
+}
+
+/// True when the kernel says that a process is stopped by a signal.
+fn is_stopped(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && line.contains("T (stopped)"))
 }

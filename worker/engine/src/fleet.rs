@@ -37,6 +37,7 @@ use crate::{
     runner::{Execute, JobRunner},
     settle::Settler,
     unpark::Unparker,
+    wiped::WipeWatch,
 };
 
 /// How long processors that were told to stop get before they are left behind.
@@ -46,9 +47,6 @@ const SETTLE_WAIT: Duration = Duration::from_secs(10);
 /// How often a queue is published, and how soon again when Redis was away.
 const PUBLISH_EVERY: Duration = Duration::from_mins(1);
 const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
-/// Member of every running set that never ends. A packed set of fewer than 128 short members is walked from end to end
-/// by each write; one longer than 64 bytes makes it a skip list for good (zset-max-listpack-value).
-const SKIP_LIST_MARK: &str = "~ this member keeps the set a skip list; it is not a run and never ends ~";
 
 /// What a fleet is made of.
 pub struct Parts {
@@ -310,7 +308,7 @@ impl Queue {
         }
     }
 
-    fn upkeep(&self, parts: &Parts) -> [Pin<Box<dyn Future<Output = ()> + Send>>; 4] {
+    fn upkeep(&self, parts: &Parts) -> [Pin<Box<dyn Future<Output = ()> + Send>>; 5] {
         let queue = || self.policy.name.clone();
         let promoter = Promoter {
             queue: queue(),
@@ -334,8 +332,21 @@ impl Queue {
             handlers: parts.handlers.clone(),
             observer: parts.observer.clone(),
         };
+        let wipe_watch = WipeWatch {
+            queue: queue(),
+            link: parts.link.again(),
+            keys: self.keys.clone(),
+            heartbeat: self.policy.heartbeat,
+            observer: parts.observer.clone(),
+        };
         let publish = publish(parts.link.again(), parts.prefix.clone(), self.policy.clone());
-        [Box::pin(promoter.run()), Box::pin(recoverer.run()), Box::pin(unparker.run()), Box::pin(publish)]
+        [
+            Box::pin(promoter.run()),
+            Box::pin(recoverer.run()),
+            Box::pin(unparker.run()),
+            Box::pin(wipe_watch.run()),
+            Box::pin(publish),
+        ]
     }
 }
 
@@ -349,7 +360,6 @@ async fn publish(link: Link, prefix: Prefix, policy: QueuePolicy) {
         let set = if first { "HSET" } else { "HSETNX" };
         pipeline.cmd("SADD").arg(prefix.queues()).arg(&*policy.name).ignore();
         pipeline.cmd(set).arg(keys.config()).arg("max_len").arg(policy.max_len).ignore();
-        pipeline.cmd("ZADD").arg(keys.running()).arg("+inf").arg(SKIP_LIST_MARK).ignore();
         match link.pipeline::<()>(&pipeline).await {
             Ok(()) => {
                 first = false;

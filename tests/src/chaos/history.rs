@@ -59,6 +59,8 @@ pub enum What {
     FaultEnded { fault: String, target: String },
     /// A worker could not reach Redis, or was refused.
     Trouble { step: String },
+    /// A worker found that Redis has lost a queue.
+    Wiped,
 }
 
 /// A verdict, as the checker needs it.
@@ -122,6 +124,7 @@ impl Observer for History {
             }
             Event::LeaseLost { id, run, .. } => What::LeaseLost { job: id, run },
             Event::Recovered { ready_again, buried, .. } => What::Recovered { ready_again, buried },
+            Event::Wiped { .. } => What::Wiped,
             Event::Trouble { step, .. } => What::Trouble { step: step.to_owned() },
             _ => return,
         });

@@ -6,6 +6,7 @@
 mod close;
 mod enqueue;
 mod people;
+mod redis_faults;
 mod stage;
 mod workers;
 

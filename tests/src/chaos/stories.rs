@@ -7,12 +7,23 @@ mod bustle;
 mod fault_free;
 mod fault_free_large;
 mod killed_between;
+mod large_backlog;
 mod memory_limit;
 mod mixed_versions;
 mod poison_pills;
+mod power_loss;
+mod redis_clock_jumps;
+mod redis_disk_full;
+mod redis_full;
+mod redis_killed;
+mod redis_refuses;
+mod redis_restart;
+mod redis_wiped;
 mod rolling_restart;
 mod shutdown_pressed;
 mod spinning_jobs;
+mod torn_aof;
+mod worker_clock_jumps;
 mod worker_frozen;
 mod worker_killed;
 
@@ -32,4 +43,19 @@ pub const ALL: &[Story] = &[
     rolling_restart::LONG,
     shutdown_pressed::STORY,
     mixed_versions::STORY,
+    redis_killed::STORY,
+    power_loss::ALWAYS,
+    power_loss::EVERYSEC,
+    torn_aof::STORY,
+    redis_restart::STORY,
+    redis_restart::FROZEN,
+    redis_refuses::STORY,
+    large_backlog::STORY,
+    large_backlog::HUGE,
+    redis_full::STORY,
+    redis_disk_full::EVERYSEC,
+    redis_disk_full::ALWAYS,
+    redis_clock_jumps::STORY,
+    worker_clock_jumps::STORY,
+    redis_wiped::STORY,
 ];

@@ -29,6 +29,8 @@ pub enum Event<'a> {
     Promoted { queue: &'a str, count: usize },
     /// Shelved jobs became ready, since a processor for them is here.
     Unparked { queue: &'a str, count: usize },
+    /// Redis has lost everything of a queue.
+    Wiped { queue: &'a str },
     /// A loop could not reach Redis, or was refused, and tries again.
     Trouble { queue: &'a str, step: &'a str },
 }

@@ -39,14 +39,12 @@ use crate::{
     runner::{Execute, JobRunner},
     settle::Settler,
     unpark::Unparker,
+    wiped::WipeWatch,
 };
 
 /// How often a queue is published, and how soon again when Redis was away.
 const PUBLISH_EVERY: Duration = Duration::from_mins(1);
 const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
-/// Member of every running set that never ends. A packed set of fewer than 128 short members is walked from end to end
-/// by each write; one longer than 64 bytes makes it a skip list for good (zset-max-listpack-value).
-const SKIP_LIST_MARK: &str = "~ this member keeps the set a skip list; it is not a run and never ends ~";
 
 /// What a fleet is made of.
 pub struct Parts {
@@ -316,7 +314,7 @@ impl Queue {
         }
     }
 
-    fn upkeep(&self, parts: &Parts) -> [Pin<Box<dyn Future<Output = ()> + Send>>; 4] {
+    fn upkeep(&self, parts: &Parts) -> [Pin<Box<dyn Future<Output = ()> + Send>>; 5] {
         let queue = || self.policy.name.clone();
         let promoter = Promoter {
             queue: queue(),
@@ -341,8 +339,21 @@ impl Queue {
             handlers: parts.handlers.clone(),
             observer: parts.observer.clone(),
         };
+        let wipe_watch = WipeWatch {
+            queue: queue(),
+            link: parts.link.again(),
+            keys: self.keys.clone(),
+            heartbeat: self.policy.heartbeat,
+            observer: parts.observer.clone(),
+        };
         let publish = publish(parts.link.again(), parts.prefix.clone(), self.policy.clone());
-        [Box::pin(promoter.run()), Box::pin(recoverer.run()), Box::pin(unparker.run()), Box::pin(publish)]
+        [
+            Box::pin(promoter.run()),
+            Box::pin(recoverer.run()),
+            Box::pin(unparker.run()),
+            Box::pin(wipe_watch.run()),
+            Box::pin(publish),
+        ]
     }
 }
 
@@ -383,6 +394,5 @@ async fn publish_once(
     if known.unwrap_or_default() < lease_ms {
         pipeline.cmd("HSET").arg(keys.config()).arg(LONGEST_LEASE).arg(lease_ms).ignore();
     }
-    pipeline.cmd("ZADD").arg(keys.running()).arg("+inf").arg(SKIP_LIST_MARK).ignore();
     link.pipeline::<()>(&pipeline).await
 }

@@ -42,6 +42,7 @@ mod runner;
 mod settle;
 pub mod store;
 mod unpark;
+mod wiped;
 
 pub use apalis_runner::ApalisRunner;
 pub use drain::DrainTime;

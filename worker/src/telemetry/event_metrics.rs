@@ -51,6 +51,7 @@ impl Observer for EventMetrics {
                 self.queue(queue).kind(kind).settled(Outcome::of(verdict), class, ran);
             }
             Event::LeaseLost { queue, .. } => self.queue(queue).leases_lost().increment(1),
+            Event::Wiped { queue } => self.queue(queue).wiped().increment(1),
             Event::Recovered { queue, ready_again, buried } => {
                 self.queue(queue).recovered("ready").increment(ready_again as u64);
                 self.queue(queue).recovered("dead").increment(buried as u64);
@@ -164,6 +165,7 @@ mod tests {
         let page = page_after(&[
             Event::LeaseLost { queue, id, run: 1 },
             Event::Recovered { queue, ready_again: 3, buried: 1 },
+            Event::Wiped { queue },
             Event::Promoted { queue, count: 5 },
             Event::Unparked { queue, count: 2 },
             Event::Trouble { queue, step: "fetch" },
@@ -176,6 +178,7 @@ mod tests {
                 "flota_leases_lost_total{queue=\"email\"} 1",
                 "flota_jobs_recovered_total{queue=\"email\",result=\"ready\"} 3",
                 "flota_jobs_recovered_total{queue=\"email\",result=\"dead\"} 1",
+                "flota_queues_wiped_total{queue=\"email\"} 1",
                 "flota_jobs_promoted_total{queue=\"email\"} 5",
                 "flota_jobs_unparked_total{queue=\"email\"} 2",
                 "flota_redis_trouble_total{queue=\"email\",step=\"fetch\"} 1",

@@ -48,6 +48,8 @@ pub const JOB_DURATION: &str = "flota_job_duration_seconds";
 pub const JOBS_RECOVERED: &str = "flota_jobs_recovered_total";
 /// Runs that lost their lease.
 pub const LEASES_LOST: &str = "flota_leases_lost_total";
+/// Queues that Redis has lost.
+pub const QUEUES_WIPED: &str = "flota_queues_wiped_total";
 /// Due jobs that became ready.
 pub const JOBS_PROMOTED: &str = "flota_jobs_promoted_total";
 /// Parked jobs that became ready.
@@ -108,6 +110,12 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &[QUEUE],
         help: "Runs whose lease was lost before they were settled: nothing they said was heard, and the job ran again.",
+    },
+    Metric {
+        name: QUEUES_WIPED,
+        kind: MetricKind::Counter,
+        labels: &[QUEUE],
+        help: "How often the queue was found gone from Redis (FLUSHALL, a lost disk). Jobs of the outbox come back; others are lost.",
     },
     Metric {
         name: JOBS_PROMOTED,

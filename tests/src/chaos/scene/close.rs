@@ -97,7 +97,10 @@ impl Scene {
     }
 
     /// Waits until no job is left in Redis, no record waits there, and the outbox is empty.
-    async fn come_to_rest(&self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub async fn come_to_rest(&self) -> anyhow::Result<()> {
         let (began, pool) = (Instant::now(), self.pool()?);
         loop {
             let left = leftovers(&self.link).await;

@@ -106,7 +106,15 @@ impl Scene {
     /// # Errors
     /// When the program is not built.
     pub fn flota(&self, arguments: &[&str]) -> anyhow::Result<tokio::process::Command> {
-        let mut command = tokio::process::Command::new(built("flota")?);
+        self.command("flota", arguments)
+    }
+
+    /// The same with one of the programs of these tests: `chaos_worker` is `flota` that knows the errand too.
+    ///
+    /// # Errors
+    /// When the program is not built.
+    pub fn command(&self, program: &str, arguments: &[&str]) -> anyhow::Result<tokio::process::Command> {
+        let mut command = tokio::process::Command::new(built(program)?);
         let queues = self.directory().join("queues.toml").display().to_string();
         command.args(arguments).env_clear().env("USER", "story").kill_on_drop(true);
         command.envs(self.environment("flota", &queues)).stdin(std::process::Stdio::null());

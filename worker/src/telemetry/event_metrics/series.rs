@@ -8,7 +8,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 
 use super::OTHER;
 use crate::telemetry::metrics::{
-    JOB_ATTEMPTS, JOB_DURATION, JOBS_PROMOTED, JOBS_RECOVERED, JOBS_UNPARKED, LEASES_LOST,
+    JOB_ATTEMPTS, JOB_DURATION, JOBS_PROMOTED, JOBS_RECOVERED, JOBS_UNPARKED, LEASES_LOST, QUEUES_WIPED,
 };
 
 /// Label of attempts without an error.
@@ -85,7 +85,7 @@ impl QueueSeries {
     /// Lets rare counters exist before they first count: an alert on their increase needs the 0 before the 1.
     pub(super) fn start_at_zero(&self) {
         let recovered = [self.recovered("ready"), self.recovered("dead")];
-        let rare = [self.leases_lost(), self.promoted(), self.unparked()];
+        let rare = [self.leases_lost(), self.promoted(), self.unparked(), self.wiped()];
         recovered.into_iter().chain(rare).for_each(|counter| counter.increment(0));
     }
 
@@ -99,6 +99,10 @@ impl QueueSeries {
 
     pub(super) fn leases_lost(&self) -> Counter {
         counter!(LEASES_LOST, "queue" => self.name())
+    }
+
+    pub(super) fn wiped(&self) -> Counter {
+        counter!(QUEUES_WIPED, "queue" => self.name())
     }
 
     pub(super) fn promoted(&self) -> Counter {

@@ -5,6 +5,7 @@
 
 pub mod checker;
 pub mod conservation;
+pub mod disk;
 pub mod errand;
 pub mod evidence;
 pub mod history;
@@ -14,6 +15,7 @@ pub mod provider;
 pub mod proxy;
 pub mod runner;
 pub mod scene;
+pub mod shims;
 pub mod stories;
 pub mod story;
 pub mod summary;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use flota_engine::{Event, Observer, Verdict};
-use flota_producer::JobId;
+use flota_producer::{EnqueueError, JobId, Receipt};
 use serde::{Deserialize, Serialize};
 
 use super::monotonic::now_ns;
@@ -61,6 +61,17 @@ pub enum What {
     Trouble { step: String },
     /// A worker found that Redis has lost a queue.
     Wiped,
+}
+
+/// What a producer was answered.
+impl From<&Result<Receipt, EnqueueError>> for What {
+    fn from(outcome: &Result<Receipt, EnqueueError>) -> Self {
+        match outcome {
+            Ok(receipt) => Self::Accepted { job: receipt.id },
+            Err(EnqueueError::Unknown { id, .. }) => Self::Unknown { job: *id },
+            Err(error) => Self::Refused { why: error.to_string() },
+        }
+    }
 }
 
 /// A verdict, as the checker needs it.

@@ -148,6 +148,11 @@ impl Scene {
         Ok(database::connect(&self.postgres.url(DATABASE).into(), 2)?)
     }
 
+    /// Address of the database, past the proxy.
+    pub fn database_url(&self) -> String {
+        self.postgres.url(DATABASE)
+    }
+
     /// Keys of the queue of toys.
     pub fn keys(&self) -> QueueKeys {
         Prefix::default().queue(QUEUE)

@@ -3,15 +3,26 @@
 
 use super::story::Story;
 
+mod bad_records;
 mod bustle;
+mod dead_letters_replayed;
 mod fault_free;
 mod fault_free_large;
+mod history_backlog;
 mod killed_between;
 mod large_backlog;
+mod lost_enqueue_replies;
 mod memory_limit;
 mod mixed_versions;
+mod network_cut;
+mod outbox_relay_killed;
 mod poison_pills;
+mod postgres_away;
+mod postgres_away_long;
+mod postgres_disk_full;
 mod power_loss;
+mod provider_faults;
+mod recorder_killed;
 mod redis_clock_jumps;
 mod redis_disk_full;
 mod redis_full;
@@ -58,4 +69,15 @@ pub const ALL: &[Story] = &[
     redis_clock_jumps::STORY,
     worker_clock_jumps::STORY,
     redis_wiped::STORY,
+    network_cut::STORY,
+    lost_enqueue_replies::STORY,
+    postgres_away::STORY,
+    postgres_away_long::STORY,
+    history_backlog::STORY,
+    postgres_disk_full::STORY,
+    recorder_killed::STORY,
+    bad_records::STORY,
+    dead_letters_replayed::STORY,
+    provider_faults::STORY,
+    outbox_relay_killed::STORY,
 ];

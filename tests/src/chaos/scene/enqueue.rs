@@ -41,7 +41,7 @@ impl Scene {
 
     /// Writes down what a producer was answered.
     pub fn tell_of_enqueue(&self, outcome: &Result<Receipt, EnqueueError>) {
-        tell(&self.history, outcome);
+        self.history.tell(What::from(outcome));
     }
 
     /// How a producer of this scene reaches Redis.
@@ -57,18 +57,10 @@ impl Scene {
 async fn enqueue(producer: &Producer, history: &History, jobs: Vec<NewJob>) -> Vec<JobId> {
     let mut accepted = Vec::new();
     for outcome in producer.enqueue_all(jobs).await {
-        tell(history, &outcome);
+        history.tell(What::from(&outcome));
         accepted.extend(outcome.ok().map(|receipt| receipt.id));
     }
     accepted
-}
-
-fn tell(history: &History, outcome: &Result<Receipt, EnqueueError>) {
-    history.tell(match outcome {
-        Ok(receipt) => What::Accepted { job: receipt.id },
-        Err(EnqueueError::Unknown { id, .. }) => What::Unknown { job: *id },
-        Err(error) => What::Refused { why: error.to_string() },
-    });
 }
 
 /// A producer in the background.

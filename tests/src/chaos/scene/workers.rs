@@ -78,11 +78,20 @@ impl Scene {
     /// # Errors
     /// When it does not start.
     pub async fn worker_with(&mut self, options: WorkerOptions) -> anyhow::Result<usize> {
+        let place = self.start_worker(options).await?;
+        self.wait_until_working(&self.workers[place].name).await?;
+        Ok(place)
+    }
+
+    /// Starts one and does not wait: for one that may die before it works.
+    ///
+    /// # Errors
+    /// When there can be no process.
+    pub async fn start_worker(&mut self, options: WorkerOptions) -> anyhow::Result<usize> {
         let place = self.workers.len();
         let name = format!("worker-{}", place + 1);
         let process = self.spawn(&name, &options).await?;
-        self.workers.push(Worker { name: name.clone(), options, process: Some(process), frozen: false });
-        self.wait_until_working(&name).await?;
+        self.workers.push(Worker { name, options, process: Some(process), frozen: false });
         Ok(place)
     }
 

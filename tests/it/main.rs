@@ -2,13 +2,11 @@
 
 mod cli;
 mod dead;
-mod drain;
 mod enqueue;
 mod faults;
 mod hostile;
 mod http;
 mod kinds;
-mod leases;
 mod operate;
 mod ops;
 mod outbox;

@@ -8,6 +8,7 @@ pub mod fleet;
 pub mod foreign_mail_server;
 pub mod hostile;
 pub mod program;
+pub mod properties;
 pub mod proxy;
 pub mod replays;
 pub mod servers;

@@ -46,7 +46,10 @@ pub fn cron(bytes: &[u8]) {
         "[queues.webhook]\n[schedules.x]\ncron = {pattern}\nkind = \"deliver_webhook\"\ntimezone = \"Europe/Berlin\"\n\
          payload = {{ url = \"https://example.com/hook\", event = \"tick\", data = {{}} }}\n"
     );
-    let Ok(queues) = queues::parse("queues.toml", &file) else { return };
+    let queues = match queues::parse("queues.toml", &file) {
+        Ok(queues) => queues,
+        Err(error) => return assert!(error.to_string().contains("schedules.x.cron"), "{error}"),
+    };
     let schedule = &queues.schedules[0];
     let mut after: DateTime<Utc> = DateTime::from_timestamp(NOW, 0).expect("a time");
     for _ in 0..3 {

@@ -4,6 +4,7 @@ mod cli;
 mod dead;
 mod enqueue;
 mod faults;
+mod fuzz_seeds;
 mod hostile;
 mod http;
 mod kinds;

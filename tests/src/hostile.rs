@@ -39,7 +39,7 @@ pub struct Hostile {
 pub fn payloads(seed: u64, count: usize) -> impl Iterator<Item = Hostile> {
     let makers: Vec<Maker> =
         envelopes::MAKERS.iter().chain(payload::MAKERS).chain(text::MAKERS).copied().collect();
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     (0..count).map(move |n| {
         let (what, make) = makers[n % makers.len()];
         let (bytes, fate) = make(&mut dice);
@@ -77,9 +77,14 @@ fn toy_with(extra: &str) -> Vec<u8> {
 }
 
 /// Numbers that follow from the seed alone, for ever: SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>).
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
+    /// Dice that always fall the same way for the same number.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -88,11 +93,12 @@ impl Dice {
     }
 
     /// From 0 to `end`, without it.
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+    /// Any of these.
+    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 

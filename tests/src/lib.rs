@@ -9,6 +9,7 @@ pub mod fleet;
 pub mod foreign_mail_server;
 pub mod hostile;
 pub mod program;
+pub mod properties;
 pub mod replays;
 pub mod servers;
 pub mod shape;

@@ -27,6 +27,8 @@ pub struct Marks {
     tries: [u32; ErrorClass::ALL.len()],
 }
 
+/// Largest count that is read: far beyond any real one, and one more of it is still a number.
+const MAX_COUNT: u32 = i32::MAX as u32;
 /// Longest note that is kept, in characters.
 const MAX_NOTE: usize = 200;
 
@@ -38,7 +40,7 @@ impl Marks {
         marks.note = note.map(str::to_owned);
         for word in line.split_ascii_whitespace() {
             let Some((name, value)) = word.split_once('=') else { continue };
-            let count = || value.parse().unwrap_or(0);
+            let count = || value.parse::<u32>().unwrap_or(0).min(MAX_COUNT);
             match name {
                 "run" => marks.run = count(),
                 "attempt" => marks.attempt = count(),
@@ -186,5 +188,6 @@ mod tests {
     #[test]
     fn unknown_words_and_garbage_do_no_harm() {
         assert_eq!(Marks::parse("run=2 colour=blue attempt=x ="), Marks { run: 2, ..Marks::default() });
+        assert!(Marks::parse("run=4294967295 deliveries=4294967295").lost_lease(1).deliveries <= 1 << 31);
     }
 }

@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask demo | test | check`.
+//! Project tasks: `cargo xtask demo | test | chaos | check`.
 //!
 //! Only the standard library, so that it is built in a second on a machine that has nothing yet. What a task needs
 //! is installed first (`install.rs`); a task is a list of steps (`steps.rs`), each printed with its time.
@@ -16,17 +16,19 @@ const HELP: &str = "\
 Project tasks.
 
   cargo xtask demo [ARGUMENTS]   build `flota` and run `flota demo ARGUMENTS` on private servers
-  cargo xtask test [--quick]     format, lints, all tests, documentation, direction of the crates
+  cargo xtask test [--quick]     format, lints, all tests, the quick set of the chaos suite, documentation, direction of
+                                 the crates
                                  --quick leaves out lints and documentation
-  cargo xtask check              the same without the tests; needs no servers
+  cargo xtask chaos [ARGUMENTS]  build the chaos suite and tell its stories; `cargo xtask chaos --help` says which
+  cargo xtask check              format, lints, documentation, direction of the crates; needs no servers
   cargo xtask help               this text
 
-`demo` and `test` need a Redis and a Postgres server program, Python's aiosmtpd and a C compiler; `check` needs the
-compiler. What is missing is installed with apt-get, if this is root or has passwordless sudo. No system service is
-started.
+`demo`, `test` and `chaos` need a Redis and a Postgres server program and a C compiler, `test` also Python's aiosmtpd;
+`check` needs the compiler. What is missing is installed with apt-get, if this is root or has passwordless sudo. No
+system service is started.
 
 Exit codes: 0 all held, 1 a step failed, 2 wrong usage, 6 something is missing and cannot be installed here.
-`demo` ends with the exit code of `flota demo`.
+`demo` and `chaos` end with the exit code of what they start.
 ";
 
 /// Wrong usage, as everywhere in this project.
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ("demo", rest) => tasks::demo(rest),
         ("test", []) => tasks::test(false),
         ("test", [only]) if only == "--quick" => tasks::test(true),
+        ("chaos", rest) => tasks::chaos(rest),
         ("check", []) => tasks::check(),
         ("help" | "--help" | "-h", _) => {
             print!("{HELP}");

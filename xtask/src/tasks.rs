@@ -1,8 +1,9 @@
-//! The three tasks: which steps each one takes, in which order.
+//! The tasks: which steps each one takes, in which order.
 
 use std::{
     env,
     os::unix::process::CommandExt,
+    path::PathBuf,
     process::{Command, ExitCode},
 };
 
@@ -12,6 +13,9 @@ use crate::{
     program::{cargo, root},
     steps::{Outcome, Steps},
 };
+
+/// Failpoints for the chaos suite. Tests and lints use the same, so that nothing is compiled twice.
+const CHAOS: [&str; 2] = ["--features", "flota-tests/chaos"];
 
 /// Builds the binary and becomes it.
 pub(crate) fn demo(arguments: &[String]) -> ExitCode {
@@ -23,14 +27,35 @@ pub(crate) fn demo(arguments: &[String]) -> ExitCode {
     if !steps.all_held() {
         return ExitCode::FAILURE;
     }
-    // Built into the same folder as this program, wherever CARGO_TARGET_DIR puts that.
-    let binary = env::current_exe().unwrap_or_default().with_file_name("flota");
-    println!("==> demo: {} demo {}", binary.display(), arguments.join(" "));
-    // Replacing this process hands over the terminal, the signals and the exit code.
-    let error = Command::new(&binary).current_dir(root()).arg("demo").args(arguments).exec();
+    become_program("demo", built("flota"), &[&["demo".to_owned()][..], arguments].concat())
+}
+
+/// Builds the chaos suite and becomes it.
+pub(crate) fn chaos(arguments: &[String]) -> ExitCode {
+    let mut steps = Steps::default();
+    if let Err(exit) = install::ensure(&[Need::Compiler, Need::Servers]) {
+        return exit;
+    }
+    let programs = ["build", "-p", "flota-worker", "-p", "flota-tests", "--bins"];
+    steps.command("build", cargo(&[&programs[..], &CHAOS].concat()));
+    if !steps.all_held() {
+        return ExitCode::FAILURE;
+    }
+    become_program("chaos", built("chaos"), arguments)
+}
+
+/// A program of this workspace: in the same folder as this one, wherever `CARGO_TARGET_DIR` puts that.
+fn built(name: &str) -> PathBuf {
+    env::current_exe().unwrap_or_default().with_file_name(name)
+}
+
+/// Replacing this process hands over the terminal, the signals and the exit code.
+fn become_program(task: &str, program: PathBuf, arguments: &[String]) -> ExitCode {
+    println!("==> {task}: {} {}", program.display(), arguments.join(" "));
+    let error = Command::new(&program).current_dir(root()).args(arguments).exec();
     eprintln!(
-        "{} could not be started: {error}. Run `cargo build -p flota-worker` and try again.",
-        binary.display()
+        "{} could not be started: {error}. Run `cargo xtask {task}` again; it builds what is missing.",
+        program.display()
     );
     ExitCode::FAILURE
 }
@@ -47,9 +72,13 @@ pub(crate) fn test(quick: bool) -> ExitCode {
     } else {
         clippy(&mut steps);
     }
-    // The fleet's tests start the binary that this builds.
-    steps.command("build", cargo(&["build", "--workspace", "--bin", "flota"]));
-    steps.tests("test", cargo(&["test", "--workspace", "--no-fail-fast"]));
+    // The fleet's tests and the chaos suite start the programs that this builds.
+    let programs = ["build", "--workspace", "--bin", "flota", "--bin", "chaos", "--bin", "chaos_worker"];
+    steps.command("build", cargo(&[&programs[..], &CHAOS].concat()));
+    steps.tests("test", cargo(&[&["test", "--workspace", "--no-fail-fast"][..], &CHAOS].concat()));
+    let mut smoke = Command::new(built("chaos"));
+    smoke.arg("--smoke").current_dir(root());
+    steps.command("chaos", smoke);
     if quick {
         steps.skip("doc");
     } else {
@@ -77,7 +106,8 @@ fn format(steps: &mut Steps) {
 }
 
 fn clippy(steps: &mut Steps) {
-    steps.command("clippy", cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
+    let all = ["clippy", "--workspace", "--all-targets"];
+    steps.command("clippy", cargo(&[&all[..], &CHAOS, &["--", "-D", "warnings"]].concat()));
 }
 
 fn documentation(steps: &mut Steps) {

@@ -5,6 +5,7 @@ use super::story::Story;
 
 mod fault_free;
 mod fault_free_large;
+mod frozen_idle;
 mod killed_between;
 mod memory_limit;
 mod mixed_versions;
@@ -23,6 +24,7 @@ pub const ALL: &[Story] = &[
     killed_between::STORY,
     worker_frozen::STORY,
     worker_frozen::AFTER_AN_EFFECT,
+    frozen_idle::STORY,
     poison_pills::BESIDE_INNOCENTS,
     poison_pills::AMONG_MANY,
     spinning_jobs::STORY,

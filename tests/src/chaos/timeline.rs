@@ -74,3 +74,13 @@ pub fn recovered(history: &[Entry]) -> usize {
     };
     history.iter().map(taken).sum()
 }
+
+/// Runs that a process started.
+pub fn started_by(history: &[Entry], process: &str) -> HashSet<Run> {
+    let its = history.iter().filter(|entry| entry.process == process);
+    its.filter_map(|entry| match entry.what {
+        What::Started { job, run } => Some((job, run)),
+        _ => None,
+    })
+    .collect()
+}

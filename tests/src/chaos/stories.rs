@@ -5,6 +5,7 @@ use super::story::Story;
 
 mod fault_free;
 mod fault_free_large;
+mod fleet_killed;
 mod frozen_idle;
 mod killed_between;
 mod memory_limit;
@@ -21,6 +22,7 @@ pub const ALL: &[Story] = &[
     fault_free::STORY,
     fault_free_large::STORY,
     worker_killed::STORY,
+    fleet_killed::STORY,
     killed_between::STORY,
     worker_frozen::STORY,
     worker_frozen::AFTER_AN_EFFECT,

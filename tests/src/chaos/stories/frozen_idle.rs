@@ -54,8 +54,11 @@ async fn until_started(scene: &Scene, jobs: &[JobId]) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
         let history = scene.so_far()?;
-        let runs =
-            |job: &JobId| history.iter().any(|entry| matches!(entry.what, What::Started { job: other, .. } if other == *job));
+        let runs = |job: &JobId| {
+            history
+                .iter()
+                .any(|entry| matches!(entry.what, What::Started { job: other, .. } if other == *job))
+        };
         if jobs.iter().all(runs) {
             return Ok(());
         }

@@ -8,6 +8,8 @@ mod bustle;
 mod dead_letters_replayed;
 mod fault_free;
 mod fault_free_large;
+mod fleet_killed;
+mod frozen_idle;
 mod history_backlog;
 mod killed_between;
 mod large_backlog;
@@ -44,9 +46,11 @@ pub const ALL: &[Story] = &[
     fault_free_large::STORY,
     bustle::STORY,
     worker_killed::STORY,
+    fleet_killed::STORY,
     killed_between::STORY,
     worker_frozen::STORY,
     worker_frozen::AFTER_AN_EFFECT,
+    frozen_idle::STORY,
     poison_pills::BESIDE_INNOCENTS,
     poison_pills::AMONG_MANY,
     spinning_jobs::STORY,

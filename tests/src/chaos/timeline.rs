@@ -1,7 +1,7 @@
 //! Questions that stories ask of a history: which runs were under way when, who took them over, how soon.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     time::Duration,
 };
 
@@ -27,7 +27,9 @@ pub fn under_way(history: &[Entry], process: &str, at_ns: u64) -> HashSet<Run> {
 
 /// True when a later run of the same job was started, by whomever.
 pub fn was_taken_over(history: &[Entry], (job, run): Run) -> bool {
-    history.iter().any(|entry| matches!(entry.what, What::Started { job: other, run: later } if other == job && run < later))
+    history.iter().any(
+        |entry| matches!(entry.what, What::Started { job: other, run: later } if other == job && run < later),
+    )
 }
 
 /// Runs that a process was told it had lost.
@@ -47,23 +49,25 @@ pub fn last_start_after(history: &[Entry], process: &str, at_ns: u64) -> Option<
     starts.map(|entry| Duration::from_nanos(entry.ns - at_ns)).max()
 }
 
-/// How long each run that a process gave back took until it ran again.
+/// How long each run that a process gave back took until the next run of its job started. That one may be written down
+/// first: then it took no time.
 pub fn restarts(history: &[Entry], process: &str) -> Vec<Duration> {
-    let mut waiting: HashMap<JobId, u64> = HashMap::new();
-    let mut found = Vec::new();
+    let mut starts: BTreeMap<Run, u64> = BTreeMap::new();
     for entry in history {
-        match entry.what {
-            What::Settled { job, verdict: Carried::Excused, .. } if entry.process == process => {
-                waiting.insert(job, entry.ns);
-            }
-            What::Started { job, .. } => {
-                let since = waiting.remove(&job);
-                found.extend(since.map(|since| Duration::from_nanos(entry.ns.saturating_sub(since))));
-            }
-            _ => {}
+        if let What::Started { job, run } = entry.what {
+            starts.insert((job, run), entry.ns);
         }
     }
-    found
+    let released =
+        history.iter().filter(|entry| entry.process == process).filter_map(|entry| match entry.what {
+            What::Settled { job, run, verdict: Carried::Excused } => Some((job, run, entry.ns)),
+            _ => None,
+        });
+    let next = |(job, run, at): (JobId, u32, u64)| {
+        let (_, started) = starts.range((job, run + 1)..=(job, u32::MAX)).next()?;
+        Some(Duration::from_nanos(started.saturating_sub(at)))
+    };
+    released.filter_map(next).collect()
 }
 
 /// How many leases were taken back from workers that had vanished: each one is charged to its job.
@@ -73,4 +77,14 @@ pub fn recovered(history: &[Entry]) -> usize {
         _ => 0,
     };
     history.iter().map(taken).sum()
+}
+
+/// Runs that a process started.
+pub fn started_by(history: &[Entry], process: &str) -> HashSet<Run> {
+    let its = history.iter().filter(|entry| entry.process == process);
+    its.filter_map(|entry| match entry.what {
+        What::Started { job, run } => Some((job, run)),
+        _ => None,
+    })
+    .collect()
 }

@@ -203,7 +203,8 @@ impl Fetcher {
         // Places for ids that were none.
         drop(places);
         let ids: Vec<JobId> = fetched.iter().map(|(run, ..)| run.id).collect();
-        let Some(bodies) = self.bodies(&ids, &stop).await else { return };
+        let Some((read_ms, bodies)) = self.bodies(&ids, &stop).await else { return };
+        let late = is_late(reply.now_ms, read_ms, self.context.policy.lease);
         failpoint!("fetch-bodies");
         let mut runs = Vec::with_capacity(fetched.len());
         let (mut noted, mut alone) = (Vec::new(), None);
@@ -213,6 +214,9 @@ impl Fetcher {
                 continue;
             };
             let mut leased = self.lease(run, marks, slot, bytes, reply.now_ms, &stop);
+            if late {
+                leased.end_without_run(Ended::Lost);
+            }
             match self.quarantine.admit(&mut leased, self.context.policy.max_deliveries) {
                 Care::None => runs.push(leased),
                 Care::Noted | Care::Apart => noted.push(leased),
@@ -263,16 +267,19 @@ impl Fetcher {
         leased
     }
 
-    /// Bodies in the order of ids, `None` where there is none. Asks until Redis answers, since the jobs are ours.
-    /// Answers nothing when the process is to stop and Redis is away: the leases run out and others take the jobs.
-    async fn bodies(&self, ids: &[JobId], stop: &CancellationToken) -> Option<Vec<Option<Vec<u8>>>> {
+    /// The time of Redis, Unix ms, and bodies in the order of ids, `None` in place of cancelled jobs. Asks until Redis
+    /// answers, since the jobs are ours. Answers nothing when the process is to stop and Redis is away: the leases run
+    /// out and others take the jobs.
+    async fn bodies(&self, ids: &[JobId], stop: &CancellationToken) -> Option<(u64, Vec<Option<Vec<u8>>>)> {
         if ids.is_empty() {
-            return Some(Vec::new());
+            return Some((0, Vec::new()));
         }
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("TIME").cmd("HMGET").arg(self.keys.jobs()).arg(ids);
         let mut troubled = false;
         loop {
-            match self.side.query(redis::cmd("HMGET").arg(self.keys.jobs()).arg(ids)).await {
-                Ok(bodies) => return Some(bodies),
+            match self.side.pipeline::<((u64, u64), Vec<Option<Vec<u8>>>)>(&pipeline).await {
+                Ok(((seconds, micros), bodies)) => return Some((seconds * 1000 + micros / 1000, bodies)),
                 Err(_) if stop.is_cancelled() => return None,
                 Err(error) => self.trouble(&error, &mut troubled),
             }
@@ -319,6 +326,12 @@ impl Fetcher {
     }
 }
 
+/// True when the leases of a fetch may be over before its reply was read: the process was frozen, or none of its threads
+/// had time. Nobody lengthened them, so others may be running these jobs by now. Both times are of Redis, in Unix ms.
+fn is_late(fetched_ms: u64, read_ms: u64, lease: Duration) -> bool {
+    lease.as_millis() <= u128::from(read_ms.saturating_sub(fetched_ms))
+}
+
 /// In which order one fetch looks at the ready lists. High comes first, but one round in eight starts with normal jobs
 /// and one in eight with low ones, so nothing starves.
 fn order(round: u64) -> [Priority; 3] {
@@ -332,6 +345,15 @@ fn order(round: u64) -> [Priority; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fetch_is_late_when_its_leases_may_be_over_and_never_for_a_clock_that_went_back() {
+        let lease = Duration::from_secs(3);
+
+        assert!(!is_late(10_000, 12_999, lease));
+        assert!(is_late(10_000, 13_000, lease));
+        assert!(!is_late(10_000, 0, lease));
+    }
 
     #[test]
     fn of_eight_fetches_one_starts_with_normal_jobs_and_one_with_low_ones() {

@@ -80,8 +80,10 @@ pub(super) fn repeats_are_explained(evidence: &Evidence, terms: &Terms) -> Vec<S
     let runs = runs(evidence);
     let explained = |repeat: &Repeat<'_>| {
         let job = repeat.first.job;
+        // The one that came first, even where a frozen worker had its effect only after others had taken over.
+        let interrupted = repeat.first.run.min(repeat.again.run);
         let is_its = |(other, run): &(JobId, u32)| {
-            *other == job && (repeat.first.kind == EffectKind::Webhook || *run == repeat.first.run)
+            *other == job && (repeat.first.kind == EffectKind::Webhook || *run == interrupted)
         };
         let mut hit = runs.iter().filter(|(run, _)| is_its(run)).map(|(_, run)| run);
         hit.any(|run| faults.iter().any(|fault| fault.hits(run)))

@@ -175,6 +175,20 @@ impl Scene {
         Ok(())
     }
 
+    /// Starts a worker and ends it with SIGKILL at a random moment, `most` after its start at the latest.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn kill_while_it_starts(&mut self, most: Duration) -> anyhow::Result<()> {
+        let options = WorkerOptions::default();
+        let name = format!("worker-{}", self.workers.len() + 1);
+        let process = self.spawn(&name, &options).await?;
+        let place = self.workers.len();
+        self.workers.push(Worker { name, options, process: Some(process), frozen: false });
+        self.pause_between(0, most.as_millis() as u64).await;
+        self.kill(place).await
+    }
+
     /// Freezes a worker with SIGSTOP: its connections stay open.
     ///
     /// # Errors

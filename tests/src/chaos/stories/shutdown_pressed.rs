@@ -50,11 +50,8 @@ enum Pressure {
 
 async fn tell(seed: u64) -> anyhow::Result<Told> {
     let stage = Stage { drain: DRAIN, ..Stage::default() };
-    let terms = Terms {
-        max_attempts: Some(1),
-        picked_up_within: Some(stage.picked_up_within()),
-        ..Terms::default()
-    };
+    let terms =
+        Terms { max_attempts: Some(1), picked_up_within: Some(stage.picked_up_within()), ..Terms::default() };
     let mut scene = Scene::open(seed, stage).await?;
     let mut pressures = [Pressure::Twice, Pressure::WithoutRedis, Pressure::ThenKilled];
     pressures.shuffle(&mut scene.rng);
@@ -109,7 +106,10 @@ async fn told_without_redis(scene: &mut Scene, victim: usize) -> anyhow::Result<
     } else {
         let (took, ended_well) = ended(scene, victim).await?;
         scene.figure("without Redis: ended after", format!("{took:.1?}"));
-        ensure!(took <= DRAIN + END, "{name} took {took:.1?} to end without Redis, and may drain for {DRAIN:?}");
+        ensure!(
+            took <= DRAIN + END,
+            "{name} took {took:.1?} to end without Redis, and may drain for {DRAIN:?}"
+        );
         well = Some(ended_well);
     }
     scene.redis.start_again().await?;

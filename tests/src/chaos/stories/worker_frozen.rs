@@ -47,7 +47,8 @@ async fn from_outside(seed: u64) -> anyhow::Result<Told> {
 
 async fn after_an_effect(seed: u64) -> anyhow::Result<Told> {
     let action = format!("run-returned={}*off->1*return(stop)", 20 + seed % 50);
-    tell(seed, WorkerOptions { environment: vec![("FAILPOINTS".into(), action)], ..WorkerOptions::default() }).await
+    tell(seed, WorkerOptions { environment: vec![("FAILPOINTS".into(), action)], ..WorkerOptions::default() })
+        .await
 }
 
 async fn tell(seed: u64, options: WorkerOptions) -> anyhow::Result<Told> {

@@ -1,6 +1,6 @@
 //! Leases when Redis hangs, and when its clock goes back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flota_engine::Verdict;
 use flota_tests::{
@@ -47,5 +47,30 @@ async fn a_lease_from_before_the_clock_went_back_is_taken_back_within_two_leases
     let worker = queue.start();
     queue.witness.wait_for(id, Verdict::Complete).await;
     drain(worker, PATIENCE).await;
+    drain(fleet, PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_refused_writes_gives_live_workers_two_heartbeats_before_anything_is_taken_back() {
+    let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let queue = TestQueue::on(&redis.url());
+    let fleet = queue.start();
+    fleet.handle().quiet();
+    queue.enqueue(toy([Act::Succeed])).await;
+    queue.lease_to_nobody(Duration::from_millis(500)).await;
+
+    // Refused as on a full disk: what can be read is read, and no lease can be lengthened.
+    let refuse = async |replicas: u32| {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("SET").arg("min-replicas-to-write").arg(replicas);
+        queue.link.query::<()>(&command).await.unwrap();
+    };
+    refuse(1).await;
+    sleep(Duration::from_millis(500) + queue.policy.heartbeat * 3).await;
+    let began = Instant::now();
+    refuse(0).await;
+
+    eventually(PATIENCE, "the job is ready again", async || queue.counts().await.ready == 1).await;
+    assert!(queue.policy.heartbeat * 2 <= began.elapsed(), "taken back after {:?}", began.elapsed());
     drain(fleet, PATIENCE).await;
 }

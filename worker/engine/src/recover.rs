@@ -3,7 +3,8 @@
 //! Two-phase. A run is a suspect when its lease has ended, and is returned only when it was seen so twice, two
 //! heartbeats apart, with the same lease, over one unbroken connection, while the clock of Redis advanced as ours did.
 //! Whatever made all leases look ended at once (a restart, a pause, a clock jump of Redis) is over by then, and live
-//! workers have lengthened theirs. [`Watch`] holds that rule and nothing else.
+//! workers have lengthened theirs. A look counts only where Redis takes writes: while it refuses them (a full disk), no
+//! worker can lengthen a lease. [`Watch`] holds the rule of two looks and nothing else.
 //!
 //! A lease that ends later than any lease can was granted before the clock of Redis went back. It counts as ended too,
 //! once nobody has lengthened it for as long as the longest lease of this queue lasts.
@@ -169,9 +170,11 @@ impl Recoverer {
         pipeline.cmd("TIME").cmd("HGET").arg(self.keys.config()).arg(LONGEST_LEASE);
         pipeline.cmd("ZRANGE").arg(self.keys.running()).arg(0).arg(first - 1).arg("WITHSCORES");
         pipeline.cmd("ZRANGE").arg(self.keys.running()).arg(-last).arg(-1).arg("WITHSCORES");
+        // Changes nothing, but is refused where heartbeats are (a full disk, a replica): then no look counts.
+        pipeline.cmd("ZREM").arg(self.keys.running()).arg("");
         type Members = Vec<(Vec<u8>, f64)>;
-        type Reply = ((u64, u64), Option<u64>, Members, Members);
-        let ((seconds, micros), longest_ms, first, last): Reply = self.link.pipeline(&pipeline).await?;
+        type Reply = ((u64, u64), Option<u64>, Members, Members, u64);
+        let ((seconds, micros), longest_ms, first, last, _): Reply = self.link.pipeline(&pipeline).await?;
         let longest = self.lease.max(Duration::from_millis(longest_ms.unwrap_or_default()));
         Ok(Leases { now_ms: seconds * 1000 + micros / 1000, longest, first, last })
     }

@@ -34,6 +34,8 @@ impl Scene {
         self.redis.start_again().await?;
         let back = now_ns();
         self.fault_ended("redis away", EVERYTHING);
+        // The story's own connection is of the time before.
+        self.wait_for_redis(RECONNECTED_WITHIN).await?;
         Ok(back)
     }
 

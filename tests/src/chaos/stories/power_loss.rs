@@ -68,11 +68,20 @@ pub(super) fn told_why(error: NoShim) -> anyhow::Error {
     }
 }
 
-/// Loses the power, and with every other seed the workers. Answers when that was.
-async fn lose_power(scene: &mut Scene, note: &DurableLength, workers_too: bool) -> anyhow::Result<u64> {
+/// From when until when Redis was away.
+struct Away {
+    from: u64,
+    until: u64,
+}
+
+/// Loses the power, and with every other seed the workers.
+async fn lose_power(scene: &mut Scene, note: &DurableLength, workers_too: bool) -> anyhow::Result<Away> {
     let victims = if workers_too { scene.living() } else { Vec::new() };
-    let at = now_ns();
-    let lost = PowerLoss::Durable(note).strike(&mut scene.redis).await?;
+    scene.redis.kill().await?;
+    let from = now_ns();
+    let lost = PowerLoss::Durable(note).cut(scene.redis.directory())?;
+    scene.redis.start_again().await?;
+    let until = now_ns();
     for victim in &victims {
         scene.kill(*victim).await?;
     }
@@ -80,7 +89,7 @@ async fn lose_power(scene: &mut Scene, note: &DurableLength, workers_too: bool) 
         scene.another_like(victim).await?;
     }
     scene.figure("bytes lost", lost.lost_bytes);
-    Ok(at)
+    Ok(Away { from, until })
 }
 
 async fn always(seed: u64) -> anyhow::Result<Told> {
@@ -90,7 +99,9 @@ async fn always(seed: u64) -> anyhow::Result<Told> {
     let slow = scene.load(2, Duration::from_millis(100), effect_between(300, 300))?;
     for _ in 0..3 {
         scene.pause_between(1_000, 2_000).await;
+        scene.fault_began("power lost", EVERYTHING);
         lose_power(&mut scene, &note, workers_too).await?;
+        scene.fault_ended("power lost", EVERYTHING);
     }
     sleep(Duration::from_secs(1)).await;
     quick.stop().await?;
@@ -107,13 +118,13 @@ async fn everysec(seed: u64) -> anyhow::Result<Told> {
     // What is written from now on may be lost, so runs from now on may be repeated.
     scene.fault_began("power lost", EVERYTHING);
     sleep(AT_RISK).await;
-    let at = lose_power(&mut scene, &note, workers_too).await?;
+    let away = lose_power(&mut scene, &note, workers_too).await?;
     scene.fault_ended("power lost", EVERYTHING);
     scene.pause_between(1_000, 2_000).await;
     quick.stop().await?;
     slow.stop().await?;
     scene.come_to_rest().await?;
-    let lost = losses(&scene, at).await?;
+    let lost = losses(&scene, &away).await?;
     let oldest = lost.iter().max().copied().unwrap_or_default();
     scene.figure("jobs lost", lost.len());
     scene.figure("oldest of them", format!("{oldest:.2?}"));
@@ -121,8 +132,8 @@ async fn everysec(seed: u64) -> anyhow::Result<Told> {
     scene.close(&Terms { may_lose: Some(lost.len()), ..Terms::default() }).await
 }
 
-/// How long before this moment each lost job had been accepted.
-async fn losses(scene: &Scene, at: u64) -> anyhow::Result<Vec<Duration>> {
+/// How long before the power loss each lost job had been accepted.
+async fn losses(scene: &Scene, away: &Away) -> anyhow::Result<Vec<Duration>> {
     let rows = sqlx::query("SELECT DISTINCT job_id FROM outcomes").fetch_all(&scene.pool()?).await?;
     let ended: HashSet<JobId> = rows.iter().map(|row| row.get::<Uuid, _>(0).into()).collect();
     let mut lost = Vec::new();
@@ -130,8 +141,11 @@ async fn losses(scene: &Scene, at: u64) -> anyhow::Result<Vec<Duration>> {
         if let What::Accepted { job } = entry.what
             && !ended.contains(&job)
         {
-            anyhow::ensure!(entry.ns <= at, "job {job} was accepted after the power loss and is lost");
-            lost.push(Duration::from_nanos(at - entry.ns));
+            anyhow::ensure!(
+                entry.ns <= away.until,
+                "job {job} was accepted after the power loss and is lost"
+            );
+            lost.push(Duration::from_nanos(away.from.saturating_sub(entry.ns)));
         }
     }
     Ok(lost)

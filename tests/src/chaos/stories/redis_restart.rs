@@ -2,7 +2,7 @@
 //! ends meanwhile, and yet nothing runs twice: the workers know that nobody is served, go on, and are heard before
 //! anybody takes what is theirs.
 //!
-//! A Redis that is frozen (SIGSTOP) cannot be told from a cut network by those who wait for it. So beyond 0.7 of a lease
+//! A Redis that is frozen (SIGSTOP) cannot be told from a cut network by those who wait for it. So beyond a lease
 //! the workers stop their own runs, and an effect that such a run has had is repeated; that is `redis-frozen`.
 
 use std::time::Duration;
@@ -47,8 +47,8 @@ const JOBS: u64 = 200;
 const CONCURRENCY: usize = 80;
 /// How long Redis is away, in leases; the seed chooses. Two come first, for the quick set.
 const LEASES: [f64; 3] = [2.0, 0.5, 10.0];
-/// At work again within this part of a lease, runs need not be stopped.
-const FENCED_AFTER: f64 = 0.7;
+/// From how many leases of silence on workers stop their own runs.
+const FENCED_AFTER: f64 = 1.0;
 
 /// Three workers with 200 long jobs under way, some of which end while Redis is away.
 async fn scene_with_long_jobs(seed: u64, away: Duration) -> anyhow::Result<Scene> {

@@ -1,4 +1,4 @@
-//! R24: Redis loses everything under load (FLUSHALL), or one key after the other. Every job that came through the outbox
+//! R24: Redis loses everything under load (FLUSHALL), or single keys. Every job that came through the outbox
 //! reaches an outcome, because its row is kept until then. Jobs that were in Redis alone are lost, and the fleet says so.
 
 use std::{collections::HashSet, time::Duration};
@@ -38,11 +38,11 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
     let mut scene = Scene::open(seed, Stage { environment, ..Stage::default() }).await?;
     scene.workers(3).await?;
     let (mut committed, mut direct) = (HashSet::new(), HashSet::new());
-    for _ in 0..4 {
+    for round in 0..4 {
         committed.extend(commit(&scene, COMMITTED).await?);
         let load = scene.load(5, Duration::from_millis(20), effect_between(50, 50))?;
         scene.pause_between(300, 1_500).await;
-        wipe(&mut scene).await?;
+        wipe(&mut scene, round == 0).await?;
         direct.extend(load.stop().await?);
     }
     scene.come_to_rest().await?;
@@ -71,10 +71,11 @@ async fn commit(scene: &Scene, jobs: usize) -> anyhow::Result<Vec<JobId>> {
     Ok(receipts.into_iter().map(|receipt| receipt.id).collect())
 }
 
-/// Takes everything, or one key of the queue.
-async fn wipe(scene: &mut Scene) -> anyhow::Result<()> {
+/// Takes everything, or one key of the queue. What is in line or under lease is not taken from a live `jobs`: that is for
+/// the repair pass to put back, and not for the outbox.
+async fn wipe(scene: &mut Scene, everything: bool) -> anyhow::Result<()> {
     scene.fault_began("wiped", EVERYTHING);
-    if scene.rng.random() {
+    if everything || scene.rng.random() {
         scene.link.query::<()>(&redis::cmd("FLUSHALL")).await?;
     } else {
         let keys = scene.keys();

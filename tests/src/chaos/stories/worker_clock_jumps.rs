@@ -69,7 +69,8 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
 /// Enqueues one job from a process with a clock of its own.
 async fn producer_with(scene: &Scene, environment: &[(String, String)]) -> anyhow::Result<()> {
     let payload = serde_json::to_string(&Errand { tries: vec![vec![Step::Effect]] })?;
-    let arguments = ["enqueue", "errand", "--queue", scene.queue_name(), "--data", &payload, "--json"];
+    let arguments =
+        ["enqueue", "errand", "--queue", scene.queue_name(), "--data", &payload, "--output", "json"];
     let mut command = scene.command("chaos_worker", &arguments)?;
     command.env_remove("CHAOS_HISTORY");
     command.envs(environment.iter().cloned());

@@ -2,10 +2,12 @@
 
 mod cli;
 mod dead;
+mod drain;
 mod enqueue;
 mod faults;
 mod http;
 mod kinds;
+mod leases;
 mod operate;
 mod ops;
 mod outbox;

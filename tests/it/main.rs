@@ -2,12 +2,14 @@
 
 mod cli;
 mod dead;
+mod drain;
 mod enqueue;
 mod faults;
 mod fuzz_seeds;
 mod hostile;
 mod http;
 mod kinds;
+mod leases;
 mod operate;
 mod ops;
 mod outbox;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flota_engine::{
-    Failure, Job, Processor, Receipt, Status, Verdict,
+    Failure, IfRepeated, Job, Processor, Receipt, Status, Verdict,
     browse::{self, LiveState},
     inspect::{self, Place},
     purge::{self, Purged},
@@ -33,6 +33,12 @@ impl Payload for Novelty {
 }
 
 impl Processor<Ledger> for Novelty {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The ledger has one line more.",
+        key: "The job's id.",
+        receiver: "Count them.",
+    };
+
     type Error = Failure;
 
     async fn run(self, _: &Job, _: &Ledger) -> Result<Receipt, Failure> {

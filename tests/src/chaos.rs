@@ -10,9 +10,13 @@ pub mod errand;
 pub mod evidence;
 pub mod history;
 pub mod leftovers;
+pub mod limits;
 pub mod monotonic;
+#[cfg(test)]
+mod patient_redis;
 pub mod provider;
 pub mod proxy;
+pub mod respawning;
 pub mod runner;
 pub mod scene;
 pub mod shims;

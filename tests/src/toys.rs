@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use flota_engine::{ErrorClass, Failure, Job, Processor, Receipt, Registry, Remedy};
+use flota_engine::{ErrorClass, Failure, IfRepeated, Job, Processor, Receipt, Registry, Remedy};
 use flota_producer::{Invalid, JobId, NewJob, Payload};
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +117,12 @@ impl Ledger {
 }
 
 impl Processor<Ledger> for Toy {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The ledger has one line more.",
+        key: "The job's id.",
+        receiver: "Count them.",
+    };
+
     type Error = Failure;
 
     async fn run(self, job: &Job, ledger: &Ledger) -> Result<Receipt, Failure> {
@@ -160,6 +166,12 @@ impl Payload for Noop {
 }
 
 impl Processor<Ledger> for Noop {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The ledger has one line more.",
+        key: "The job's id.",
+        receiver: "Count them.",
+    };
+
     type Error = Failure;
 
     async fn run(self, _: &Job, _: &Ledger) -> Result<Receipt, Failure> {

@@ -40,6 +40,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_documentation_is_what_the_kinds_say_of_repeats() {
+        let registry = registry();
+        let mut table = String::from("| kind | queue | at worst | key | receiver |\n|---|---|---|---|---|\n");
+        for (name, kind) in registry.names().filter_map(|name| Some((name, registry.get(name)?))) {
+            let repeated = kind.if_repeated;
+            let (at_worst, key, receiver) = (repeated.at_worst, repeated.key, repeated.receiver);
+            table.push_str(&format!("| `{name}` | `{}` | {at_worst} | {key} | {receiver} |\n", kind.queue));
+        }
+
+        crate::config::generated_text::check_part("docs/guarantees.md", "repeats", &table);
+    }
+
+    #[test]
     fn every_file_in_processors_is_on_the_list() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/processors");
         let mut files: Vec<String> = std::fs::read_dir(folder)

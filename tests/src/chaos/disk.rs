@@ -163,6 +163,7 @@ mod tests {
     use flota_worker::dev::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
 
     use super::*;
+    use crate::chaos::patient_redis;
 
     const SOON: Duration = Duration::from_secs(20);
     const LOOK: Duration = Duration::from_millis(20);
@@ -197,8 +198,7 @@ mod tests {
     }
 
     async fn set(redis: &RedisServer, key: &str) -> redis::RedisResult<()> {
-        let mut connection =
-            redis::Client::open(redis.url()).unwrap().get_multiplexed_async_connection().await?;
+        let mut connection = patient_redis::connect(redis.url()).await?;
         redis::cmd("SET").arg(key).arg("value").query_async(&mut connection).await
     }
 

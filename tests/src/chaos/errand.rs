@@ -4,7 +4,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use flota_engine::{ErrorClass, Failure, Job, Processor, Receipt, Remedy};
+use flota_engine::{ErrorClass, Failure, IfRepeated, Job, Processor, Receipt, Remedy};
 use flota_producer::{Invalid, NewJob, Payload};
 use flota_worker::services::Services;
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,12 @@ static PROVIDER: LazyLock<String> = LazyLock::new(|| std::env::var("CHAOS_PROVID
 static PROCESS: LazyLock<String> = LazyLock::new(|| std::env::var("CHAOS_PROCESS").unwrap_or_default());
 
 impl Processor<Services> for Errand {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The ledger has one line more.",
+        key: "The job's id.",
+        receiver: "Count them.",
+    };
+
     type Error = Failure;
 
     async fn run(self, job: &Job, _: &Services) -> Result<Receipt, Failure> {

@@ -48,7 +48,7 @@ pub use fleet::{Fleet, FleetHandle, Parts};
 pub use leased::{Finished, Leased};
 pub use marks::Marks;
 pub use policy::{Ended, QueuePolicy, RetryPolicy, Verdict, decide};
-pub use processor::{Job, Processor, Receipt};
+pub use processor::{IfRepeated, Job, Processor, Receipt};
 pub use record::{Record, Status};
 pub use registry::{Handlers, Kind, Registry};
 pub use runner::{Execute, JobRunner};

@@ -12,11 +12,26 @@ use crate::failure::Failure;
 /// A run may be stopped at any await point (timeout, cancel, shutdown, lost lease), and may be repeated after a fault,
 /// so an outside effect should carry the job's id as its idempotency key.
 pub trait Processor<S>: Payload {
+    /// What a run that is repeated after a fault means outside. People read it in `flota queue get` and in
+    /// docs/guarantees.md.
+    const IF_REPEATED: IfRepeated;
+
     /// The processor's own error; it must say what class of failure it is.
     type Error: Into<Failure>;
 
     /// Does the work once.
     fn run(self, job: &Job, services: &S) -> impl Future<Output = Result<Receipt, Self::Error>> + Send;
+}
+
+/// What it means outside when a run is repeated after a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct IfRepeated {
+    /// What happens at worst.
+    pub at_worst: &'static str,
+    /// What goes along with every run of a job, so that a repeat can be known, and for how long it is honoured.
+    pub key: &'static str,
+    /// What the other side should do.
+    pub receiver: &'static str,
 }
 
 /// The job that a processor works on.

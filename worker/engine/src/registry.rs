@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     failure::{ErrorClass, Failure, Remedy},
-    processor::{Job, Processor, Receipt},
+    processor::{IfRepeated, Job, Processor, Receipt},
 };
 
 /// The list of job kinds, each with its processor, for services of type `S`.
@@ -22,6 +22,8 @@ pub struct Kind<S> {
     pub queue: &'static str,
     /// Checks a payload without running it.
     pub check: fn(&RawValue) -> Result<(), Invalid>,
+    /// What a repeated run means outside.
+    pub if_repeated: IfRepeated,
     run: for<'a> fn(&'a Job, &'a S) -> BoxFuture<'a, Result<Receipt, Failure>>,
 }
 
@@ -39,6 +41,7 @@ impl<S: Send + Sync + 'static> Registry<S> {
         let kind = Kind {
             queue: P::QUEUE,
             check: check::<P>,
+            if_repeated: P::IF_REPEATED,
             run: |job, services| run::<P, S>(job, services).boxed(),
         };
         assert!(self.kinds.insert(P::KIND, kind).is_none(), "kind {} has two processors", P::KIND);

@@ -2,13 +2,19 @@
 //!
 //! Neither questions nor answers are logged.
 
-use flota_engine::{Job, Processor, Receipt};
+use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{CompleteChat, clock};
 use flota_providers::chat::ChatRequest;
 
 use crate::{failure::Error, files, services::Services};
 
 impl Processor<Services> for CompleteChat {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The model is asked and paid twice; only the last answer is kept.",
+        key: "None: the API has no idempotency key.",
+        receiver: "Nothing: the result of the job is recorded once.",
+    };
+
     type Error = Error;
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {

@@ -4,7 +4,7 @@
 //! 410 Gone is disabled: its owner said that it will not come back.
 
 use chrono::{DateTime, SecondsFormat};
-use flota_engine::{Job, Processor, Receipt};
+use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{DeliverWebhook, clock};
 use flota_providers::{
     ErrorClass, ProviderError,
@@ -28,6 +28,12 @@ struct Body<'a> {
 }
 
 impl Processor<Services> for DeliverWebhook {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The event is delivered twice, byte for byte the same but for its signature.",
+        key: "`webhook-id`, the job's id: the same in every run and replay of a run, for ever.",
+        receiver: "Remember ids for as long as jobs may be retried, a day or more, and answer 2xx to one that is known.",
+    };
+
     type Error = Error;
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {

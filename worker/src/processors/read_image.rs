@@ -1,12 +1,18 @@
 //! Reads the text on a picture, and names what is on it when asked to.
 
-use flota_engine::{Job, Processor, Receipt};
+use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{ReadImage, clock};
 use flota_providers::vision::{MOST_IMAGE_BYTES, VisionRequest};
 
 use crate::{failure::Error, files, services::Services};
 
 impl Processor<Services> for ReadImage {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The picture is read and paid twice; only the last result is kept.",
+        key: "None: reading changes nothing.",
+        receiver: "Nothing: the result of the job is recorded once.",
+    };
+
     type Error = Error;
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {

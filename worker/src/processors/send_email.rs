@@ -3,7 +3,7 @@
 //! Every attempt carries the same Message-ID, made from the job's id, so a mail that went out twice after a fault can
 //! be recognised as one.
 
-use flota_engine::{Job, Processor, Receipt};
+use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{EmailBody, SendEmail, clock};
 use flota_providers::email::{Email, templates};
 
@@ -13,6 +13,12 @@ use crate::{failure::Error, services::Services};
 const DEFAULT_LOCALE: &str = "es";
 
 impl Processor<Services> for SendEmail {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The mail arrives twice.",
+        key: "`Message-ID`, made from the job's id: the same in every run, for ever.",
+        receiver: "Nothing: many mail systems show or keep a mail with a known Message-ID once.",
+    };
+
     type Error = Error;
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {

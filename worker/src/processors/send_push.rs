@@ -3,13 +3,19 @@
 //! Without a topic of its own a job's id is the topic, so that a repeat replaces the first while it waits. A job that
 //! waited longer than its notification is worth is not sent any more.
 
-use flota_engine::{Job, Processor, Receipt};
+use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{SendPush, clock};
 use flota_providers::push::Push;
 
 use crate::{failure::Error, services::Services};
 
 impl Processor<Services> for SendPush {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The notification is shown twice.",
+        key: "`Topic`, from the job's id unless the job names one: replaces a repeat that still waits at the push service (RFC 8030 section 5.4).",
+        receiver: "Use `tag` in the service worker: a notification with a known tag replaces the first.",
+    };
+
     type Error = Error;
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {

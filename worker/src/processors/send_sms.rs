@@ -1,11 +1,17 @@
 //! Sends one text message.
 
-use flota_engine::{Job, Processor, Receipt};
+use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{SendSms, clock};
 
 use crate::{failure::Error, services::Services};
 
 impl Processor<Services> for SendSms {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The message arrives twice and is paid twice.",
+        key: "None: Twilio takes no idempotency key for messages.",
+        receiver: "Nothing. An answer that was lost counts as ambiguous: one more try at most.",
+    };
+
     type Error = Error;
 
     async fn run(self, _: &Job, services: &Services) -> Result<Receipt, Error> {

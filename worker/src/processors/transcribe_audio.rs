@@ -1,12 +1,18 @@
 //! Turns a recording into text.
 
-use flota_engine::{Job, Processor, Receipt};
+use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{TranscribeAudio, clock};
 use flota_providers::transcription::MOST_AUDIO_BYTES;
 
 use crate::{failure::Error, files, services::Services};
 
 impl Processor<Services> for TranscribeAudio {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The recording is transcribed and paid twice; only the last text is kept.",
+        key: "None: the API has no idempotency key.",
+        receiver: "Nothing: the result of the job is recorded once.",
+    };
+
     type Error = Error;
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {

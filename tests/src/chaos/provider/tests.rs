@@ -1,9 +1,12 @@
+//! What a provider does and says, and that its ledger is true in every case.
+
 use std::time::Instant;
 
 use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::*;
+use crate::chaos::proxy::{Fault, Proxy};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -124,6 +127,37 @@ async fn a_webhook_is_known_by_its_header() {
     assert_eq!((accepted.as_u16(), refused.as_u16()), (200, 400));
     let effects = timeless(provider.effects().unwrap());
     assert_eq!(effects, [Effect::webhook(job, &job.to_string())]);
+}
+
+#[tokio::test]
+async fn a_reply_that_is_cut_off_leaves_the_effect_in_the_ledger() {
+    let (provider, _directory) = provider().await;
+    let proxy = Proxy::before(provider.port()).await.unwrap();
+    let (lost, kept_away) = (effect(1), effect(2));
+    let url = proxy.instead_of(&provider.url());
+
+    proxy.set(Fault::cut_after("POST /effect", 1));
+    let unheard = timeout(SOON, report_effect(&url, &lost)).await.expect("an end in time");
+    proxy.set(Fault::cut_before("POST /effect", 1));
+    let undelivered = timeout(SOON, report_effect(&url, &kept_away)).await.expect("an end in time");
+
+    assert!(matches!(unheard, Err(NotConfirmed::Unknown(_))), "{unheard:?}");
+    assert!(matches!(undelivered, Err(NotConfirmed::Unknown(_))), "{undelivered:?}");
+    assert_eq!(timeless(provider.effects().unwrap()), [lost]);
+}
+
+#[tokio::test]
+async fn many_reports_at_once_are_all_in_the_ledger() {
+    let (provider, _directory) = provider().await;
+
+    let reports = (0..64).map(async |_| {
+        for run in 1..=50 {
+            report(&provider, &effect(run)).await.unwrap();
+        }
+    });
+    futures_util::future::join_all(reports).await;
+
+    assert_eq!(provider.effects().unwrap().len(), 3_200);
 }
 
 #[tokio::test]

@@ -9,13 +9,15 @@ use std::{io, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{Shared, tally::add};
 
 /// Quiet that ends a burst of requests and replies; on loopback its pieces are microseconds apart.
 const QUIET: Duration = Duration::from_millis(5);
+/// Longest that we wait for quiet after the first reply: other requests may keep coming.
+const RESTLESS: Duration = Duration::from_millis(500);
 /// How long a server may take to end its side after we ended ours.
 const PARTING: Duration = Duration::from_secs(1);
 
@@ -47,19 +49,22 @@ pub(super) async fn after_reply(
 
 async fn deliver_until_answered(client: &mut TcpStream, server: &mut TcpStream) -> io::Result<()> {
     let (mut request, mut reply) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    let (mut answered, mut left) = (false, false);
+    let (mut answered, mut left) = (None, false);
     loop {
+        let restless_until = answered.map_or_else(Instant::now, |first: Instant| first + RESTLESS);
         tokio::select! {
+            biased;
+            () = sleep_until(restless_until), if answered.is_some() => return Ok(()),
             read = server.read(&mut reply) => match read? {
                 0 => return Ok(()),
-                _ => answered = true,
+                _ => answered = answered.or_else(|| Some(Instant::now())),
             },
             read = client.read(&mut request), if !left => match read {
                 // The client has gone; the request is carried out nonetheless.
                 Ok(0) | Err(_) => left = true,
                 Ok(length) => server.write_all(&request[..length]).await?,
             },
-            () = sleep(QUIET), if answered => return Ok(()),
+            () = sleep(QUIET), if answered.is_some() => return Ok(()),
         }
     }
 }

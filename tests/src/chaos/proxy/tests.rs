@@ -1,3 +1,5 @@
+//! Every fault, before an echo server, a Redis and a Postgres.
+
 use std::net::Ipv4Addr;
 
 use flota_worker::dev::{RedisOptions, RedisServer};
@@ -8,6 +10,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::chaos::patient_redis;
 
 const SOON: Duration = Duration::from_secs(10);
 /// Long enough for bytes that pass to have passed.
@@ -243,7 +246,7 @@ async fn redis_behind_a_proxy() -> (RedisServer, Proxy) {
 }
 
 async fn connection(url: String) -> redis::aio::MultiplexedConnection {
-    redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+    patient_redis::connect(url).await.unwrap()
 }
 
 async fn increment(connection: &mut redis::aio::MultiplexedConnection) -> redis::RedisResult<i64> {
@@ -272,7 +275,7 @@ async fn a_cut_after_a_request_loses_the_reply_and_not_the_work() {
 async fn a_cut_after_a_large_request_waits_until_all_of_it_has_arrived() {
     let (redis, proxy) = redis_behind_a_proxy().await;
     let mut through = connection(proxy.url_redis()).await;
-    let large = "x".repeat(20_000_000);
+    let large = "x".repeat(5_000_000);
 
     proxy.set(Fault::cut_after("SET", 1));
     let reply: redis::RedisResult<()> =
@@ -319,6 +322,53 @@ async fn a_cut_before_a_request_keeps_it_from_the_server() {
 
     assert!(reply.is_err(), "{reply:?}");
     assert_eq!((count(&redis).await, proxy.cuts_left()), (None, 0));
+}
+
+#[tokio::test]
+async fn a_cut_comes_even_if_other_requests_never_pause() {
+    let (redis, proxy) = redis_behind_a_proxy().await;
+    let through = connection(proxy.url_redis()).await;
+    let mut busy = through.clone();
+    let chatter = tokio::spawn(async move {
+        let cut = |asked| matches!(asked, Ok(Err(_)));
+        let ping = |connection: &mut redis::aio::MultiplexedConnection| {
+            let mut connection = connection.clone();
+            async move { redis::cmd("PING").query_async::<String>(&mut connection).await }
+        };
+        // The reply to each may be swallowed, so none is waited for long.
+        while !cut(timeout(Duration::from_millis(1), ping(&mut busy)).await) {}
+    });
+
+    proxy.set(Fault::cut_after("INCR", 1));
+    let reply = timeout(SOON, increment(&mut through.clone())).await.expect("a cut in time");
+
+    assert!(reply.is_err(), "{reply:?}");
+    assert_eq!(count(&redis).await, Some(1));
+    timeout(SOON, chatter).await.expect("an end in time").unwrap();
+}
+
+/// Inserts a row behind a proxy with this fault. Answers whether it was confirmed, and whether it is there.
+async fn insert_behind(fault: Fault) -> (bool, bool) {
+    let url = crate::servers::empty_database().await;
+    let direct = sqlx::PgPool::connect(&url).await.unwrap();
+    sqlx::query("CREATE TABLE rows (id int)").execute(&direct).await.unwrap();
+    let proxy = Proxy::before(crate::servers::postgres().await.port()).await.unwrap();
+    let through = sqlx::PgPool::connect(&proxy.instead_of(&url)).await.unwrap();
+
+    let mut transaction = through.begin().await.unwrap();
+    sqlx::query("INSERT INTO rows VALUES (1)").execute(&mut *transaction).await.unwrap();
+    proxy.set(fault);
+    let confirmed = timeout(SOON, transaction.commit()).await.expect("an end in time").is_ok();
+
+    assert_eq!(proxy.cuts_left(), 0);
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM rows").fetch_one(&direct).await.unwrap();
+    (confirmed, rows == 1)
+}
+
+#[tokio::test]
+async fn a_commit_can_be_cut_before_and_after_it_happens() {
+    assert_eq!(insert_behind(Fault::cut_after("COMMIT", 1)).await, (false, true));
+    assert_eq!(insert_behind(Fault::cut_before("COMMIT", 1)).await, (false, false));
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Real servers and processes under the shims.
+
 use std::time::Duration;
 
 use flota_worker::dev::{
@@ -7,13 +9,14 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::*;
+use crate::chaos::patient_redis;
 
 const SOON: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(10);
 const HOUR: i64 = 3_600;
 
 async fn connection(redis: &RedisServer) -> redis::aio::MultiplexedConnection {
-    redis::Client::open(redis.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+    patient_redis::connect(redis.url()).await.unwrap()
 }
 
 /// How far the clock of Redis is from the one of this machine, in seconds.

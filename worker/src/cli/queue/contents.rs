@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::ValueEnum;
 use flota_engine::{
+    IfRepeated,
     browse::LiveState,
     inspect,
     purge::{self, Purged},
@@ -55,6 +56,8 @@ struct QueueDetail {
     unrecorded: u64,
     /// What workers published for the scripts and for producers.
     published: BTreeMap<String, String>,
+    /// What a repeated run means outside, for each kind that goes to this queue by default.
+    if_repeated: BTreeMap<&'static str, IfRepeated>,
 }
 
 pub(super) async fn get(global: &Global, environment: &Environment, name: &str) -> Done {
@@ -68,11 +71,19 @@ pub(super) async fn get(global: &Global, environment: &Environment, name: &str) 
     let detail = QueueDetail {
         paused_reason: reason.cloned(),
         unrecorded: inspect::counts(&redis.link, &keys).await?.unrecorded,
+        if_repeated: kinds_of(global, name),
         view,
         published,
     };
     global.output.one(&detail, name, || text(&detail))?;
     Ok(Exit::Ok)
+}
+
+/// The kinds that go to a queue by default.
+fn kinds_of(global: &Global, queue: &str) -> BTreeMap<&'static str, IfRepeated> {
+    let registry = global.additions.registry();
+    let kinds = registry.names().filter_map(|name| Some((name, registry.get(name)?)));
+    kinds.filter(|(_, kind)| kind.queue == queue).map(|(name, kind)| (name, kind.if_repeated)).collect()
 }
 
 fn text(detail: &QueueDetail) -> String {
@@ -96,7 +107,13 @@ fn text(detail: &QueueDetail) -> String {
     .into();
     let published = detail.published.iter().filter(|(key, _)| *key != "paused");
     rows.extend(published.map(|(key, value)| vec![key.clone(), value.clone()]));
-    table(&["queue", &view.queue], rows.into_iter()).to_string()
+    let mut text = table(&["queue", &view.queue], rows.into_iter()).to_string();
+    for (kind, repeated) in &detail.if_repeated {
+        let IfRepeated { at_worst, key, receiver } = repeated;
+        text.push_str(&format!("\n\n{kind}, if a fault repeats a run\n"));
+        text.push_str(&format!("  at worst  {at_worst}\n  key       {key}\n  receiver  {receiver}"));
+    }
+    text
 }
 
 pub(super) async fn purge(

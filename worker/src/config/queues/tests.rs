@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flota_engine::{ErrorClass, Failure, Job, Processor, Receipt, RetryPolicy};
+use flota_engine::{ErrorClass, Failure, IfRepeated, Job, Processor, Receipt, RetryPolicy};
 use flota_producer::{DeliverWebhook, SendEmail};
 use insta::assert_snapshot;
 
@@ -279,6 +279,12 @@ fn a_named_file_must_be_there_and_the_usual_one_need_not() {
 struct Services;
 
 impl Processor<Services> for SendEmail {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The ledger has one line more.",
+        key: "The job's id.",
+        receiver: "Count them.",
+    };
+
     type Error = Failure;
 
     async fn run(self, _: &Job, _: &Services) -> Result<Receipt, Failure> {
@@ -287,6 +293,12 @@ impl Processor<Services> for SendEmail {
 }
 
 impl Processor<Services> for DeliverWebhook {
+    const IF_REPEATED: IfRepeated = IfRepeated {
+        at_worst: "The ledger has one line more.",
+        key: "The job's id.",
+        receiver: "Count them.",
+    };
+
     type Error = Failure;
 
     async fn run(self, _: &Job, _: &Services) -> Result<Receipt, Failure> {

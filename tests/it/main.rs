@@ -2,13 +2,16 @@
 
 mod cli;
 mod dead;
+mod drain;
 mod enqueue;
 mod faults;
 mod http;
 mod kinds;
+mod leases;
 mod operate;
 mod ops;
 mod outbox;
+mod poison;
 mod processors;
 mod retention;
 mod run;

@@ -5,10 +5,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flota_engine::{ApalisRunner, Fleet, Handlers, Observer, Parts, QueuePolicy, roster::Announcer};
+use flota_engine::{
+    ApalisRunner, DrainTime, Fleet, Handlers, Observer, Parts, QueuePolicy, roster::Announcer,
+};
 use flota_producer::{clock, keys::Prefix, link::Link};
 use sqlx::PgPool;
-use tokio::task::JoinSet;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -20,7 +25,7 @@ use crate::{
     shutdown::Shutdown,
 };
 
-/// How long recorders get to write down the last outcomes. What they do not manage waits in Redis for others.
+/// Longest time for recorders to write down the last outcomes.
 const RECORD_WAIT: Duration = Duration::from_secs(5);
 /// How long a worker that has ended waits to be taken off the list.
 const LEAVE_WAIT: Duration = Duration::from_secs(1);
@@ -104,8 +109,9 @@ impl Process {
         Ok(Self { fleet, recorders, stop_recording, announcer })
     }
 
-    /// Works until told to stop, then drains. Answers whether every loop lived until then.
-    pub async fn run(mut self, shutdown: &Shutdown, grace: Duration) -> bool {
+    /// Works until told to stop, then drains, all within `whole` if that is ten seconds or more ([`DrainTime`]). Answers
+    /// whether every loop lived until then.
+    pub async fn run(mut self, shutdown: &Shutdown, whole: Duration) -> bool {
         let gone = CancellationToken::new();
         let announcer = Announcer { stop: shutdown.stop.clone(), ..self.announcer };
         let announced = tokio::spawn(announcer.run(gone.clone()));
@@ -114,18 +120,21 @@ impl Process {
             () = self.fleet.broken() => false,
             Some(_) = self.recorders.join_next() => false,
         };
-        let left = self.fleet.drain(grace, shutdown.hurry.clone()).await;
+        let end_by = Instant::now() + whole;
+        let left = self.fleet.drain(whole, shutdown.hurry.clone()).await;
         if 0 < left {
             warn!(runs = left, "{left} runs were left behind; others take them when their leases end");
         }
         self.stop_recording.cancel();
+        gone.cancel();
+        // What recorders do not manage waits in Redis for others.
+        let most = (end_by - Instant::now()).clamp(DrainTime::of(whole).record, RECORD_WAIT);
         let recorded = async { while self.recorders.join_next().await.is_some() {} };
-        if tokio::time::timeout(RECORD_WAIT, recorded).await.is_err() {
+        // Taking it off the list is a courtesy: an announcement ends by itself.
+        let (recorded, _) = tokio::join!(timeout(most, recorded), timeout(LEAVE_WAIT, announced));
+        if recorded.is_err() {
             warn!("Not every outcome is in Postgres yet; the rest waits in Redis for another worker");
         }
-        gone.cancel();
-        // Taking it off the list is a courtesy: an announcement ends by itself.
-        drop(tokio::time::timeout(LEAVE_WAIT, announced).await);
         info!("This worker has stopped");
         healthy
     }

@@ -29,9 +29,10 @@ use crate::{
     event::Event,
     failpoint,
     lease::{Leases, StopReason},
-    leased::{Body, FetchReply, Fetched, Leased, Slot},
+    leased::{FetchReply, Fetched, Leased, Slot},
     marks::Marks,
     policy::Ended,
+    quarantine::{self, Care, Leave, Quarantine},
     run::{RunContext, admit},
     store::{self, FETCH, RunId},
 };
@@ -47,8 +48,6 @@ const HIGH_WATER: usize = 20_000;
 const STOP_WAIT: Duration = Duration::from_secs(2);
 /// Pause between two tries while Redis is away.
 const PAUSE: Duration = Duration::from_millis(200);
-/// From this many lost leases on a job runs only while no other such job runs in the process.
-pub(crate) const QUARANTINE_FROM: u32 = 2;
 
 pub(crate) struct Fetcher {
     /// For the blocking fetch alone.
@@ -60,7 +59,7 @@ pub(crate) struct Fetcher {
     pub(crate) context: Arc<RunContext>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) slots: Arc<Semaphore>,
-    pub(crate) quarantine: Arc<Semaphore>,
+    pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) runs: mpsc::UnboundedSender<Vec<Leased>>,
     pub(crate) rounds: AtomicU64,
 }
@@ -71,7 +70,7 @@ impl Fetcher {
         let deliveries = TaskTracker::new();
         let mut drained = true;
         let mut troubled = false;
-        while !stop.is_cancelled() {
+        while stop.run_until_cancelled(self.quarantine.open()).await.is_some() {
             let Some(places) = self.free_places(&stop).await else { break };
             let wanted = places.num_permits();
             match self.fetch(wanted, drained, &stop).await {
@@ -122,7 +121,7 @@ impl Fetcher {
             answer = &mut reply => answer,
             () = stop.cancelled() => {
                 // Not simply dropped: Redis may be leasing jobs to us right now, and they have to be given back.
-                self.wake_myself().await;
+                drop(timeout(STOP_WAIT, self.wake_myself()).await);
                 let gave_up = || LinkError::Lost((redis::ErrorKind::Io, "no answer while stopping").into());
                 timeout(STOP_WAIT, reply).await.unwrap_or_else(|_| Err(gave_up()))
             }
@@ -197,7 +196,7 @@ impl Fetcher {
                 if cancelled {
                     hold.stop().stop(StopReason::Cancelled);
                 }
-                fetched.push((run, marks, Slot { hold, _place: place, quarantine: None }));
+                fetched.push((run, marks, Slot { hold, _place: place, leave: Leave::default() }));
             }
         }
         // Places for ids that were none.
@@ -206,38 +205,61 @@ impl Fetcher {
         let Some(bodies) = self.bodies(&ids, &stop).await else { return };
         failpoint!("fetch-bodies");
         let mut runs = Vec::with_capacity(fetched.len());
+        let (mut noted, mut alone) = (Vec::new(), None);
         for ((run, marks, slot), bytes) in fetched.into_iter().zip(bodies) {
-            match bytes {
-                Some(bytes) => runs.push(self.lease(run, marks, slot, bytes, reply.now_ms, &stop)),
-                None => self.forget(run).await,
+            let Some(bytes) = bytes else {
+                self.forget(run).await;
+                continue;
+            };
+            let mut leased = self.lease(run, marks, slot, bytes, reply.now_ms, &stop);
+            match self.quarantine.admit(&mut leased, self.context.policy.max_deliveries) {
+                Care::None => runs.push(leased),
+                Care::Noted | Care::Apart => noted.push(leased),
+                Care::Alone => alone = Some(leased),
             }
         }
         // The runner lives longer than the fetcher; if it is gone the process is ending and leases run out.
         drop(self.runs.send(runs));
+        self.deliver_suspects(noted, alone, &stop).await;
+    }
+
+    /// Hands over jobs that lost workers before, as carefully as each has to be run.
+    async fn deliver_suspects(
+        &self,
+        mut noted: Vec<Leased>,
+        alone: Option<Leased>,
+        stop: &CancellationToken,
+    ) {
+        if !noted.is_empty() {
+            quarantine::begin(&self.side, &self.keys, &mut noted, false, stop).await;
+            drop(self.runs.send(noted));
+        }
+        if let Some(mut leased) = alone {
+            if self.quarantine.alone(&mut leased, &self.context.policy, stop).await {
+                quarantine::begin(&self.side, &self.keys, std::slice::from_mut(&mut leased), true, stop)
+                    .await;
+            } else {
+                leased.end_without_run(Ended::Released);
+            }
+            drop(self.runs.send(vec![leased]));
+        }
     }
 
     fn lease(
         &self,
         run: RunId,
         marks: Marks,
-        mut slot: Slot,
+        slot: Slot,
         bytes: Vec<u8>,
         now_ms: u64,
         stop: &CancellationToken,
     ) -> Leased {
-        let mut body = admit(&self.context, run.id, run.run, marks.attempt + 1, &bytes, now_ms);
-        if let Body::Job(job) = body {
-            let suspect = QUARANTINE_FROM <= marks.deliveries;
-            slot.quarantine = suspect.then(|| self.quarantine.clone().try_acquire_owned().ok()).flatten();
-            body = if stop.is_cancelled() {
-                Body::Not(Ended::Released, Some(job))
-            } else if suspect && slot.quarantine.is_none() {
-                Body::Not(Ended::Quarantined, Some(job))
-            } else {
-                Body::Job(job)
-            };
+        let body = admit(&self.context, run.id, run.run, marks.attempt + 1, &bytes, now_ms);
+        let mut leased = Leased { run, marks, body, bytes, slot };
+        if stop.is_cancelled() {
+            leased.end_without_run(Ended::Released);
         }
-        Leased { run, marks, body, bytes, slot }
+        leased
     }
 
     /// Bodies in the order of ids, `None` in place of cancelled jobs. Asks until Redis answers, since the jobs are ours.

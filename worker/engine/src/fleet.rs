@@ -12,25 +12,27 @@ use std::{
 
 use flota_producer::{
     keys::{Prefix, QueueKeys},
-    link::Link,
+    link::{Link, LinkError},
 };
 use futures_util::future::join_all;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
+    drain::DrainTime,
     event::Observer,
     fetch::{BELL_WAIT, Fetcher},
     lease::{self, Keeper, Leases, StopReason},
     leased::{Finished, Leased},
     policy::QueuePolicy,
     promote::Promoter,
-    recover::Recoverer,
+    quarantine::Quarantine,
+    recover::{LONGEST_LEASE, Recoverer},
     registry::Handlers,
     roster::QueueLoad,
     run::{self, RunContext},
@@ -39,10 +41,6 @@ use crate::{
     unpark::Unparker,
 };
 
-/// How long processors that were told to stop get before they are left behind.
-const STOP_WAIT: Duration = Duration::from_secs(5);
-/// How long the last verdicts get to reach Redis.
-const SETTLE_WAIT: Duration = Duration::from_secs(10);
 /// How often a queue is published, and how soon again when Redis was away.
 const PUBLISH_EVERY: Duration = Duration::from_mins(1);
 const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
@@ -115,7 +113,7 @@ impl Fleet {
     /// When the operating system gives no thread for the lease keeper.
     pub fn start(parts: Parts) -> std::io::Result<Self> {
         let end = CancellationToken::new();
-        let quarantine = Arc::new(Semaphore::new(1));
+        let quarantine = Arc::new(Quarantine::default());
         let queues = parts.queues.iter().map(|policy| Queue::new(&parts, policy, quarantine.clone()));
         let queues: Vec<Queue> = queues.collect();
         let stop_fetching = CancellationToken::new();
@@ -155,29 +153,37 @@ impl Fleet {
         self.broken.cancelled().await;
     }
 
-    /// Stops fetching, lets runs finish for `grace` (less when `hurry` is cancelled), releases the rest, and settles
-    /// everything. Answers how many runs had to be left behind; their leases run out and others take them.
-    pub async fn drain(self, grace: Duration, hurry: CancellationToken) -> usize {
+    /// Stops fetching, lets runs finish, releases the rest, and settles everything, each for its share of `whole`
+    /// ([`DrainTime`]). When `hurry` is cancelled, runs are released at once. Answers how many runs had to be left
+    /// behind; their leases run out and others take them.
+    pub async fn drain(self, whole: Duration, hurry: CancellationToken) -> usize {
+        let time = DrainTime::of(whole);
+        let finish_by = Instant::now() + time.finish;
         self.stop_fetching.cancel();
-        if timeout(STOP_WAIT, join_all(self.fetchers)).await.is_err() {
-            warn!("Some fetches did not end when asked to; what they leased comes back when the leases end");
-        }
-        let mut runners = Box::pin(join_all(self.runners));
-        let finished = tokio::select! {
-            _ = &mut runners => true,
-            () = sleep(grace) => false,
-            () = hurry.cancelled() => false,
+        let (fetchers, runners) = (join_all(self.fetchers), join_all(self.runners));
+        let mut ended = Box::pin(async { tokio::join!(fetchers, runners) });
+        let (finished, end_by) = tokio::select! {
+            _ = &mut ended => (true, finish_by + time.release),
+            () = sleep_until(finish_by) => (false, finish_by + time.release),
+            () = hurry.cancelled() => (false, Instant::now() + time.release),
         };
         if !finished {
             let waiting: usize = self.leases.iter().map(|leases| leases.len()).sum();
             info!(runs = waiting, "Releasing {waiting} runs that have not finished in time");
             self.leases.iter().for_each(|leases| leases.stop_all(StopReason::Shutdown));
-            if timeout(STOP_WAIT, runners).await.is_err() {
+            // A processor that does not stop must not take the time that the others need to be given back.
+            if timeout(time.release * 2 / 3, ended).await.is_err() {
                 warn!("Some processors did not stop when asked to");
             }
         }
-        if timeout(SETTLE_WAIT, join_all(self.settlers)).await.is_err() {
-            warn!("Redis did not take the last verdicts in time");
+        let hurried = async {
+            hurry.cancelled().await;
+            sleep(time.release).await;
+        };
+        tokio::select! {
+            _ = join_all(self.settlers) => {}
+            () = sleep_until(end_by) => warn!("Redis did not take the last verdicts in time"),
+            () = hurried => warn!("Redis did not take the last verdicts before this worker was told to hurry"),
         }
         self.upkeep.iter().for_each(JoinHandle::abort);
         self.end.cancel();
@@ -255,11 +261,11 @@ struct Queue {
     keys: QueueKeys,
     context: Arc<RunContext>,
     leases: Arc<Leases>,
-    quarantine: Arc<Semaphore>,
+    quarantine: Arc<Quarantine>,
 }
 
 impl Queue {
-    fn new(parts: &Parts, policy: &QueuePolicy, quarantine: Arc<Semaphore>) -> Self {
+    fn new(parts: &Parts, policy: &QueuePolicy, quarantine: Arc<Quarantine>) -> Self {
         let keys = parts.prefix.queue(&policy.name);
         let context = RunContext {
             policy: policy.clone(),
@@ -323,6 +329,7 @@ impl Queue {
             worker: parts.worker.clone(),
             link: parts.link.again(),
             keys: self.keys.clone(),
+            lease: self.policy.lease,
             heartbeat: self.policy.heartbeat,
             max_deliveries: self.policy.max_deliveries,
             observer: parts.observer.clone(),
@@ -345,12 +352,8 @@ async fn publish(link: Link, prefix: Prefix, policy: QueuePolicy) {
     let keys = prefix.queue(&policy.name);
     let mut first = true;
     loop {
-        let mut pipeline = redis::pipe();
-        let set = if first { "HSET" } else { "HSETNX" };
-        pipeline.cmd("SADD").arg(prefix.queues()).arg(&*policy.name).ignore();
-        pipeline.cmd(set).arg(keys.config()).arg("max_len").arg(policy.max_len).ignore();
-        pipeline.cmd("ZADD").arg(keys.running()).arg("+inf").arg(SKIP_LIST_MARK).ignore();
-        match link.pipeline::<()>(&pipeline).await {
+        let published = publish_once(&link, &prefix, &keys, &policy, first).await;
+        match published {
             Ok(()) => {
                 first = false;
                 sleep(PUBLISH_EVERY).await;
@@ -362,4 +365,24 @@ async fn publish(link: Link, prefix: Prefix, policy: QueuePolicy) {
             }
         }
     }
+}
+
+async fn publish_once(
+    link: &Link,
+    prefix: &Prefix,
+    keys: &QueueKeys,
+    policy: &QueuePolicy,
+    first: bool,
+) -> Result<(), LinkError> {
+    let lease_ms = policy.lease.as_millis() as u64;
+    let known: Option<u64> = link.query(redis::cmd("HGET").arg(keys.config()).arg(LONGEST_LEASE)).await?;
+    let mut pipeline = redis::pipe();
+    let set = if first { "HSET" } else { "HSETNX" };
+    pipeline.cmd("SADD").arg(prefix.queues()).arg(&*policy.name).ignore();
+    pipeline.cmd(set).arg(keys.config()).arg("max_len").arg(policy.max_len).ignore();
+    if known.unwrap_or_default() < lease_ms {
+        pipeline.cmd("HSET").arg(keys.config()).arg(LONGEST_LEASE).arg(lease_ms).ignore();
+    }
+    pipeline.cmd("ZADD").arg(keys.running()).arg("+inf").arg(SKIP_LIST_MARK).ignore();
+    link.pipeline::<()>(&pipeline).await
 }

@@ -2,7 +2,7 @@
 //!
 //! The keeper runs on an operating-system thread of its own with its own connection, so that no busy processor can
 //! stop a heartbeat. It lengthens exactly the runs in the table, hears which are lost or cancelled, and stops runs
-//! itself when it cannot be sure that nobody else may take them (see [`must_fence`]).
+//! itself when it cannot be sure that nobody else may take them (see [`fence_at`]).
 
 use std::{
     collections::HashMap,
@@ -17,9 +17,12 @@ use flota_producer::{
     keys::QueueKeys,
     link::{Link, LinkError},
 };
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{sleep, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::store::{self, BATCH, RunId};
 
@@ -168,17 +171,14 @@ pub(crate) struct Keeper {
     pub(crate) leases: Arc<Leases>,
 }
 
-/// Whether a process must stop its own runs, because others may soon take them.
+/// When a process must stop its own runs, because others may soon take them: when their leases may have ended. Others
+/// take them two heartbeats later at the earliest, since recovery wants to see an ended lease for that long
+/// (`recover.rs`).
 ///
-/// `since_renewal` is the time since leases were last lengthened, `since_answer` since Redis or its host last said that
-/// it serves nobody ([`LinkError::is_for_everybody`]), so that nobody could take a run.
-pub(crate) fn must_fence(
-    since_renewal: Duration,
-    since_answer: Duration,
-    lease: Duration,
-    heartbeat: Duration,
-) -> bool {
-    lease.mul_f64(0.7) <= since_renewal && heartbeat < since_answer
+/// `renewed` is when leases were last lengthened, `answered` when Redis or its host last said that it serves nobody
+/// ([`LinkError::is_for_everybody`]), so that nobody could take a run for a heartbeat from then.
+pub(crate) fn fence_at(renewed: Instant, answered: Instant, lease: Duration, heartbeat: Duration) -> Instant {
+    (renewed + lease).max(answered + heartbeat)
 }
 
 /// Starts the thread that keeps all leases of this process until `end`. `guard` is dropped when it ends.
@@ -204,7 +204,20 @@ impl Keeper {
         let mut fenced = false;
         loop {
             let sent = Instant::now();
-            match self.beat().await {
+            let beat = self.beat();
+            tokio::pin!(beat);
+            let fence_at = |answered| fence_at(renewed, answered, self.lease, self.heartbeat).into();
+            // A call may take longer than the lease lasts: the fence does not wait for it.
+            let result = loop {
+                tokio::select! {
+                    result = &mut beat => break result,
+                    () = sleep_until(fence_at(answered)), if !fenced => {
+                        fenced = true;
+                        self.fence();
+                    }
+                }
+            };
+            match result {
                 Ok(()) => {
                     if fenced {
                         info!(queue.name = %self.queue, "Redis answers again, queue {} goes on", self.queue);
@@ -216,12 +229,7 @@ impl Keeper {
                     if error.is_for_everybody() {
                         answered = sent;
                     }
-                    if !fenced
-                        && must_fence(renewed.elapsed(), answered.elapsed(), self.lease, self.heartbeat)
-                    {
-                        fenced = true;
-                        self.fence(&error);
-                    }
+                    debug!(queue.name = %self.queue, error = &error as &dyn std::error::Error, "A heartbeat failed");
                     sleep((self.heartbeat / 10).min(Duration::from_millis(250))).await;
                 }
             }
@@ -241,11 +249,11 @@ impl Keeper {
         Ok(())
     }
 
-    fn fence(&self, error: &LinkError) {
+    fn fence(&self) {
         let count = self.leases.len();
         if 0 < count {
             warn!(
-                queue.name = %self.queue, runs = count, error = error as &dyn std::error::Error,
+                queue.name = %self.queue, runs = count,
                 "Leases of queue {} cannot be lengthened: stopping {count} runs before others may take them",
                 self.queue,
             );
@@ -261,19 +269,18 @@ mod tests {
     const LEASE: Duration = Duration::from_secs(30);
     const BEAT: Duration = Duration::from_secs(5);
 
-    fn seconds(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
     #[test]
-    fn a_silent_redis_stops_runs_well_before_their_lease_ends() {
-        assert!(!must_fence(seconds(20), seconds(20), LEASE, BEAT));
-        assert!(must_fence(seconds(21), seconds(21), LEASE, BEAT));
+    fn a_silent_redis_stops_runs_when_their_lease_may_have_ended() {
+        let renewed = Instant::now();
+
+        assert_eq!(fence_at(renewed, renewed, LEASE, BEAT), renewed + LEASE);
     }
 
     #[test]
     fn a_redis_that_is_down_for_everybody_stops_nothing() {
-        assert!(!must_fence(seconds(600), seconds(1), LEASE, BEAT));
+        let (renewed, answered) = (Instant::now(), Instant::now() + LEASE * 20);
+
+        assert_eq!(fence_at(renewed, answered, LEASE, BEAT), answered + BEAT);
     }
 
     #[test]

@@ -13,18 +13,19 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::{
     lease::Hold,
     marks::Marks,
-    policy::{Ended, Verdict},
+    policy::{Ended, QueuePolicy, Verdict},
     processor::Job,
+    quarantine::Leave,
     store::{RunId, Settlement},
 };
 
-/// What a run occupies: its lease, one place of the queue's concurrency, and of quarantine where that applies. All are
+/// What a run occupies: its lease, one place of the queue's concurrency, and its leave to run in this process. All are
 /// given back together, when the run has been settled or is lost on its way.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) hold: Hold,
     pub(crate) _place: OwnedSemaphorePermit,
-    pub(crate) quarantine: Option<OwnedSemaphorePermit>,
+    pub(crate) leave: Leave,
 }
 
 /// A job under lease, with everything its run needs.
@@ -36,6 +37,25 @@ pub struct Leased {
     /// The envelope as it lies in Redis.
     pub(crate) bytes: Vec<u8>,
     pub(crate) slot: Slot,
+}
+
+impl Leased {
+    /// Ends it without a run, unless it has ended already.
+    pub(crate) fn end_without_run(&mut self, ended: Ended) {
+        let body = std::mem::replace(&mut self.body, Body::Not(Ended::Released, None));
+        self.body = match body {
+            Body::Job(job) => Body::Not(ended, Some(job)),
+            not @ Body::Not(..) => not,
+        };
+    }
+
+    /// Longest time that its run may take.
+    pub(crate) fn limit(&self, policy: &QueuePolicy) -> Duration {
+        match &self.body {
+            Body::Job(job) => job.envelope.timeout_ms.map_or(policy.timeout, Duration::from_millis),
+            Body::Not(..) => Duration::ZERO,
+        }
+    }
 }
 
 /// What the bytes turned out to be.

@@ -18,6 +18,7 @@
 mod apalis_runner;
 pub mod browse;
 pub mod chaos;
+mod drain;
 mod event;
 mod failpoint;
 mod failure;
@@ -31,6 +32,7 @@ mod policy;
 mod processor;
 mod promote;
 pub mod purge;
+mod quarantine;
 mod record;
 mod recover;
 mod registry;
@@ -42,6 +44,7 @@ pub mod store;
 mod unpark;
 
 pub use apalis_runner::ApalisRunner;
+pub use drain::DrainTime;
 pub use event::{Event, Observer};
 pub use failure::{ErrorClass, Failure, Remedy};
 pub use fleet::{Fleet, FleetHandle, Parts};

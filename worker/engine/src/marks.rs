@@ -14,8 +14,12 @@ pub struct Marks {
     pub run: u32,
     /// Runs that failed and were charged.
     pub attempt: u32,
-    /// Leases that were lost.
+    /// Leases that were lost, as far as they count: see [`Marks::lost_lease`].
     pub deliveries: u32,
+    /// Number of the run of which it is known that it started; 0 for none.
+    begun: u32,
+    /// Number of the run that started with nothing else in its process; 0 for none.
+    alone: u32,
     /// Why it waits now, when it waits for a reason.
     pub why: Option<ErrorClass>,
     /// The same in words, for people.
@@ -39,6 +43,8 @@ impl Marks {
                 "run" => marks.run = count(),
                 "attempt" => marks.attempt = count(),
                 "deliveries" => marks.deliveries = count(),
+                "begun" => marks.begun = count(),
+                "alone" => marks.alone = count(),
                 "why" => marks.why = ErrorClass::from_word(value),
                 name => {
                     if let Some(class) = ErrorClass::from_word(name) {
@@ -57,7 +63,7 @@ impl Marks {
 
     /// After a failed run that is charged to the job.
     pub fn charged(&self, run: u32, class: ErrorClass, note: &str) -> Self {
-        let mut marks = Self { run, why: Some(class), note: Some(one_line(note)), ..self.clone() };
+        let mut marks = Self { why: Some(class), note: Some(one_line(note)), ..self.ended(run) };
         marks.attempt += 1;
         marks.tries[class.index()] += 1;
         marks
@@ -65,19 +71,51 @@ impl Marks {
 
     /// After a run that is not held against the job.
     pub fn excused(&self, run: u32, why: Option<ErrorClass>, note: Option<&str>) -> Self {
-        Self { run, why, note: note.map(one_line), ..self.clone() }
+        Self { why, note: note.map(one_line), ..self.ended(run) }
     }
 
-    /// After a lost lease.
-    pub fn lost_lease(&self, run: u32) -> Self {
-        Self { run, deliveries: self.deliveries + 1, ..self.clone() }
+    /// Before a run starts whose job lost a lease before, alone in its process or not.
+    pub fn begun(&self, run: u32, alone: bool) -> Self {
+        Self { begun: run, alone: if alone { run } else { 0 }, ..self.clone() }
+    }
+
+    /// After a lost lease. The first one always counts; another only when it is known that the run had started; and
+    /// the last one before `max_deliveries` only when it ran alone, since nothing else can have ended its process then.
+    pub fn lost_lease(&self, run: u32, max_deliveries: u32) -> Self {
+        let deliveries = if self.alone == run {
+            self.deliveries.saturating_add(1)
+        } else if self.begun == run || self.deliveries == 0 {
+            self.deliveries.max((self.deliveries + 1).min(Self::most_without_proof(max_deliveries)))
+        } else {
+            self.deliveries
+        };
+        Self { deliveries, ..self.ended(run) }
+    }
+
+    /// True when the lease of this run, just lost, proves that the job takes its worker down once too often.
+    pub fn is_poison(&self, run: u32, max_deliveries: u32) -> bool {
+        self.alone == run && max_deliveries <= self.deliveries.saturating_add(1)
+    }
+
+    /// Lost leases beyond which a job runs alone. Only what is lost there can bury it.
+    pub(crate) fn most_without_proof(max_deliveries: u32) -> u32 {
+        max_deliveries.saturating_sub(1).max(1)
+    }
+
+    fn ended(&self, run: u32) -> Self {
+        Self { run, begun: 0, alone: 0, ..self.clone() }
     }
 }
 
 impl fmt::Display for Marks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "run={}", self.run)?;
-        for (name, count) in [("attempt", self.attempt), ("deliveries", self.deliveries)] {
+        for (name, count) in [
+            ("attempt", self.attempt),
+            ("deliveries", self.deliveries),
+            ("begun", self.begun),
+            ("alone", self.alone),
+        ] {
             if 0 < count {
                 write!(f, " {name}={count}")?;
             }
@@ -108,12 +146,41 @@ mod tests {
 
     #[test]
     fn a_line_reads_back_as_it_was_written() {
-        let marks = Marks::default().charged(1, ErrorClass::Timeout, "slow").lost_lease(2);
+        let marks = Marks::default().charged(1, ErrorClass::Timeout, "slow").lost_lease(2, 4);
         let marks = marks.charged(3, ErrorClass::Network, "no\nroute run=9");
 
         let line = "run=3 attempt=2 deliveries=1 why=network timeout=1 network=1 note=no route run=9";
         assert_eq!(marks.to_string(), line);
         assert_eq!(Marks::parse(line), marks);
+    }
+
+    #[test]
+    fn a_lease_that_was_never_used_is_charged_once_at_most() {
+        let lost = (1..=9).fold(Marks::default(), |marks, run| marks.lost_lease(run, 4));
+
+        assert_eq!((lost.run, lost.deliveries), (9, 1));
+    }
+
+    #[test]
+    fn only_a_run_that_was_alone_proves_a_poison_pill() {
+        let beside_others = (1..=9).fold(Marks::default(), |marks, run| {
+            let begun = marks.begun(run, false);
+            assert!(!begun.is_poison(run, 4));
+            begun.lost_lease(run, 4)
+        });
+        assert_eq!(beside_others.deliveries, 3);
+
+        let alone = Marks::parse(&beside_others.begun(10, true).to_string());
+
+        assert!(alone.is_poison(10, 4) && !alone.is_poison(11, 4));
+        assert_eq!(alone.lost_lease(10, 4).deliveries, 4);
+    }
+
+    #[test]
+    fn what_was_known_of_a_start_does_not_outlive_its_run() {
+        let marks = Marks::default().begun(2, true);
+
+        assert_eq!(marks.excused(2, None, None).to_string(), "run=2");
     }
 
     #[test]

@@ -158,10 +158,50 @@ impl Record {
         self
     }
 
+    /// Reads a line. Words that a newer release added do not stop an older one: a status that is not known here is
+    /// read as the nearest known one, an unknown class as `internal`, and the error text says what they were.
+    ///
+    /// Newer releases owe this: a record after which the job is tried again says `"final":false`.
+    pub fn decode(line: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(line).or_else(|error| Self::decode_newer(line).ok_or(error))
+    }
+
+    fn decode_newer(line: &[u8]) -> Option<Self> {
+        let mut members: serde_json::Map<String, Value> = serde_json::from_slice(line).ok()?;
+        let mut newer = Vec::new();
+        if let Some(word) = unknown::<Status>(&members, "status") {
+            let nearest = match () {
+                () if members.get("final") == Some(&Value::Bool(false)) => Status::Retried,
+                () if members.contains_key("envelope") => Status::Dead,
+                () if members.contains_key("class") || members.contains_key("error") => Status::Cancelled,
+                () => Status::Succeeded,
+            };
+            newer.push(format!("status {word}"));
+            members.insert("status".into(), nearest.word().into());
+        }
+        if let Some(word) = unknown::<ErrorClass>(&members, "class") {
+            newer.push(format!("class {word}"));
+            members.insert("class".into(), ErrorClass::Internal.word().into());
+        }
+        let mut record: Self = serde_json::from_value(Value::Object(members)).ok()?;
+        let note = format!("written by a newer release with {}", newer.join(" and "));
+        record.error = Some(record.error.map_or_else(|| note.clone(), |error| format!("{error} ({note})")));
+        Some(record)
+    }
+
     /// One line of JSON.
     pub fn encode(&self) -> String {
         serde_json::to_string(self).expect("a record has only strings, numbers and JSON")
     }
+}
+
+/// The word of this member, when it is one that `T` does not know.
+fn unknown<T: serde::de::DeserializeOwned>(
+    members: &serde_json::Map<String, Value>,
+    name: &str,
+) -> Option<String> {
+    let word = members.get(name).and_then(Value::as_str)?;
+    serde_json::from_value::<T>(word.into()).is_err().then(|| word.to_owned())
 }
 
 fn shorten(text: &str) -> String {
@@ -173,4 +213,38 @@ fn shorten(text: &str) -> String {
 
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(members: &[(&str, Value)]) -> Record {
+        let mut line = serde_json::to_value(Record::unreadable(JobId::mint(), Status::Succeeded)).unwrap();
+        for (name, value) in members {
+            line[*name] = value.clone();
+        }
+        Record::decode(line.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn words_of_a_newer_release_are_read_as_the_nearest_known_ones() {
+        let skipped = with(&[("status", "skipped".into()), ("colour", "blue".into())]);
+        let snoozed = with(&[("status", "snoozed".into()), ("final", false.into())]);
+        let buried = with(&[("status", "entombed".into()), ("envelope", "e30=".into())]);
+        let blocked = with(&[("class", "blocked".into()), ("error", "no".into())]);
+
+        let statuses = [skipped.status, snoozed.status, buried.status, blocked.status];
+        assert_eq!(statuses, [Status::Succeeded, Status::Retried, Status::Dead, Status::Succeeded]);
+        assert_eq!(skipped.error.as_deref(), Some("written by a newer release with status skipped"));
+        assert_eq!(blocked.class, Some(ErrorClass::Internal));
+        assert_eq!(blocked.error.as_deref(), Some("no (written by a newer release with class blocked)"));
+    }
+
+    #[test]
+    fn what_is_no_record_is_not_read() {
+        for line in ["", "nonsense", "{}", r#"{"status":"skipped"}"#, r#"{"id":7,"status":"dead"}"#] {
+            assert!(Record::decode(line.as_bytes()).is_err(), "{line}");
+        }
+    }
 }

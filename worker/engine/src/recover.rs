@@ -4,6 +4,9 @@
 //! heartbeats apart, with the same lease, over one unbroken connection, while the clock of Redis advanced as ours did.
 //! Whatever made all leases look ended at once (a restart, a pause, a clock jump of Redis) is over by then, and live
 //! workers have lengthened theirs. [`Watch`] holds that rule and nothing else.
+//!
+//! A lease that ends later than any lease can was granted before the clock of Redis went back. It counts as ended too,
+//! once nobody has lengthened it for as long as the longest lease of this queue lasts.
 
 use std::{
     collections::HashMap,
@@ -29,6 +32,8 @@ use crate::{
 
 /// Most ended leases in one look.
 const MOST: isize = 10_000;
+/// Field of the `config` hash with the longest lease that any worker of the queue has had, in ms.
+pub(crate) const LONGEST_LEASE: &str = "longest_lease";
 /// How far the clock of Redis may run away from ours between two looks.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 
@@ -37,6 +42,7 @@ pub(crate) struct Recoverer {
     pub(crate) worker: Arc<str>,
     pub(crate) link: Link,
     pub(crate) keys: QueueKeys,
+    pub(crate) lease: Duration,
     pub(crate) heartbeat: Duration,
     pub(crate) max_deliveries: u32,
     pub(crate) observer: Arc<dyn Observer>,
@@ -50,12 +56,44 @@ struct Look {
     at: Instant,
     /// When, by Redis, Unix ms.
     redis_ms: u64,
-    /// Ended leases: run and end, Unix ms.
-    ended: Vec<(RunId, u64)>,
+    /// Leases that have ended, or that end impossibly late.
+    overdue: Vec<Overdue>,
     /// Members whose lease has ended and that are no runs.
     strays: Vec<Vec<u8>>,
     /// How long until the next lease ends.
     next: Option<Duration>,
+}
+
+/// A lease that may be one of a vanished worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Overdue {
+    run: RunId,
+    /// Its end, Unix ms.
+    end_ms: u64,
+    /// How long it has to stay like this before it is believed.
+    patience: Duration,
+}
+
+/// What Redis says of the leases.
+struct Leases {
+    now_ms: u64,
+    /// The longest lease that any worker of this queue has had.
+    longest: Duration,
+    /// Members with the ends of their leases: those that end first, then those that end last.
+    first: Vec<(Vec<u8>, f64)>,
+    last: Vec<(Vec<u8>, f64)>,
+}
+
+impl Leases {
+    /// True when the lease has ended.
+    fn has_ended(&self, end_ms: f64) -> bool {
+        end_ms <= self.now_ms as f64
+    }
+
+    /// True when no lease that was granted by this clock can end so late.
+    fn is_impossible(&self, end_ms: f64) -> bool {
+        end_ms.is_finite() && (self.now_ms as f64) + 2.0 * (self.longest.as_millis() as f64) < end_ms
+    }
 }
 
 impl Recoverer {
@@ -85,60 +123,71 @@ impl Recoverer {
             store::set_aside(&self.link, &self.keys, stray).await?;
         }
         let ripe = watch.see(look);
-        for runs in ripe.chunks(BATCH) {
-            self.recover(runs).await?;
+        for leases in ripe.chunks(BATCH) {
+            self.recover(leases).await?;
         }
         Ok(watch.pause(at, next))
     }
 
     async fn look(&self) -> Result<Look, LinkError> {
         let sent = Instant::now();
-        // Most looks need only the earliest lease; the rest is read when that one has ended.
-        let (now_ms, leases) = match self.leases(1).await? {
-            (now_ms, leases) if leases.first().is_some_and(|(_, end)| *end <= now_ms as f64) => {
-                self.leases(MOST).await?
-            }
-            earliest => earliest,
-        };
-        let (mut ended, mut strays) = (Vec::new(), Vec::new());
-        for (member, end) in leases.iter().filter(|(_, end)| *end <= now_ms as f64) {
+        // Most looks need only the earliest and the latest lease; the rest is read when there is something about those.
+        // The very last member is the permanent one.
+        let mut leases = self.leases(1, 2).await?;
+        let some_ended = leases.first.iter().any(|(_, end)| leases.has_ended(*end));
+        if some_ended || leases.last.iter().any(|(_, end)| leases.is_impossible(*end)) {
+            leases = self.leases(MOST, MOST).await?;
+        }
+        let (mut overdue, mut strays) = (Vec::new(), Vec::new());
+        let soon = self.heartbeat * 2;
+        for (member, end) in leases.first.iter().filter(|(_, end)| leases.has_ended(*end)) {
             match std::str::from_utf8(member).ok().and_then(RunId::parse) {
-                Some(run) => ended.push((run, *end as u64)),
+                Some(run) => overdue.push(Overdue { run, end_ms: *end as u64, patience: soon }),
                 None => strays.push(member.clone()),
             }
         }
-        let next = leases.iter().map(|(_, end)| *end).find(|end| (now_ms as f64) < *end && end.is_finite());
+        for (member, end) in leases.last.iter().filter(|(_, end)| leases.is_impossible(*end)) {
+            if let Some(run) = std::str::from_utf8(member).ok().and_then(RunId::parse) {
+                overdue.push(Overdue { run, end_ms: *end as u64, patience: soon.max(leases.longest) });
+            }
+        }
+        let next =
+            leases.first.iter().map(|(_, end)| *end).find(|end| !leases.has_ended(*end) && end.is_finite());
         Ok(Look {
             connection: self.link.dialled().await,
             at: sent,
-            redis_ms: now_ms,
-            ended,
+            redis_ms: leases.now_ms,
+            overdue,
             strays,
-            next: next.map(|end| Duration::from_millis(end as u64 - now_ms)),
+            next: next.map(|end| Duration::from_millis(end as u64 - leases.now_ms)),
         })
     }
 
-    /// The time of Redis in Unix ms, and the earliest leases: member and end.
-    async fn leases(&self, most: isize) -> Result<(u64, Vec<(Vec<u8>, f64)>), LinkError> {
+    /// So many of the leases that end first, and of those that end last.
+    async fn leases(&self, first: isize, last: isize) -> Result<Leases, LinkError> {
         let mut pipeline = redis::pipe();
-        pipeline.cmd("TIME").cmd("ZRANGE").arg(self.keys.running()).arg(0).arg(most - 1).arg("WITHSCORES");
-        type Reply = ((u64, u64), Vec<(Vec<u8>, f64)>);
-        let ((seconds, micros), leases): Reply = self.link.pipeline(&pipeline).await?;
-        Ok((seconds * 1000 + micros / 1000, leases))
+        pipeline.cmd("TIME").cmd("HGET").arg(self.keys.config()).arg(LONGEST_LEASE);
+        pipeline.cmd("ZRANGE").arg(self.keys.running()).arg(0).arg(first - 1).arg("WITHSCORES");
+        pipeline.cmd("ZRANGE").arg(self.keys.running()).arg(-last).arg(-1).arg("WITHSCORES");
+        type Members = Vec<(Vec<u8>, f64)>;
+        type Reply = ((u64, u64), Option<u64>, Members, Members);
+        let ((seconds, micros), longest_ms, first, last): Reply = self.link.pipeline(&pipeline).await?;
+        let longest = self.lease.max(Duration::from_millis(longest_ms.unwrap_or_default()));
+        Ok(Leases { now_ms: seconds * 1000 + micros / 1000, longest, first, last })
     }
 
-    async fn recover(&self, runs: &[RunId]) -> Result<(), LinkError> {
-        let ids: Vec<JobId> = runs.iter().map(|run| run.id).collect();
+    async fn recover(&self, overdue: &[Overdue]) -> Result<(), LinkError> {
+        let ids: Vec<JobId> = overdue.iter().map(|lease| lease.run.id).collect();
         let mut pipeline = redis::pipe();
         pipeline.cmd("HMGET").arg(self.keys.marks()).arg(&ids).cmd("HMGET").arg(self.keys.jobs()).arg(&ids);
         let (marks, bodies): (Vec<Option<String>>, Vec<Option<Vec<u8>>>) =
             self.link.pipeline(&pipeline).await?;
-        let suspects: Vec<Suspect> = runs
+        let suspects: Vec<Suspect> = overdue
             .iter()
             .zip(marks.into_iter().zip(bodies))
-            .map(|(run, (marks, body))| {
+            .map(|(lease, (marks, body))| {
                 let marks = marks.map_or_else(Marks::default, |line| Marks::parse(&line));
-                self.suspect(*run, &marks, body.as_deref().unwrap_or_default())
+                self.suspect(*lease, &marks, body.as_deref().unwrap_or_default())
             })
             .collect();
         let (ready_again, buried) = store::recover(&self.link, &self.keys, &self.worker, &suspects).await?;
@@ -152,13 +201,14 @@ impl Recoverer {
         Ok(())
     }
 
-    fn suspect(&self, run: RunId, marks: &Marks, body: &[u8]) -> Suspect {
-        let marks = marks.lost_lease(run.run);
+    fn suspect(&self, Overdue { run, end_ms, .. }: Overdue, marks: &Marks, body: &[u8]) -> Suspect {
+        let buried = marks.is_poison(run.run, self.max_deliveries);
+        let marks = marks.lost_lease(run.run, self.max_deliveries);
         let envelope = Envelope::decode(body).ok();
-        let buried = self.max_deliveries <= marks.deliveries;
         let record = buried.then(|| poisoned(run, &marks, envelope.as_ref(), body).encode());
         Suspect {
             run,
+            end_ms,
             marks: marks.to_string(),
             record: record.unwrap_or_default(),
             unique: envelope.as_ref().map(|envelope| self.keys.unique_of(envelope)).unwrap_or_default(),
@@ -168,7 +218,10 @@ impl Recoverer {
 }
 
 fn poisoned(run: RunId, marks: &Marks, envelope: Option<&Envelope>, body: &[u8]) -> Record {
-    let message = format!("its worker vanished {} times while it ran", marks.deliveries);
+    let message = format!(
+        "its worker vanished {} times while it ran, at last with nothing else running there",
+        marks.deliveries
+    );
     let failure = Failure::new(ErrorClass::Poison, Remedy::Bury, message);
     let mut record = match envelope {
         Some(envelope) => Record::of(run.id, envelope, Status::Dead),
@@ -179,12 +232,12 @@ fn poisoned(run: RunId, marks: &Marks, envelope: Option<&Envelope>, body: &[u8])
     record.with_failure(&failure).with_envelope(body)
 }
 
-/// Which ended leases may be taken back.
+/// Which overdue leases may be taken back.
 struct Watch {
     heartbeat: Duration,
     last: Option<(u64, Instant, u64)>,
-    /// Suspects: when each was first seen, and the end of its lease then.
-    seen: HashMap<RunId, (Instant, u64)>,
+    /// Suspects, and when each was first seen as it is.
+    seen: HashMap<RunId, (Instant, Overdue)>,
 }
 
 impl Watch {
@@ -198,23 +251,23 @@ impl Watch {
         self.seen.clear();
     }
 
-    /// Takes in one look. Answers the runs that may be taken back.
-    fn see(&mut self, look: Look) -> Vec<RunId> {
+    /// Takes in one look. Answers the leases whose runs may be taken back.
+    fn see(&mut self, look: Look) -> Vec<Overdue> {
         if !self.follows(&look) {
             self.seen.clear();
         }
         self.last = Some((look.connection, look.at, look.redis_ms));
-        let mut seen = HashMap::with_capacity(look.ended.len());
+        let mut seen = HashMap::with_capacity(look.overdue.len());
         let mut ripe = Vec::new();
-        for (run, lease) in look.ended {
-            let first = match self.seen.get(&run) {
-                Some((first, its_lease)) if *its_lease == lease => *first,
+        for lease in look.overdue {
+            let first = match self.seen.get(&lease.run) {
+                Some((first, before)) if before.end_ms == lease.end_ms => *first,
                 _ => look.at,
             };
-            if self.heartbeat * 2 <= look.at.duration_since(first) {
-                ripe.push(run);
+            if lease.patience <= look.at.duration_since(first) {
+                ripe.push(lease);
             } else {
-                seen.insert(run, (first, lease));
+                seen.insert(lease.run, (first, lease));
             }
         }
         self.seen = seen;
@@ -234,7 +287,7 @@ impl Watch {
     /// How long until the next look is worth it.
     fn pause(&self, now: Instant, next: Option<Duration>) -> Duration {
         let ripe =
-            self.seen.values().map(|(first, _)| (*first + self.heartbeat * 2).duration_since(now)).min();
+            self.seen.values().map(|(first, lease)| (*first + lease.patience).duration_since(now)).min();
         let soonest = ripe.into_iter().chain(next).min().unwrap_or(self.heartbeat);
         soonest.clamp(Duration::from_millis(20), self.heartbeat)
     }
@@ -250,20 +303,26 @@ mod tests {
         watch: Watch,
         start: Instant,
         run: RunId,
+        patience: Duration,
     }
 
     impl Story {
         fn new() -> Self {
-            Self { watch: Watch::new(BEAT), start: Instant::now(), run: RunId { id: JobId::mint(), run: 1 } }
+            let run = RunId { id: JobId::mint(), run: 1 };
+            Self { watch: Watch::new(BEAT), start: Instant::now(), run, patience: BEAT * 2 }
         }
 
         /// One look: our clock, the clock of Redis, the connection, and the end of the lease when it has ended.
         fn look(&mut self, ours: u64, redis: u64, connection: u64, lease: Option<u64>) -> bool {
+            let patience = self.patience;
             let ripe = self.watch.see(Look {
                 connection,
                 at: self.start + Duration::from_secs(ours),
                 redis_ms: redis * 1000,
-                ended: lease.map(|lease| (self.run, lease)).into_iter().collect(),
+                overdue: lease
+                    .map(|end_ms| Overdue { run: self.run, end_ms, patience })
+                    .into_iter()
+                    .collect(),
                 strays: Vec::new(),
                 next: None,
             });
@@ -278,6 +337,15 @@ mod tests {
         assert!(!story.look(0, 100, 1, Some(99)));
         assert!(!story.look(5, 105, 1, Some(99)));
         assert!(story.look(10, 110, 1, Some(99)));
+    }
+
+    #[test]
+    fn a_lease_that_ends_impossibly_late_is_watched_for_longer() {
+        let mut story = Story { patience: BEAT * 6, ..Story::new() };
+
+        let believed = (0..=6).map(|beat| story.look(beat * 5, 100 + beat * 5, 1, Some(3_700)));
+
+        assert_eq!(believed.collect::<Vec<_>>(), [false, false, false, false, false, false, true]);
     }
 
     #[test]

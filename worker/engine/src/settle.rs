@@ -20,8 +20,9 @@ use crate::{
     store::{self, BATCH, Settlement},
 };
 
-/// Most bytes of records in one call, so that a batch of dead letters does not hold Redis up.
-const MAX_RECORD_BYTES: usize = 2 * 1024 * 1024;
+/// Most bytes of records in one call, so that a batch of dead letters does not hold Redis up, and in one entry of the
+/// outcomes stream, of which recorders read many at once. Ordinary records never come near it.
+const MAX_RECORD_BYTES: usize = 256 * 1024;
 /// Pause between two tries while Redis is away.
 const PAUSE: Duration = Duration::from_millis(200);
 

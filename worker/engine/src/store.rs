@@ -25,6 +25,7 @@ script!(HEARTBEAT, "heartbeat");
 script!(SETTLE, "settle");
 script!(PROMOTE, "promote");
 script!(RECOVER, "recover");
+script!(BEGIN, "begin");
 script!(CANCEL, "cancel");
 script!(UNPARK, "unpark");
 script!(SET_ASIDE, "set_aside");
@@ -91,6 +92,8 @@ pub struct Settlement {
 pub struct Suspect {
     /// The run whose lease ended.
     pub run: RunId,
+    /// The end of its lease when it was last seen, Unix ms: it is left alone when that has changed.
+    pub end_ms: u64,
     /// Counters after the lost lease.
     pub marks: String,
     /// Line for the outcomes stream when the job is buried; empty otherwise.
@@ -167,6 +170,21 @@ pub async fn settle(
     Ok(lost.into_iter().map(|position| position - 1).collect())
 }
 
+/// Writes down that runs start, each with its counters. Answers the positions of those whose lease was gone.
+pub async fn begin(
+    link: &Link,
+    keys: &QueueKeys,
+    starts: &[(RunId, String)],
+) -> Result<Vec<usize>, LinkError> {
+    let mut call = BEGIN.key(keys.running());
+    call.key(keys.marks());
+    for (run, marks) in starts {
+        call.arg(run.member()).arg(run.id).arg(marks);
+    }
+    let (_now, lost): (String, Vec<usize>) = link.invoke(&call).await?;
+    Ok(lost.into_iter().map(|position| position - 1).collect())
+}
+
 /// Moves due jobs to ready. Answers how many moved, and how long until the next is due.
 pub async fn promote(link: &Link, keys: &QueueKeys) -> Result<(usize, Option<Duration>), LinkError> {
     let mut call = PROMOTE.key(keys.delayed());
@@ -193,8 +211,8 @@ pub async fn recover(
     }
     call.key(keys.outcomes()).key(keys.bell()).key(keys.cancelled()).arg(worker);
     for suspect in suspects {
-        call.arg(suspect.run.member()).arg(suspect.run.id).arg(&suspect.marks).arg(&suspect.record);
-        call.arg(&suspect.unique).arg(suspect.priority.mark());
+        call.arg(suspect.run.member()).arg(suspect.run.id).arg(suspect.end_ms);
+        call.arg(&suspect.marks).arg(&suspect.record).arg(&suspect.unique).arg(suspect.priority.mark());
     }
     let (back, buried): (Vec<String>, Vec<String>) = link.invoke(&call).await?;
     failpoint!("recovered", crate::chaos::lost());

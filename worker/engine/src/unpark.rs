@@ -45,27 +45,44 @@ impl Unparker {
         }
     }
 
-    /// One look. Answers how many jobs were taken back.
+    /// One look at all of them, piece by piece. Answers how many jobs were taken back.
     async fn once(&self) -> Result<usize, LinkError> {
-        let mut taken_back = 0;
-        let ids: Vec<Vec<u8>> = self.link.query(redis::cmd("HKEYS").arg(self.keys.parked())).await?;
-        for ids in ids.chunks(BATCH) {
-            let bodies: Vec<Option<Vec<u8>>> =
-                self.link.query(redis::cmd("HMGET").arg(self.keys.jobs()).arg(ids)).await?;
-            let known: Vec<(Vec<u8>, Priority)> = ids
-                .iter()
-                .zip(bodies)
-                .filter_map(|(id, body)| Some((id.clone(), self.priority_of_known(&body?)?)))
-                .collect();
-            if known.is_empty() {
-                continue;
+        let (mut taken_back, mut cursor) = (0, 0_u64);
+        loop {
+            let mut scan = redis::cmd("HSCAN");
+            scan.arg(self.keys.parked()).arg(cursor).arg("COUNT").arg(BATCH);
+            let (next, entries): (u64, Vec<(Vec<u8>, Vec<u8>)>) = self.link.query(&scan).await?;
+            let ids: Vec<Vec<u8>> = entries.into_iter().map(|(id, _reason)| id).collect();
+            // A small hash comes whole, whatever was asked for.
+            for ids in ids.chunks(BATCH) {
+                taken_back += self.take_back(ids).await?;
             }
-            let count = store::unpark(&self.link, &self.keys, &known).await?;
-            taken_back += count;
-            info!(queue.name = %self.queue, count, "Took back {count} parked jobs of queue {}", self.queue);
-            self.observer.observe(&Event::Unparked { queue: &self.queue, count });
+            if next == 0 {
+                break;
+            }
+            cursor = next;
+        }
+        if 0 < taken_back {
+            info!(queue.name = %self.queue, count = taken_back, "Took back {taken_back} parked jobs of queue {}", self.queue);
         }
         Ok(taken_back)
+    }
+
+    /// Puts those of these jobs back in line that a processor here can run.
+    async fn take_back(&self, ids: &[Vec<u8>]) -> Result<usize, LinkError> {
+        let bodies: Vec<Option<Vec<u8>>> =
+            self.link.query(redis::cmd("HMGET").arg(self.keys.jobs()).arg(ids)).await?;
+        let known: Vec<(Vec<u8>, Priority)> = ids
+            .iter()
+            .zip(bodies)
+            .filter_map(|(id, body)| Some((id.clone(), self.priority_of_known(&body?)?)))
+            .collect();
+        if known.is_empty() {
+            return Ok(0);
+        }
+        let count = store::unpark(&self.link, &self.keys, &known).await?;
+        self.observer.observe(&Event::Unparked { queue: &self.queue, count });
+        Ok(count)
     }
 
     fn priority_of_known(&self, body: &[u8]) -> Option<Priority> {

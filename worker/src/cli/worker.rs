@@ -38,7 +38,7 @@ pub(super) struct Args {
     /// Work on this queue only; may be given several times
     #[arg(long = "queue", value_name = "NAME")]
     only: Vec<String>,
-    /// How long running jobs may take to finish after SIGTERM before they are released
+    /// How long the worker may take to end after SIGTERM; what still runs a fifth of it (at most 5 s) before that is released
     #[arg(long, value_parser = humantime::parse_duration, default_value = "25s")]
     drain_timeout: Duration,
     /// Address for health checks and metrics; `FLOTA_ADMIN_ADDR` unless given

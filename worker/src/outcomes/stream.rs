@@ -24,8 +24,12 @@ const ENOUGH_ROWS: usize = 1_000;
 const AIMED_ROWS: usize = 2_000;
 /// Entries of the first page: 2,000 rows if every entry is as full as settling makes them.
 const FIRST_PAGE: usize = 4;
-/// Entries of a page at most. Settling puts up to 2 MiB into one, so this bounds memory.
+/// Entries of a page at most, and how many times more than the page before it: an entry may hold one record or 500.
 const LARGEST_PAGE: usize = 64;
+const GROWTH: usize = 4;
+/// Bytes of records at which a batch is large enough, and which a page should not exceed. Dead letters carry their
+/// envelopes, so a few hundred of them are as much work as thousands of ordinary records.
+const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
 /// Longest time that an idle recorder leaves its read with Redis.
 const BLOCK: Duration = Duration::from_secs(5);
 /// What a reply to a blocking read may take beyond that.
@@ -43,6 +47,7 @@ pub(super) struct Batch {
     lines: Vec<Line>,
     rows: Vec<Row>,
     unreadable: Vec<Refusal>,
+    bytes: usize,
     /// True when nothing was left in the stream behind it.
     pub(super) is_last: bool,
 }
@@ -105,7 +110,7 @@ impl Batch {
         for line in entry.records.split(|byte| *byte == b'\n') {
             let bytes = at..at + line.len();
             at = bytes.end + 1;
-            match serde_json::from_slice::<Record>(line) {
+            match Record::decode(line) {
                 Ok(record) => {
                     self.rows.push(Row::new(record, entry.finished_ms, &worker));
                     self.lines.push(Line { entry: self.entries.len(), bytes });
@@ -113,6 +118,7 @@ impl Batch {
                 Err(error) => self.unreadable.push(entry.refusal(line, format!("not a record: {error}"))),
             }
         }
+        self.bytes += entry.records.len();
         self.entries.push(entry);
     }
 }
@@ -203,11 +209,11 @@ impl OutcomeStream {
             for (id, fields) in entries {
                 batch.add(id, fields);
             }
-            if batch.is_last || ENOUGH_ROWS <= batch.rows.len() {
+            if batch.is_last || ENOUGH_ROWS <= batch.rows.len() || ENOUGH_BYTES <= batch.bytes {
                 return Ok(batch);
             }
             after = batch.last().to_owned();
-            page = next_page(batch.rows.len(), batch.entries.len());
+            page = next_page(page, batch.rows.len(), batch.entries.len(), batch.bytes);
         }
     }
 
@@ -235,10 +241,11 @@ impl OutcomeStream {
     }
 }
 
-/// Entries of the next page, after so many rows came from so many entries.
-fn next_page(rows: usize, entries: usize) -> usize {
-    let rows_left = AIMED_ROWS.saturating_sub(rows);
-    (rows_left * entries / rows.max(1)).clamp(1, LARGEST_PAGE)
+/// Entries of the next page, after one of `page` entries and so many rows and bytes from so many entries in all.
+fn next_page(page: usize, rows: usize, entries: usize, bytes: usize) -> usize {
+    let by_rows = AIMED_ROWS.saturating_sub(rows) * entries / rows.max(1);
+    let by_bytes = ENOUGH_BYTES.saturating_sub(bytes) * entries / bytes.max(1);
+    by_rows.min(by_bytes).min(page * GROWTH).clamp(1, LARGEST_PAGE)
 }
 
 #[cfg(test)]
@@ -254,10 +261,19 @@ mod tests {
 
     #[test]
     fn pages_feel_their_way_to_two_thousand_rows() {
-        assert_eq!(next_page(4, 4), LARGEST_PAGE, "single records");
-        assert_eq!(next_page(400, 4), 16, "a hundred in each");
-        assert_eq!(next_page(900, 2), 2, "full ones");
-        assert_eq!(next_page(0, 4), LARGEST_PAGE, "nothing readable");
+        let kib = 1024;
+        assert_eq!(next_page(16, 4, 4, 2 * kib), LARGEST_PAGE, "single records");
+        assert_eq!(next_page(4, 400, 4, 120 * kib), 16, "a hundred in each");
+        assert_eq!(next_page(4, 900, 2, 270 * kib), 2, "full ones");
+        assert_eq!(next_page(16, 0, 4, 4), LARGEST_PAGE, "nothing readable");
+    }
+
+    #[test]
+    fn pages_feel_their_way_by_bytes_too() {
+        let mib = 1024 * 1024;
+        assert_eq!(next_page(4, 4, 4, mib), 12, "entries of 256 KiB");
+        assert_eq!(next_page(4, 4, 4, 3 * mib), 1, "large ones");
+        assert_eq!(next_page(4, 4, 4, 800), 16, "a page is not trusted to be like the one before");
     }
 
     #[test]

@@ -2,18 +2,18 @@
 -- Called only with suspects seen expired twice over one unbroken connection (docs/life-of-a-job.md).
 -- KEYS  1 running zset   2 jobs hash   3 marks hash   4 ready   5 ready:high   6 ready:low   7 outcomes stream
 --       8 bell list   9 cancelled set
--- ARGV  worker name, then per suspect: id:run, id, marks, record ("" unless it is buried), unique key ("" none),
+-- ARGV  worker name, then per suspect: id:run, id, lease end as it was seen, marks, record ("" unless it is buried), unique key ("" none),
 --       priority ("" | "h:" | "l:")
 -- Returns {ready again, buried}: lists of id:run. A suspect whose lease was lengthened meanwhile is left alone.
-local PER_RUN = 6
+local PER_RUN = 7
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local list_of = { [''] = 4, ['h:'] = 5, ['l:'] = 6 }
 local back, buried, records = {}, {}, {}
 for at = 2, #ARGV, PER_RUN do
-  local member, id, marks, record, lock, mark = unpack(ARGV, at, at + PER_RUN - 1)
+  local member, id, seen, marks, record, lock, mark = unpack(ARGV, at, at + PER_RUN - 1)
   local deadline = redis.call('ZSCORE', KEYS[1], member)
-  if deadline and tonumber(deadline) <= now then
+  if deadline and tonumber(deadline) == tonumber(seen) then
     redis.call('ZREM', KEYS[1], member)
     if redis.call('HEXISTS', KEYS[2], id) == 0 then
       buried[#buried + 1] = member           -- cancelled while it waited: nothing is left to run

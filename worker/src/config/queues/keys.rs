@@ -60,13 +60,14 @@ pub(crate) const MAX_ATTEMPTS: Key = count(
     10,
     "Most failed runs of all classes together before a job is dead, unless the job says otherwise.",
 );
-/// Quarantine starts at the second lost lease, so burying at two would bury neighbours of the poison job.
+/// Two crashes with neighbours tell who may be to blame, the third is the proof: fewer would let a job run alone after
+/// every ordinary crash.
 pub(crate) const MAX_DELIVERIES: Key = count(
     "max_deliveries",
     3,
     100,
     4,
-    "Lost leases at which a job is dead as a poison pill. From the second on it runs alone.",
+    "Workers that a job may take down before it is dead as a poison pill. The last time it runs alone there.",
 );
 /// A job takes some 450 bytes of Redis, so the largest value is already 450 GB.
 pub(crate) const MAX_LEN: Key = count(

@@ -30,8 +30,11 @@ pub(super) const STORY: Story = Story {
 };
 
 const GOOD: usize = 999;
-/// By when all good ones must be in Postgres.
-const WITHIN: Duration = Duration::from_secs(2);
+/// By when all good ones must be in Postgres: 2 s, and one for a busy machine.
+const WITHIN: Duration = Duration::from_secs(3);
+
+/// What every reason begins with that is about a line no record can be made of.
+const UNREADABLE: &str = "not a record";
 
 /// What the recorder must do with a line.
 enum Fate {
@@ -128,14 +131,14 @@ fn strange_lines() -> Vec<Line> {
         row(odd(&json!({"kind": "k".repeat(100_000), "code": "\u{0}".repeat(5_000)}))),
         row(odd(&json!({"run": u32::MAX, "attempt": u32::MAX, "ran_us": u64::MAX, "at": u64::MAX}))),
         row(odd(&json!({"status": "dead", "error": "no envelope", "envelope": "not base64"}))),
-        aside(broken, "not a record"),
+        aside(broken, UNREADABLE),
         aside(odd(&json!({"status": "exploded"})), "unknown variant `exploded`"),
         aside(odd(&json!({"class": "bad_mood"})), "bad_mood"),
         aside(odd(&json!({"run": 99_999_999_999_u64})), "99999999999"),
         aside(odd(&json!({"attempt": -1})), "-1"),
-        aside(odd(&json!({"id": "nobody"})), "not a record"),
+        aside(odd(&json!({"id": "nobody"})), UNREADABLE),
         aside(no_double.into_bytes(), "number out of range"),
-        aside(b"nonsense".to_vec(), "not a record"),
+        aside(b"nonsense".to_vec(), UNREADABLE),
         aside(odd(&json!({"code": "refuse me"})), "no_such_code"),
     ]
 }
@@ -154,7 +157,9 @@ async fn check_refused(scene: &Scene, expected: &[&'static str]) -> anyhow::Resu
         );
         reasons.push(kept["reason"].as_str().unwrap_or_default().to_owned());
     }
-    for expected in expected {
+    // The reason that fits every unreadable line comes last.
+    let (vague, exact): (Vec<&str>, Vec<&str>) = expected.iter().partition(|reason| **reason == UNREADABLE);
+    for expected in exact.into_iter().chain(vague) {
         let place = reasons.iter().position(|reason| reason.contains(expected));
         let place = place.ok_or_else(|| anyhow::anyhow!("no reason says `{expected}`: {reasons:?}"))?;
         reasons.remove(place);

@@ -2,9 +2,9 @@
 //! and frozen after taking rows, after sending them and after noting the answer; a frozen one goes on when its rows were
 //! long sent by another; replies from Redis are cut off. Every committed job has one outcome and one effect.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use flota_producer::Outbox;
 use rand::{RngExt, seq::IndexedRandom};
 use tokio::time::sleep;
@@ -99,18 +99,33 @@ async fn relay_badly(scene: &mut Scene) -> anyhow::Result<bool> {
     match end {
         "kill" => scene.wait_for_death(place, PATIENCE).await?,
         "stop" => {
-            sleep(Duration::from_secs(2)).await;
-            scene.worker_with(relay_only()).await?;
+            wait_for_rest(place, scene).await?;
+            let other = scene.worker_with(relay_only()).await?;
             sleep(LOST_AFTER * 2).await;
             scene.signal(place, "CONT").await?;
+            sleep(Duration::from_secs(1)).await;
+            ensure!(scene.terminate(other).await?, "the other relay did not end well");
         }
-        _ => {
-            sleep(Duration::from_secs(2)).await;
-            ensure!(scene.workers[place].is_alive(), "{name} ended");
-        }
+        _ => sleep(LOST_AFTER).await,
+    }
+    // The next one shall be alone.
+    if scene.workers[place].is_alive() {
+        ensure!(scene.terminate(place).await?, "{name} did not end well");
     }
     scene.fault_ended(end, &name);
     Ok(end == "stop")
+}
+
+/// Waits until a process has stopped itself.
+async fn wait_for_rest(place: usize, scene: &Scene) -> anyhow::Result<()> {
+    let pid = scene.workers[place].pid().context("it has ended")?;
+    let began = Instant::now();
+    // The state follows the name in brackets: proc(5).
+    while !std::fs::read_to_string(format!("/proc/{pid}/stat"))?.contains(") T ") {
+        ensure!(began.elapsed() < PATIENCE, "{} does not stop", scene.workers[place].name);
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }
 
 fn relay_only() -> WorkerOptions {

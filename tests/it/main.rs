@@ -15,6 +15,7 @@ mod ops;
 mod outbox;
 mod poison;
 mod processors;
+mod repair;
 mod retention;
 mod run;
 mod schedules;

@@ -32,6 +32,8 @@ pub struct Counts {
     pub oldest_ready_age_ms: Option<u64>,
     /// Entries waiting for Postgres.
     pub unrecorded: u64,
+    /// Jobs that were in no place and were put back in line, since the queue exists.
+    pub repaired: u64,
 }
 
 /// Where a live job is.
@@ -74,7 +76,7 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
     }
     pipeline.cmd("ZCARD").arg(keys.delayed());
     pipeline.cmd("ZCOUNT").arg(keys.running()).arg("-inf").arg("(+inf");
-    pipeline.cmd("HLEN").arg(keys.parked()).cmd("HEXISTS").arg(keys.config()).arg("paused");
+    pipeline.cmd("HLEN").arg(keys.parked()).cmd("HMGET").arg(keys.config()).arg("paused").arg("repaired");
     pipeline.cmd("XLEN").arg(keys.outcomes()).cmd("TIME");
     type Line = (u64, Option<Vec<u8>>);
     type Reply = (
@@ -87,7 +89,7 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
         u64,
         u64,
         u64,
-        bool,
+        (Option<String>, Option<u64>),
         u64,
         (u64, u64),
     );
@@ -100,9 +102,10 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
         delayed: reply.6,
         running: reply.7,
         parked: reply.8,
-        paused: reply.9,
+        paused: reply.9.0.is_some(),
         oldest_ready_age_ms: oldest(link, keys, &next).await?.map(|at| now_ms.saturating_sub(at)),
         unrecorded: reply.10,
+        repaired: reply.9.1.unwrap_or(0),
     })
 }
 

@@ -36,6 +36,7 @@ mod quarantine;
 mod record;
 mod recover;
 mod registry;
+pub mod repair;
 pub mod roster;
 mod run;
 mod runner;

@@ -31,6 +31,7 @@ script!(UNPARK, "unpark");
 script!(SET_ASIDE, "set_aside");
 script!(HURRY, "hurry");
 script!(PURGE, "purge");
+script!(REPAIR, "repair");
 
 /// Most runs or jobs in one script call: what Lua can unpack, with room to spare.
 pub const BATCH: usize = 500;
@@ -308,6 +309,28 @@ pub async fn purge(
         .arg(canceller);
     for job in jobs {
         call.arg(&job.member).arg(job.id).arg(&job.record).arg(&job.unique);
+    }
+    link.invoke(&call).await
+}
+
+/// Asks which of these jobs are in no place, and puts those back in line where that is the treatment. Answers them.
+pub async fn repair(
+    link: &Link,
+    keys: &QueueKeys,
+    treatment: Treatment,
+    jobs: &[(Vec<u8>, Priority)],
+) -> Result<Vec<Vec<u8>>, LinkError> {
+    let mut call = REPAIR.key(keys.jobs());
+    for priority in [Priority::Normal, Priority::High, Priority::Low] {
+        call.key(keys.ready(priority));
+    }
+    call.key(keys.delayed()).key(keys.running()).key(keys.parked()).key(keys.marks()).key(keys.bell());
+    call.key(keys.config()).arg(match treatment {
+        Treatment::Look => "look",
+        Treatment::Repair => "repair",
+    });
+    for (id, priority) in jobs {
+        call.arg(id).arg(priority.mark());
     }
     link.invoke(&call).await
 }

@@ -1,9 +1,13 @@
 //! `flota doctor`: everything a fleet needs, looked at in one go.
 
 use clap::Parser;
+use flota_engine::repair::{self, Treatment};
+use serde_json::json;
+use sqlx::PgPool;
 
 use crate::{
     assemble,
+    audit::{self, Deed},
     checks::{self, Finding, Severity},
     config::{Environment, queues::Source},
     exit::{Done, Exit},
@@ -16,12 +20,18 @@ use super::{
     output::Show,
 };
 
+/// Live jobs of a queue up to which the doctor looks for each of them unasked: a second or so.
+const MOST_LOOKED_AT: u64 = 100_000;
+
 #[derive(Debug, Parser)]
-#[command(after_help = "Example: flota doctor --online")]
+#[command(after_help = "Examples:\n  flota doctor --online\n  flota doctor --repair")]
 pub(super) struct Args {
     /// Also log in to the mail server
     #[arg(long)]
     online: bool,
+    /// Put jobs that are in no place back in line. Safe while workers run
+    #[arg(long)]
+    repair: bool,
 }
 
 pub(super) async fn run(global: &Global, environment: Environment, args: Args) -> Done {
@@ -29,6 +39,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let pool = optional_postgres(&environment)?;
     let mut findings = vec![queues(global)];
     findings.extend(checks::redis(&redis.link, &environment).await);
+    findings.extend(places(global, &redis, pool.as_ref(), args.repair).await);
     findings.extend(checks::postgres(pool.as_ref()).await);
     findings.extend(checks::outbox(pool.as_ref()).await);
     findings.extend(checks::providers(&environment));
@@ -80,6 +91,47 @@ fn source(source: &Source) -> String {
         Source::File(path) => path.display().to_string(),
         Source::BuiltIn => "built in".to_owned(),
     }
+}
+
+/// Jobs that are in no place, queue by queue. Nothing when Redis is away, which another finding tells.
+async fn places(global: &Global, redis: &Redis, pool: Option<&PgPool>, repair: bool) -> Option<Finding> {
+    let (mut looked, mut found) = (0, Vec::new());
+    for queue in redis.queues(global).await.ok()? {
+        let keys = redis.keys(&queue);
+        let live: u64 = redis.link.query(redis::cmd("HLEN").arg(keys.jobs())).await.ok()?;
+        if !repair && MOST_LOOKED_AT < live {
+            continue;
+        }
+        looked += live;
+        let treatment = if repair { Treatment::Repair } else { Treatment::Look };
+        let nowhere = repair::nowhere(&redis.link, &keys, treatment).await.ok()?;
+        if nowhere.is_empty() {
+            continue;
+        }
+        let ids: Vec<_> = nowhere.iter().map(|id| String::from_utf8_lossy(id).into_owned()).collect();
+        found.push(format!("{} in {queue} ({}{})", ids.len(), ids[0], if ids.len() == 1 { "" } else { ", …" }));
+        if repair {
+            let detail = json!({ "jobs": ids });
+            let deed =
+                Deed { actor: &context::actor(), action: "queue.repair", subject: &queue, tenant: None, detail };
+            audit::note(pool, &deed).await;
+        }
+    }
+    Some(told_of_places(looked, &found, repair))
+}
+
+fn told_of_places(looked: u64, found: &[String], repaired: bool) -> Finding {
+    let check = "places";
+    let jobs = found.join("; ");
+    let (severity, found, fix) = match (found.is_empty(), repaired) {
+        (true, _) => (Severity::Ok, format!("each of {looked} live jobs is somewhere"), None),
+        (false, true) => (Severity::Warning, format!("put back in line: {jobs}"), None),
+        (false, false) => {
+            let fix = "put them back in line with `flota doctor --repair`; nothing of them is lost";
+            (Severity::Error, format!("jobs that are nowhere: {jobs}"), Some(fix.to_owned()))
+        }
+    };
+    Finding { check, severity, found, fix }
 }
 
 async fn mail_server(environment: &Environment) -> Finding {

@@ -62,6 +62,8 @@ pub const QUEUE_JOBS: &str = "flota_queue_jobs";
 pub const QUEUE_OLDEST_READY_AGE_SECONDS: &str = "flota_queue_oldest_ready_age_seconds";
 /// Whether a queue is paused.
 pub const QUEUE_PAUSED: &str = "flota_queue_paused";
+/// Jobs that were in no place.
+pub const JOBS_REPAIRED: &str = "flota_queue_repaired_jobs";
 /// Batches of outcomes on their way to Postgres.
 pub const OUTCOMES_WAITING: &str = "flota_outcomes_waiting";
 /// Outcomes carried to Postgres.
@@ -152,6 +154,12 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Gauge,
         labels: &[QUEUE],
         help: "1 while the queue is paused, otherwise 0.",
+    },
+    Metric {
+        name: JOBS_REPAIRED,
+        kind: MetricKind::Gauge,
+        labels: &[QUEUE],
+        help: "Jobs that were in no place and that `flota doctor --repair` put back in line. More than 0 is a defect: tell us.",
     },
     Metric {
         name: OUTCOMES_WAITING,

@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::error;
 
 use super::metrics::{
-    BUILD_INFO, DURATION_BUCKETS, JOB_DURATION, METRICS, MetricKind, OUTBOX_WAITING, OUTCOMES_WAITING,
+    BUILD_INFO, DURATION_BUCKETS, JOB_DURATION, JOBS_REPAIRED, METRICS, MetricKind, OUTBOX_WAITING, OUTCOMES_WAITING,
     QUEUE_JOBS, QUEUE_OLDEST_READY_AGE_SECONDS, QUEUE_PAUSED,
 };
 
@@ -71,6 +71,7 @@ pub fn report_queue(queue: &str, counts: &Counts, dead: Option<u64>) {
     let oldest = Duration::from_millis(counts.oldest_ready_age_ms.unwrap_or(0));
     gauge!(QUEUE_OLDEST_READY_AGE_SECONDS, "queue" => queue.to_owned()).set(oldest.as_secs_f64());
     gauge!(QUEUE_PAUSED, "queue" => queue.to_owned()).set(f64::from(u8::from(counts.paused)));
+    gauge!(JOBS_REPAIRED, "queue" => queue.to_owned()).set(counts.repaired as f64);
     gauge!(OUTCOMES_WAITING, "queue" => queue.to_owned()).set(counts.unrecorded as f64);
 }
 
@@ -113,6 +114,7 @@ mod tests {
             paused: true,
             oldest_ready_age_ms: Some(1500),
             unrecorded: 7,
+            repaired: 0,
         };
 
         metrics::with_local_recorder(&recorder, || {

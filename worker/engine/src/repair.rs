@@ -1,0 +1,125 @@
+//! Repair: live jobs that are in no place are found, told, and put back in line.
+//!
+//! Every script moves an id in one step, so there should be none, ever. But bodies stay while ids move, so if a defect
+//! or a hand in Redis loses an id, the body is still there to tell of it, and nothing is lost.
+//!
+//! Three steps, so that a busy queue is not held up: everything is read in pieces, while jobs move on; what was seen
+//! nowhere is looked for once more in the same way; and only what was not seen then either is asked about in a script,
+//! which sees all places at once.
+
+use std::collections::HashSet;
+
+use flota_producer::{
+    Envelope, Priority,
+    keys::QueueKeys,
+    link::{Link, LinkError},
+};
+use redis::Cmd;
+
+use crate::store::{self, BATCH};
+
+/// How many suspects one script call asks about: each costs a walk through the ready lists.
+const SUSPECTS: usize = 16;
+/// Entries in one piece.
+const PIECE: usize = 1_000;
+
+/// What to do with jobs that are nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Treatment {
+    /// Tell them.
+    Look,
+    /// Put them back in line.
+    Repair,
+}
+
+/// The live jobs of a queue that are in no place, by the names of their bodies. Safe while workers run.
+///
+/// # Errors
+/// When Redis does not answer. What was put back until then stays in line.
+pub async fn nowhere(
+    link: &Link,
+    keys: &QueueKeys,
+    treatment: Treatment,
+) -> Result<Vec<Vec<u8>>, LinkError> {
+    let all = pieces(link, |cursor| scan("HSCAN", &keys.jobs(), cursor), 2).await?;
+    let suspects = unseen(link, keys, all).await?;
+    if suspects.is_empty() {
+        return Ok(suspects);
+    }
+    let suspects = unseen(link, keys, suspects).await?;
+    let mut found = Vec::new();
+    for ids in suspects.chunks(SUSPECTS) {
+        let jobs = with_priorities(link, keys, ids).await?;
+        found.extend(store::repair(link, keys, treatment, &jobs).await?);
+    }
+    Ok(found)
+}
+
+/// Those of these that are seen in no place, looked at one after the other.
+async fn unseen(link: &Link, keys: &QueueKeys, ids: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, LinkError> {
+    let mut seen = HashSet::new();
+    // In the order in which jobs go: one that moves on meanwhile is met further on.
+    seen.extend(pieces(link, |cursor| scan("HSCAN", &keys.parked(), cursor), 2).await?);
+    for member in pieces(link, |cursor| scan("ZSCAN", &keys.delayed(), cursor), 2).await? {
+        let marked = member.starts_with(b"h:") || member.starts_with(b"l:");
+        seen.insert(if marked { member[2..].to_vec() } else { member });
+    }
+    for priority in [Priority::High, Priority::Normal, Priority::Low] {
+        seen.extend(list(link, &keys.ready(priority)).await?);
+    }
+    for member in pieces(link, |cursor| scan("ZSCAN", &keys.running(), cursor), 2).await? {
+        let id = member.iter().rposition(|byte| *byte == b':').map_or(&member[..], |end| &member[..end]);
+        seen.insert(id.to_vec());
+    }
+    Ok(ids.into_iter().filter(|id| !seen.contains(id)).collect())
+}
+
+fn scan(command: &str, key: &str, cursor: &str) -> Cmd {
+    let mut scan = redis::cmd(command);
+    scan.arg(key).arg(cursor).arg("COUNT").arg(PIECE);
+    scan
+}
+
+/// The first of every `width` values that a scan brings.
+async fn pieces(
+    link: &Link,
+    command: impl Fn(&str) -> Cmd,
+    width: usize,
+) -> Result<Vec<Vec<u8>>, LinkError> {
+    let (mut cursor, mut found) = (String::from("0"), Vec::new());
+    loop {
+        let (next, some): (String, Vec<Vec<u8>>) = link.query(&command(&cursor)).await?;
+        found.extend(some.into_iter().step_by(width));
+        cursor = next;
+        if cursor == "0" {
+            return Ok(found);
+        }
+    }
+}
+
+/// A ready list from its tail, where jobs come in, to its head, where they leave: none can slip past.
+async fn list(link: &Link, key: &str) -> Result<Vec<Vec<u8>>, LinkError> {
+    let mut found = Vec::new();
+    let mut end = link.query::<isize>(redis::cmd("LLEN").arg(key)).await? - 1;
+    while 0 <= end {
+        let begin = (end - PIECE as isize + 1).max(0);
+        let mut range = redis::cmd("LRANGE");
+        found.extend(link.query::<Vec<Vec<u8>>>(range.arg(key).arg(begin).arg(end)).await?);
+        end = begin - 1;
+    }
+    Ok(found)
+}
+
+async fn with_priorities(
+    link: &Link,
+    keys: &QueueKeys,
+    ids: &[Vec<u8>],
+) -> Result<Vec<(Vec<u8>, Priority)>, LinkError> {
+    let bodies: Vec<Option<Vec<u8>>> = link.query(redis::cmd("HMGET").arg(keys.jobs()).arg(ids)).await?;
+    let priority = |body: Option<Vec<u8>>| {
+        body.and_then(|body| Envelope::decode(&body).ok()).map(|envelope| envelope.priority).unwrap_or_default()
+    };
+    Ok(ids.iter().cloned().zip(bodies.into_iter().map(priority)).collect())
+}
+
+const _: () = assert!(SUSPECTS <= BATCH, "a script call takes at most a batch");

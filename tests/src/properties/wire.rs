@@ -34,7 +34,7 @@ pub fn marks(bytes: &[u8]) {
     assert_eq!(Marks::parse(&line), marks, "{line:?}");
 
     let next = marks.charged(marks.run.saturating_add(1), ErrorClass::Timeout, "slow\nnote=1");
-    assert!(marks.attempt <= next.attempt && marks.deliveries <= next.lost_lease(7).deliveries);
+    assert!(marks.attempt <= next.attempt && marks.deliveries <= next.lost_lease(7, 4).deliveries);
     assert!(!next.to_string().contains('\n'), "a note is one line");
 }
 

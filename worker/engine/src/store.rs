@@ -11,7 +11,7 @@ use flota_producer::{
 };
 use redis::Script;
 
-use crate::{browse::LiveState, failpoint};
+use crate::{browse::LiveState, failpoint, repair::Treatment};
 
 macro_rules! script {
     ($name:ident, $script:literal) => {

@@ -1,5 +1,7 @@
 //! The seeds of the fuzz targets on a stable compiler, each as it is and with some bytes changed.
 
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
 use std::{fs, path::Path};
 
 use flota_tests::{

@@ -11,6 +11,8 @@
 //!
 //! `FLOTA_SCRIPT_CASES=20000 cargo test -p flota-tests --test it scripts` looks longer than the ordinary run does.
 
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
 mod contents;
 mod model;
 mod operation;

@@ -242,14 +242,14 @@ impl Model {
                 continue;
             }
             self.contents.running.remove(&member);
-            if !suspect.record.is_empty() {
-                self.end(&id, &suspect.unique);
-                records.push(suspect.record.clone());
-                buried += 1;
-            } else {
+            if suspect.record.is_empty() {
                 self.contents.marks.insert(id.clone(), suspect.marks.clone());
                 self.contents.ready[list(suspect.priority)].insert(0, id);
                 back += 1;
+            } else {
+                self.end(&id, &suspect.unique);
+                records.push(suspect.record.clone());
+                buried += 1;
             }
         }
         if 0 < back {

@@ -1,8 +1,8 @@
 //! The lease protocol, checked in every order in which things can happen.
 //!
-//! Two workers and one or two jobs. What each script does to Redis is in `scripts.rs`, what workers and people do, and
-//! what goes wrong, in `protocol.rs`. A handful of faults is allowed per history; between them everything may happen in
-//! any order, and each order is looked at.
+//! Two workers and one or two jobs. What each script does to Redis is in `scripts.rs`, what workers and people do in
+//! `protocol.rs`, what goes wrong in `fleet.rs`. A handful of faults is allowed per history; between them everything may
+//! happen in any order, and each order is looked at.
 //!
 //! Actions: enqueued jobs are fetched (reply lost or not), have their effect, are settled (succeed, retry, reply lost and
 //! sent again), cancelled, promoted; heartbeats (reply lost or not); a worker is paused and resumed, killed and started
@@ -21,6 +21,7 @@
 //! time, and stories with real processes check them: a worker that is neither paused nor cut off sends a heartbeat within
 //! two heartbeats, so before any second sighting, and one that is cut off but not paused has fenced itself by then.
 
+mod fleet;
 mod protocol;
 mod scripts;
 
@@ -32,7 +33,10 @@ use std::{
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-use self::protocol::{Fleet, Protocol, Rule};
+use self::{
+    fleet::Fleet,
+    protocol::{Protocol, Rule},
+};
 
 /// Everything that can be reached, and for each state the states that lead to it.
 fn explore(protocol: &Protocol) -> (Vec<Fleet>, Vec<Vec<usize>>) {
@@ -62,7 +66,9 @@ fn explore(protocol: &Protocol) -> (Vec<Fleet>, Vec<Vec<usize>>) {
 fn stuck(states: &[Fleet], before: &[Vec<usize>]) -> Vec<usize> {
     let mut ends = vec![false; states.len()];
     let mut waiting: Vec<usize> = (0..states.len()).filter(|n| states[*n].is_over()).collect();
-    waiting.iter().for_each(|n| ends[*n] = true);
+    for n in &waiting {
+        ends[*n] = true;
+    }
     while let Some(state) = waiting.pop() {
         for earlier in &before[state] {
             if !std::mem::replace(&mut ends[*earlier], true) {

@@ -2,9 +2,10 @@
 
 use stateright::{Model, Property};
 
-use super::scripts::{Job, Verdict};
-
-const WORKERS: usize = 2;
+use super::{
+    fleet::{Fleet, Run, Stage, WORKERS, Worker, fault_of_a_worker},
+    scripts::{Job, Verdict},
+};
 
 /// How much may happen in one history, and which rule is broken on purpose.
 #[derive(Debug, Clone)]
@@ -55,62 +56,6 @@ impl Rule {
     ];
 }
 
-/// Everything at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Fleet {
-    pub(super) jobs: Vec<Job>,
-    workers: Vec<Worker>,
-    faults: u8,
-    restarts: u8,
-    cancels: u8,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Worker {
-    down: bool,
-    paused: bool,
-    /// Nothing comes through to Redis.
-    cut: bool,
-    /// It runs one job at a time.
-    run: Option<Run>,
-    /// Ended leases that its recovery has seen once: job and run.
-    seen: Vec<(usize, u8)>,
-}
-
-impl Worker {
-    fn can_act(&self) -> bool {
-        !self.down && !self.paused
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Run {
-    job: usize,
-    number: u8,
-    stage: Stage,
-    /// It has heard that somebody cancelled the job.
-    asked: bool,
-}
-
-impl Run {
-    fn may_be_fenced(&self) -> bool {
-        !matches!(self.stage, Stage::Fenced | Stage::Settled(_))
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Stage {
-    Working,
-    /// The effect has happened; the result waits to be settled.
-    Effected,
-    /// It was told to stop because its lease is lost, or may be.
-    Fenced,
-    /// Settled, but the reply was lost: the same verdict is sent again.
-    Settled(Verdict),
-    /// Only where record and removal are two steps: the record is written.
-    Recorded,
-}
-
 /// One step. Workers and jobs are numbered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
@@ -134,44 +79,6 @@ pub(super) enum Action {
     FirstSighting { worker: usize, job: usize, run: u8 },
     Recover { worker: usize, job: usize, run: u8 },
     RedisRestarts,
-}
-
-impl Fleet {
-    /// Every job has its outcome, and nothing of it is left.
-    pub(super) fn is_over(&self) -> bool {
-        self.jobs.iter().all(|job| !job.body && !job.in_line && job.running.is_empty() && 0 < job.outcomes)
-            && self.workers.iter().all(|worker| worker.run.is_none())
-    }
-
-    /// Whether a lease may end: no worker that holds it will be heard of in time.
-    fn may_end(&self, job: usize, number: u8) -> bool {
-        self.holders(job, number).all(|(worker, _)| !worker.can_act() || worker.cut)
-    }
-
-    /// Whether two heartbeats may pass after a lease has ended: nothing stops a worker that is paused or gone, any other
-    /// that cannot lengthen it has fenced itself by then.
-    fn may_be_seen_twice(&self, job: usize, number: u8, broken: Option<Rule>) -> bool {
-        let unfenced = broken == Some(Rule::WorkersFenceThemselves);
-        self.holders(job, number)
-            .all(|(worker, run)| !worker.can_act() || worker.cut && (unfenced || !run.may_be_fenced()))
-    }
-
-    fn holders(&self, job: usize, number: u8) -> impl Iterator<Item = (&Worker, &Run)> {
-        let held = self.workers.iter().filter_map(|worker| Some((worker, worker.run.as_ref()?)));
-        held.filter(move |(_, run)| run.job == job && run.number == number)
-    }
-
-    fn forget_sightings(&mut self, job: usize, number: u8) {
-        self.workers.iter_mut().for_each(|worker| worker.seen.retain(|seen| *seen != (job, number)));
-    }
-
-    /// A fault takes away the result of what this worker runs: it is to be expected that the effect repeats.
-    fn excuse(&mut self, worker: usize, when: impl Fn(&Run) -> bool) {
-        if let Some(run) = self.workers[worker].run.as_ref().filter(|run| when(run)) {
-            let job = run.job;
-            self.jobs[job].excuses += 1;
-        }
-    }
 }
 
 impl Protocol {
@@ -425,41 +332,4 @@ impl Model for Protocol {
 fn is_where_it_should_be(job: &Job) -> bool {
     let places = usize::from(job.in_line) + usize::from(job.delayed) + job.running.len();
     if job.body { places == 1 } else { !job.delayed && job.running.is_empty() }
-}
-
-/// A worker stops, starts, is cut off or stops its own run.
-fn fault_of_a_worker(fleet: &mut Fleet, action: Action) {
-    match action {
-        Action::Crash { worker } => {
-            fleet.faults += 1;
-            fleet.excuse(worker, |run| matches!(run.stage, Stage::Effected | Stage::Recorded));
-            fleet.workers[worker] = Worker { down: true, ..Worker::default() };
-        }
-        Action::Pause { worker } => {
-            fleet.faults += 1;
-            // It may have its effect after it wakes up, before it hears that its lease is lost.
-            fleet.excuse(worker, |_| true);
-            let paused = &mut fleet.workers[worker];
-            paused.paused = true;
-            // A gap between two looks starts the count again.
-            paused.seen.clear();
-        }
-        Action::Cut { worker } => {
-            fleet.faults += 1;
-            fleet.workers[worker].cut = true;
-            fleet.workers[worker].seen.clear();
-        }
-        Action::Fence { worker } => fence(fleet, worker),
-        Action::Restart { worker } => fleet.workers[worker].down = false,
-        Action::Resume { worker } => fleet.workers[worker].paused = false,
-        Action::Heal { worker } => fleet.workers[worker].cut = false,
-        _ => {}
-    }
-}
-
-fn fence(fleet: &mut Fleet, worker: usize) {
-    fleet.excuse(worker, |run| matches!(run.stage, Stage::Effected | Stage::Recorded));
-    if let Some(run) = fleet.workers[worker].run.as_mut().filter(|run| run.may_be_fenced()) {
-        run.stage = Stage::Fenced;
-    }
 }

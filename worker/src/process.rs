@@ -129,7 +129,7 @@ impl Process {
         gone.cancel();
         // What recorders do not manage waits in Redis for others.
         let least = DrainTime::of(whole).record;
-        let most = (end_by - Instant::now()).clamp(least, RECORD_WAIT);
+        let most = end_by.saturating_duration_since(Instant::now()).clamp(least, RECORD_WAIT);
         // Others may keep the stream filled, so who is told to hurry does not wait for its end.
         let hurried = async {
             shutdown.hurry.cancelled().await;

@@ -34,7 +34,9 @@ const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(15);
 async fn tell(seed: u64) -> anyhow::Result<Told> {
     let mut scene = Scene::open(seed, Stage::default()).await?;
     let idle = scene.worker().await?;
-    // Until its fetch waits at the bell.
+    // Redis has to know the script of the fetch, or the fetch that waits at the bell is refused.
+    scene.enqueue_many(1, &effect_between(0, 0)).await;
+    scene.wait_for_outcomes(1, Duration::from_secs(10)).await?;
     scene.pause_between(1_000, 2_000).await;
     scene.freeze(idle).await?;
     let jobs = scene.enqueue_many(4, &effect_between(8_000, 500)).await;
@@ -43,8 +45,10 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
     until_started(&scene, &jobs).await?;
     scene.pause_between(500, 3_000).await;
     scene.thaw(idle).await?;
-    scene.wait_for_outcomes(4, Duration::from_secs(30)).await?;
-    let late = timeline::started_by(&scene.so_far()?, "worker-1").len();
+    scene.wait_for_outcomes(5, Duration::from_secs(30)).await?;
+    let mut late = timeline::started_by(&scene.so_far()?, "worker-1");
+    late.retain(|(job, _)| jobs.contains(job));
+    let late = late.len();
     ensure!(late == 0, "the worker that was frozen started {late} jobs that others were running");
     scene.close(&Terms { no_repeats: true, max_attempts: Some(1), ..Terms::default() }).await
 }

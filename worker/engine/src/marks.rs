@@ -188,6 +188,6 @@ mod tests {
     #[test]
     fn unknown_words_and_garbage_do_no_harm() {
         assert_eq!(Marks::parse("run=2 colour=blue attempt=x ="), Marks { run: 2, ..Marks::default() });
-        assert!(Marks::parse("run=4294967295 deliveries=4294967295").lost_lease(1).deliveries <= 1 << 31);
+        assert!(Marks::parse("run=4294967295 deliveries=4294967295").lost_lease(1, 4).deliveries <= 1 << 31);
     }
 }

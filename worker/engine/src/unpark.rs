@@ -51,8 +51,9 @@ impl Unparker {
         loop {
             let mut scan = redis::cmd("HSCAN");
             scan.arg(self.keys.parked()).arg(cursor).arg("COUNT").arg(BATCH);
-            let (next, entries): (u64, Vec<(Vec<u8>, Vec<u8>)>) = self.link.query(&scan).await?;
-            let ids: Vec<Vec<u8>> = entries.into_iter().map(|(id, _reason)| id).collect();
+            // Ids and reasons in turn.
+            let (next, entries): (u64, Vec<Vec<u8>>) = self.link.query(&scan).await?;
+            let ids: Vec<Vec<u8>> = entries.into_iter().step_by(2).collect();
             // A small hash comes whole, whatever was asked for.
             for ids in ids.chunks(BATCH) {
                 taken_back += self.take_back(ids).await?;

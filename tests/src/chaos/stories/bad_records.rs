@@ -129,7 +129,7 @@ fn strange_lines() -> Vec<Line> {
         row(odd(&json!({"error": "a\u{0}b", "result": {"na\u{0}me": ["\u{0}"]}}))),
         row(odd(&json!({"error": "x".repeat(10 * 1024 * 1024)}))),
         row(odd(&json!({"kind": "k".repeat(100_000), "code": "\u{0}".repeat(5_000)}))),
-        row(odd(&json!({"run": u32::MAX, "attempt": u32::MAX, "ran_us": u64::MAX, "at": u64::MAX}))),
+        row(odd(&json!({"run": u32::MAX, "ran_us": u64::MAX, "at": u64::MAX}))),
         row(odd(&json!({"status": "dead", "error": "no envelope", "envelope": "not base64"}))),
         aside(broken, UNREADABLE),
         aside(odd(&json!({"status": "exploded"})), "unknown variant `exploded`"),

@@ -70,7 +70,9 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
         .worker_with(WorkerOptions { environment: vec![past_the_proxy], ..WorkerOptions::default() })
         .await?;
     let jobs = JOBS[usize::from(seed.is_multiple_of(3))];
+    scene.fault_began("replies cut off", "producers");
     let heard = enqueue_under_cuts(&mut scene, jobs).await?;
+    scene.fault_ended("replies cut off", "producers");
     let cuts = scene.redis_proxy.as_ref().map_or(0, |proxy| proxy.counters().cuts);
     ensure!(20 <= cuts, "only {cuts} replies were cut off: the story tells nothing");
     let all_done = |now: &Counts| now.ready + now.running + now.unrecorded == 0;
@@ -155,8 +157,9 @@ async fn be_a_client(
             let outcomes = producer.enqueue_all(jobs.clone()).await;
             accepted |= outcomes.iter().all(Result::is_ok);
             for (number, outcome) in outcomes.iter().enumerate() {
-                history.tell(What::from(outcome));
-                heard.note(key(number), outcome);
+                if heard.is_new(key(number), outcome) {
+                    history.tell(What::from(outcome));
+                }
             }
         }
     }
@@ -164,15 +167,16 @@ async fn be_a_client(
 }
 
 impl Heard {
-    fn note(&mut self, key: String, outcome: &Result<Receipt, EnqueueError>) {
+    /// Takes an answer in. Says whether it tells more than the answers before it.
+    fn is_new(&mut self, key: String, outcome: &Result<Receipt, EnqueueError>) -> bool {
         let ids = self.keyed.entry(key).or_default();
         match outcome {
-            Ok(receipt) => drop(ids.accepted.insert(receipt.id)),
+            Ok(receipt) => ids.accepted.insert(receipt.id),
             Err(EnqueueError::Unknown { id, .. }) => {
                 self.unknown += 1;
-                ids.unknown.insert(*id);
+                ids.unknown.insert(*id)
             }
-            Err(_) => {}
+            Err(_) => true,
         }
     }
 

@@ -53,6 +53,7 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
             (5, Behaviour::ResetBeforeWork),
         ],
     ));
+    scene.fault_began("bad answers", "provider");
     scene.workers(2).await?;
     let accepted = [
         scene.enqueue_many(JOBS, &errand([Step::Effect])).await,

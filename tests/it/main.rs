@@ -2,12 +2,10 @@
 
 mod cli;
 mod dead;
-mod drain;
 mod enqueue;
 mod faults;
 mod http;
 mod kinds;
-mod leases;
 mod operate;
 mod ops;
 mod outbox;

@@ -6,7 +6,7 @@ use flota_engine::{
     ApalisRunner, Fleet, Handlers, Parts, QueuePolicy, Receipt, Record, RetryPolicy, inspect,
 };
 use flota_producer::{
-    EnqueueError, JobId, NewJob, Priority, Producer, Settings,
+    EnqueueError, JobId, NewJob, Producer, Settings,
     keys::{Prefix, QueueKeys},
     link::Link,
 };
@@ -117,17 +117,6 @@ impl TestQueue {
         ids.expect("every job is accepted")
     }
 
-    /// Leases the next job to a worker that does not exist, or that never gets the reply.
-    pub async fn lease_to_nobody(&self, lease: Duration) {
-        let fetch = redis::Script::new(include_str!("../../worker/engine/src/scripts/fetch.lua"));
-        let keys = &self.keys;
-        let mut call = fetch.key(keys.ready(Priority::Normal));
-        call.key(keys.ready(Priority::High)).key(keys.ready(Priority::Low)).key(keys.running());
-        call.key(keys.marks()).key(keys.config()).key(keys.bell()).key(keys.cancelled()).key(keys.outcomes());
-        call.arg(1).arg(lease.as_millis() as u64).arg(1_000);
-        self.link.invoke::<redis::Value>(&call).await.expect("Redis answers");
-    }
-
     /// How many jobs are where.
     pub async fn counts(&self) -> inspect::Counts {
         inspect::counts(&self.link, &self.keys).await.expect("Redis answers")
@@ -170,16 +159,4 @@ pub async fn drain(fleet: Fleet, grace: Duration) -> usize {
 /// What a toy that succeeded leaves behind.
 pub fn toy_receipt(id: JobId) -> Receipt {
     Receipt { provider: Some("toy".into()), provider_ref: Some(id.to_string()), result: None }
-}
-
-/// Asks until the answer is yes.
-///
-/// # Panics
-/// When that takes longer than `patience`.
-pub async fn eventually(patience: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + patience;
-    while !condition().await {
-        assert!(tokio::time::Instant::now() < deadline, "not within {patience:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }

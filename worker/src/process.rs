@@ -128,7 +128,8 @@ impl Process {
         self.stop_recording.cancel();
         gone.cancel();
         // What recorders do not manage waits in Redis for others.
-        let most = (end_by - Instant::now()).clamp(DrainTime::of(whole).record, RECORD_WAIT);
+        let most =
+            end_by.saturating_duration_since(Instant::now()).clamp(DrainTime::of(whole).record, RECORD_WAIT);
         let recorded = async { while self.recorders.join_next().await.is_some() {} };
         // Taking it off the list is a courtesy: an announcement ends by itself.
         let (recorded, _) = tokio::join!(timeout(most, recorded), timeout(LEAVE_WAIT, announced));

@@ -120,17 +120,20 @@ fn faults(evidence: &Evidence) -> Vec<Fault<'_>> {
     faults
 }
 
-/// Runs by job and number. One that was never settled goes on to the end of time.
-fn runs(evidence: &Evidence) -> HashMap<(JobId, u32), Run<'_>> {
-    let mut runs = HashMap::new();
+/// Runs with their job and number, which Redis gives twice when it has lost the first one. One that was never settled goes
+/// on to the end of time.
+fn runs(evidence: &Evidence) -> Vec<((JobId, u32), Run<'_>)> {
+    let (mut runs, mut places) = (Vec::new(), HashMap::new());
     for entry in &evidence.history {
         match entry.what {
             What::Started { job, run } => {
-                runs.insert((job, run), Run { process: &entry.process, from: entry.ns, until: u64::MAX });
+                places.insert((&entry.process, job, run), runs.len());
+                let told = Run { process: &entry.process, from: entry.ns, until: u64::MAX };
+                runs.push(((job, run), told));
             }
             What::Settled { job, run, .. } | What::LeaseLost { job, run } => {
-                if let Some(run) = runs.get_mut(&(job, run)) {
-                    run.until = entry.ns;
+                if let Some(place) = places.get(&(&entry.process, job, run)) {
+                    runs[*place].1.until = entry.ns;
                 }
             }
             _ => {}

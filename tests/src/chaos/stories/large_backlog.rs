@@ -67,8 +67,9 @@ async fn tell(seed: u64, jobs: usize) -> anyhow::Result<Told> {
     let mut scene = Scene::open(seed, stage).await?;
     scene.workers(2).await?;
     let mut ended = 0;
-    let slow_start = drain(&mut scene, SMALL, &mut ended).await?;
-    let small = drain(&mut scene, SMALL, &mut ended).await?.max(slow_start);
+    // The better of two on each side: other programs of this machine get in the way.
+    let first = drain(&mut scene, SMALL, &mut ended).await?;
+    let small = drain(&mut scene, SMALL, &mut ended).await?.max(first);
     let before = scene.redis_info("used_memory_rss").await?;
     scene.pause_queue().await?;
     enqueue(&scene, jobs).await?;
@@ -79,13 +80,14 @@ async fn tell(seed: u64, jobs: usize) -> anyhow::Result<Told> {
     let took = began.elapsed();
     scene.figure("restart", format!("{took:.1?}"));
     anyhow::ensure!(took <= STARTED_WITHIN, "Redis serves {took:.1?} after its start");
-    let large = speed(&mut scene, SMALL, &mut ended).await?;
+    let first = speed(&mut scene, SMALL, &mut ended).await?;
+    let large = speed(&mut scene, SMALL, &mut ended).await?.max(first);
     scene.figure("jobs/s small, large", format!("{small:.0}, {large:.0}"));
     anyhow::ensure!(
         small * LEAST_SPEED <= large,
         "{large:.0} jobs/s in front of {jobs} jobs, and {small:.0} in front of {SMALL}"
     );
-    ended += jobs - SMALL;
+    ended += jobs - 2 * SMALL;
     scene.wait_for_outcomes(ended as i64, PATIENCE).await?;
     check_memory_is_back(&mut scene, before).await?;
     scene.close(&Terms { no_repeats: true, ..Terms::default() }).await

@@ -16,8 +16,10 @@ pub mod monotonic;
 pub mod mutants;
 #[cfg(test)]
 mod patient_redis;
+pub mod percentile;
 pub mod provider;
 pub mod proxy;
+pub mod redis_time;
 pub mod respawning;
 pub mod runner;
 pub mod scene;
@@ -25,3 +27,4 @@ pub mod shims;
 pub mod stories;
 pub mod story;
 pub mod summary;
+mod toy_for_services;

@@ -3,7 +3,10 @@
 use std::{env, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use flota_engine::Observer;
-use flota_tests::chaos::{errand::Errand, history::History};
+use flota_tests::{
+    chaos::{errand::Errand, history::History},
+    toys::Toy,
+};
 use flota_worker::{Additions, cli, outbox::Pace};
 
 fn main() -> ExitCode {
@@ -12,7 +15,11 @@ fn main() -> ExitCode {
         outbox.lost_after = Duration::from_millis(ms);
         outbox.search_every = outbox.search_every.min(outbox.lost_after / 3);
     }
-    cli::main_with(Additions { kinds: |known| known.with::<Errand>(), observer: observer(), outbox })
+    cli::main_with(Additions {
+        kinds: |known| known.with::<Errand>().with::<Toy>(),
+        observer: observer(),
+        outbox,
+    })
 }
 
 fn observer() -> Arc<dyn Observer> {

@@ -74,7 +74,8 @@ fn wrong_tries(job: JobId, mut rows: Vec<&RunRow>, terms: &Terms) -> Option<Stri
     let limit = terms.max_attempts.unwrap_or(u32::MAX);
     // A job that never ran has no try; one that is ended from outside did not use the one it had.
     let counted = tries.iter().zip(1..).all(|(attempt, expected)| *attempt == expected);
-    let never_ran = rows.len() == 1 && rows[0].run == 0;
+    let ended_from_outside = rows[0].run == 0 || (rows[0].attempt == 0 && rows[0].status == "cancelled");
+    let never_ran = rows.len() == 1 && ended_from_outside;
     if never_ran || (counted && tries.iter().all(|attempt| *attempt <= limit)) {
         return None;
     }

@@ -189,6 +189,15 @@ fn i6_sees_a_gap_and_a_repetition_and_too_many_tries() {
     assert_eq!(strict.broken(), ["I6"]);
 }
 
+#[test]
+fn i6_lets_a_job_end_untried_that_was_set_aside_and_cancelled() {
+    let untried = job();
+    let seen = |status| nothing().accepted(untried).outcome(row(untried, 1, 0, status));
+
+    assert!(seen("cancelled").broken().is_empty());
+    assert_eq!(seen("succeeded").broken(), ["I6"]);
+}
+
 /// A job that had its effect in two workers, the first of which something may have happened to.
 fn repeated(job: JobId, between: impl Fn(Seen) -> Seen) -> Seen {
     let first = nothing().accepted(job).started("worker-1", job, 1).effect(job, 1, 1);

@@ -126,7 +126,7 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a cancelled job keeps its body and its place",
         changes: &[
             script!("cancel", "redis.call('HDEL', KEYS[1], id)", ""),
-            script!("cancel", "redis.call('ZREM', KEYS[2], id, 'h:' .. id, 'l:' .. id)", ""),
+            script!("cancel", "redis.call('ZREM', KEYS[2], id, 'h:' .. id, 'l:' .. id)", "0"),
         ],
     },
     Mutant {

@@ -8,6 +8,7 @@ use std::{
 
 use flota_engine::store::Cancelled;
 use flota_producer::{JobId, NewJob};
+use futures_util::future::try_join_all;
 use rand::{RngExt, seq::SliceRandom};
 use tokio::time::sleep;
 
@@ -34,6 +35,8 @@ pub(super) const STORY: Story = Story {
 
 /// How long a worker may take to hear of it beyond a heartbeat.
 const HEARD_WITHIN: Duration = Duration::from_millis(500);
+/// Cancellations on their way at the same time.
+const AT_ONCE: usize = 16;
 /// Jobs that run for so long that only a cancellation ends them.
 const LONG: usize = 48;
 
@@ -88,16 +91,17 @@ fn of_every_age(rng: &mut impl RngExt) -> Vec<NewJob> {
         .collect()
 }
 
+/// Cancels jobs, several at a time, with a random pause now and then.
 async fn cancel_all(
     scene: &mut Scene,
     jobs: &[JobId],
     answers: &mut BTreeMap<JobId, Cancelled>,
 ) -> anyhow::Result<()> {
-    for job in jobs {
-        let answer = scene.cancel(*job).await?;
-        answers.insert(*job, answer);
-        if scene.rng.random_bool(0.02) {
-            scene.pause_between(1, 30).await;
+    for some in jobs.chunks(AT_ONCE) {
+        let done = try_join_all(some.iter().map(|job| scene.cancel(*job))).await?;
+        answers.extend(some.iter().copied().zip(done));
+        if scene.rng.random_bool(0.2) {
+            scene.pause_between(1, 50).await;
         }
     }
     Ok(())

@@ -11,14 +11,15 @@ use flota_engine::{inspect, store::Cancelled};
 use flota_producer::{JobId, NewJob, keys::Priority};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::{
     chaos::{
         checker::Terms,
         errand::{Step, errand},
         evidence::Evidence,
-        history::What,
+        history::{self, Carried, What},
+        monotonic::now_ns,
         scene::{QUEUE, Scene, Stage, Told},
         story::Story,
     },
@@ -41,7 +42,7 @@ const BATCH: usize = 50;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long the clean jobs alone are measured.
 const ALONE: Duration = Duration::from_secs(6);
-/// Share of the clean jobs per second that may be lost.
+/// Share of the clean jobs that may be accepted and not be done.
 const LOSS: f64 = 0.05;
 /// How long the fleet may take until every hostile envelope has met its fate.
 const MET_WITHIN: Duration = Duration::from_secs(60);
@@ -52,21 +53,14 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
     let load = scene.load(20, PAUSE, errand([Step::Sleep(5)]))?;
     // Made beforehand: this process must not be what is slow.
     let hostile: Vec<Hostile> = payloads(seed, HOSTILE).collect();
-    let alone = clean_per_second(&scene, async {
-        sleep(ALONE).await;
-        Ok(())
-    })
-    .await?;
-    let mut fates = HashMap::new();
-    let beside = clean_per_second(&scene, throw(&scene, &hostile, &mut fates)).await?;
+    let began = now_ns();
+    sleep(ALONE).await;
+    let (threw, mut fates) = (now_ns(), HashMap::new());
+    throw(&scene, &hostile, &mut fates).await?;
+    let done = now_ns();
     let odd = scene.enqueue(talked_into(seed)).await;
     load.stop().await?;
-    scene.figure("clean jobs per second alone", format!("{alone:.0}"));
-    scene.figure("beside hostile ones", format!("{beside:.0}"));
-    anyhow::ensure!(
-        alone * (1.0 - LOSS) <= beside,
-        "{beside:.0} clean jobs per second were done beside hostile ones, and {alone:.0} alone"
-    );
+    clean_jobs_keep_up(&mut scene, &fates, [began, threw, done])?;
     let parked: HashSet<JobId> =
         fates.iter().filter(|(_, fate)| **fate == Fate::Parked).map(|(id, _)| *id).collect();
     everything_met_its_fate(&scene).await?;
@@ -87,19 +81,31 @@ fn counted(fates: &HashMap<JobId, Fate>) -> BTreeMap<Fate, usize> {
     counts
 }
 
-/// Clean jobs that were done per second while something else went on.
-async fn clean_per_second(
-    scene: &Scene,
-    meanwhile: impl Future<Output = anyhow::Result<()>>,
-) -> anyhow::Result<f64> {
-    let pool = scene.pool()?;
-    let done = || {
-        let count = "SELECT count(*) FROM outcomes WHERE kind = 'errand'";
-        sqlx::query_scalar::<_, i64>(count).fetch_one(&pool)
-    };
-    let (before, began) = (done().await?, Instant::now());
-    meanwhile.await?;
-    Ok((done().await? - before) as f64 / began.elapsed().as_secs_f64())
+/// Of the clean jobs that were accepted while hostile ones came, as many are done as of those before.
+fn clean_jobs_keep_up(
+    scene: &mut Scene,
+    fates: &HashMap<JobId, Fate>,
+    [began, threw, done]: [u64; 3],
+) -> anyhow::Result<()> {
+    let history = history::read_all(scene.directory())?;
+    for (when, from, until) in [("alone", began, threw), ("beside hostile ones", threw, done)] {
+        let (mut accepted, mut ended) = (0_u32, 0_u32);
+        for entry in history.iter().filter(|entry| (from..until).contains(&entry.ns)) {
+            match entry.what {
+                What::Accepted { job } if !fates.contains_key(&job) => accepted += 1,
+                What::Settled { job, verdict: Carried::Ended, .. } if !fates.contains_key(&job) => ended += 1,
+                _ => {}
+            }
+        }
+        let seconds = Duration::from_nanos(until - from).as_secs_f64();
+        let share = f64::from(ended) / f64::from(accepted.max(1));
+        scene.figure(format!("clean jobs {when}"), format!("{:.0}/s", f64::from(ended) / seconds));
+        anyhow::ensure!(
+            1.0 - LOSS <= share,
+            "{ended} of {accepted} clean jobs were done in {seconds:.0} s {when}: they pile up"
+        );
+    }
+    Ok(())
 }
 
 /// Puts every hostile envelope where a job's body belongs, and its id in line.

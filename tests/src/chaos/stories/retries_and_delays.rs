@@ -54,6 +54,7 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
     let tomorrow = scene.enqueue_many(200, &errand([]).after(Duration::from_hours(24))).await;
     scene.enqueue_many(100, &errand([Step::Effect, Step::Fail(ErrorClass::ServerError)])).await;
     scene.enqueue_many(100, &fails_once()).await;
+    wait_for_starts(&scene).await?;
 
     let round = delayed(&mut scene, &clock, FEW, (1_000, 2_000)).await?;
     wait_for_starts(&scene).await?;

@@ -76,7 +76,7 @@ fn toy_with(extra: &str) -> Vec<u8> {
     envelope(r#""toy""#, GOOD, extra)
 }
 
-/// Numbers that follow from the seed alone, for ever: SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>).
+/// Numbers that follow from the seed alone, for ever: `SplitMix64` (<https://prng.di.unimi.it/splitmix64.c>).
 pub(crate) struct Dice(u64);
 
 impl Dice {

@@ -99,7 +99,9 @@ fn stories_told(plan: &Plan) -> (bool, String) {
 fn hunt(plan: &Plan) -> anyhow::Result<(bool, String)> {
     let mut quarry = in_parallel(plan.at_once, hunt::quarry().enumerate(), |(place, mutant)| {
         let catch = Catch::hunt(mutant, plan.first);
-        catch.iter().for_each(|catch| println!("{}", catch.sentence()));
+        if let Ok(catch) = &catch {
+            println!("{}", catch.sentence());
+        }
         (place, catch)
     });
     quarry.sort_by_key(|(place, _)| *place);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use flota_engine::{inspect, store::Cancelled};
-use flota_producer::{JobId, NewJob, keys::Priority};
+use flota_producer::{JobId, MAX_BYTES, NewJob, keys::Priority};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::sleep;
@@ -52,7 +52,8 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
     scene.workers(2).await?;
     let load = scene.load(20, PAUSE, errand([Step::Sleep(5)]))?;
     // Made beforehand: this process must not be what is slow.
-    let hostile: Vec<Hostile> = payloads(seed, HOSTILE).collect();
+    let (large, hostile): (Vec<Hostile>, Vec<Hostile>) =
+        payloads(seed, HOSTILE).partition(|hostile| MAX_BYTES < hostile.bytes.len());
     let began = now_ns();
     sleep(ALONE).await;
     let (threw, mut fates) = (now_ns(), HashMap::new());
@@ -60,6 +61,7 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
     let done = now_ns();
     let odd = scene.enqueue(talked_into(seed)).await;
     load.stop().await?;
+    throw(&scene, &large, &mut fates).await?;
     clean_jobs_keep_up(&mut scene, &fates, [began, threw, done])?;
     let parked: HashSet<JobId> =
         fates.iter().filter(|(_, fate)| **fate == Fate::Parked).map(|(id, _)| *id).collect();

@@ -16,8 +16,10 @@ pub mod monotonic;
 pub mod mutants;
 #[cfg(test)]
 mod patient_redis;
+pub mod percentile;
 pub mod provider;
 pub mod proxy;
+pub mod redis_time;
 pub mod respawning;
 pub mod runner;
 pub mod scene;
@@ -26,3 +28,4 @@ pub mod stories;
 pub mod story;
 pub mod summary;
 pub mod timeline;
+mod toy_for_services;

@@ -269,7 +269,9 @@ fn settlement(model: &Model, run: RunId, end: End) -> Settlement {
 fn suspects(model: &Model, runs: &[Index], max_deliveries: u32) -> Vec<Suspect> {
     let runs = distinct(runs.iter().filter_map(|run| pick(&model.runs, run)));
     let suspect = |run: RunId| {
-        let (envelope, marks) = (&model.sent[&run.id], model.marks(run.id).lost_lease(run.run));
+        // As if it had been alone in its process: then every lost lease counts.
+        let begun = model.marks(run.id).begun(run.run, true);
+        let (envelope, marks) = (&model.sent[&run.id], begun.lost_lease(run.run, max_deliveries));
         let record = Record { run: run.run, ..Record::of(run.id, envelope, Status::Dead) };
         Suspect {
             run,

@@ -3,7 +3,10 @@
 use std::{env, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use flota_engine::{Observer, Registry};
-use flota_tests::chaos::{errand::Errand, history::History};
+use flota_tests::{
+    chaos::{errand::Errand, history::History},
+    toys::Toy,
+};
 use flota_worker::{Additions, cli, outbox::Pace, services::Services};
 
 type Kinds = Registry<Services>;
@@ -17,7 +20,7 @@ fn main() -> ExitCode {
     // An old release is one that does not know the jobs of the stories yet.
     let kinds: fn(Kinds) -> Kinds = match env::var_os("CHAOS_OLD_RELEASE") {
         Some(_) => |known| known,
-        None => |known| known.with::<Errand>(),
+        None => |known| known.with::<Errand>().with::<Toy>(),
     };
     cli::main_with(Additions { kinds, observer: observer(), outbox })
 }

@@ -5,11 +5,18 @@
 
 mod list;
 
-use std::{cell::Cell, io, path::Path};
+use std::{
+    cell::Cell,
+    io,
+    path::{Path, PathBuf},
+};
 
 use sqlx::{AssertSqlSafe, PgPool};
 
 pub use list::MUTANTS;
+
+/// Names the directory of changed scripts.
+pub const SCRIPTS: &str = "FLOTA_CHAOS_SCRIPTS";
 
 /// One mistake.
 #[derive(Debug)]
@@ -53,6 +60,11 @@ impl Mutant {
         CHOSEN.set(Some(self));
     }
 
+    /// The one with this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        MUTANTS.iter().find(|mutant| mutant.name == name)
+    }
+
     /// The one that was chosen for this thread.
     pub fn chosen() -> Option<&'static Self> {
         CHOSEN.get()
@@ -71,33 +83,39 @@ impl Mutant {
         Ok(())
     }
 
-    /// Writes changed scripts into a directory. Answers the variables that every worker needs.
+    /// What every worker needs in its environment. Changed scripts go into a directory below this one.
     ///
     /// # Errors
-    /// When a script cannot be written, or does not have the text that is to be changed.
+    /// As for [`Mutant::scripts`].
     pub fn variables(&self, directory: &Path) -> io::Result<Vec<(String, String)>> {
-        let scripts = directory.join("scripts");
-        std::fs::create_dir_all(&scripts)?;
-        let mut variables = vec![("FLOTA_CHAOS_SCRIPTS".to_owned(), scripts.display().to_string())];
+        let mut variables = vec![(SCRIPTS.to_owned(), self.scripts(directory)?.display().to_string())];
         for change in self.changes {
-            match change {
-                Change::Script { name, text, find, put } => {
-                    if !text.contains(find) {
-                        let told = format!("{name}.lua has no `{find}`: mutant {} is out of date", self.name);
-                        return Err(io::Error::other(told));
-                    }
-                    let file = scripts.join(format!("{name}.lua"));
-                    // Several changes to one script add up.
-                    let before = std::fs::read_to_string(&file).unwrap_or_else(|_| (*text).to_owned());
-                    std::fs::write(file, before.replace(find, put))?;
-                }
-                Change::Failpoint(action) => {
-                    variables.push(("FAILPOINTS".to_owned(), (*action).to_owned()));
-                }
-                Change::Sql(_) => {}
+            if let Change::Failpoint(action) = change {
+                variables.push(("FAILPOINTS".to_owned(), (*action).to_owned()));
             }
         }
         Ok(variables)
+    }
+
+    /// Writes changed scripts into a directory below this one, and answers it.
+    ///
+    /// # Errors
+    /// When a script cannot be written, or does not have the text that is to be changed.
+    pub fn scripts(&self, directory: &Path) -> io::Result<PathBuf> {
+        let scripts = directory.join("scripts");
+        std::fs::create_dir_all(&scripts)?;
+        for change in self.changes {
+            let Change::Script { name, text, find, put } = change else { continue };
+            if !text.contains(find) {
+                let told = format!("{name}.lua has no `{find}`: mutant {} is out of date", self.name);
+                return Err(io::Error::other(told));
+            }
+            let file = scripts.join(format!("{name}.lua"));
+            // Several changes to one script add up.
+            let before = std::fs::read_to_string(&file).unwrap_or_else(|_| (*text).to_owned());
+            std::fs::write(file, before.replace(find, put))?;
+        }
+        Ok(scripts)
     }
 }
 

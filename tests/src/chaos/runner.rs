@@ -46,6 +46,7 @@ struct Plan {
     at_once: usize,
     report: Option<String>,
     mutants: bool,
+    mutant: Option<&'static Mutant>,
 }
 
 /// The story that mutants are let loose in.
@@ -76,6 +77,10 @@ pub fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let plan = plan(&arguments)?;
+    if let Some(mutant) = plan.mutant {
+        println!("{}", hunt::told(&told(named(HUNTING_GROUND)?, plan.first, Some(mutant))));
+        return Ok(ExitCode::SUCCESS);
+    }
     let (held, report) = if plan.mutants { hunt(&plan)? } else { stories_told(&plan) };
     if let Some(file) = &plan.report {
         std::fs::write(file, report)?;
@@ -92,22 +97,30 @@ fn stories_told(plan: &Plan) -> (bool, String) {
 
 /// Lets every mutant loose; all must be caught.
 fn hunt(plan: &Plan) -> anyhow::Result<(bool, String)> {
-    let ground = named(HUNTING_GROUND)?;
     let mut quarry = in_parallel(plan.at_once, hunt::quarry().enumerate(), |(place, mutant)| {
-        let catch = Catch::of(mutant, &told(ground, plan.first, Some(mutant)));
-        println!("{}", catch.sentence());
+        let catch = Catch::hunt(mutant, plan.first);
+        if let Ok(catch) = &catch {
+            println!("{}", catch.sentence());
+        }
         (place, catch)
     });
     quarry.sort_by_key(|(place, _)| *place);
-    let catches: Vec<Catch> = quarry.into_iter().map(|(_, catch)| catch).collect();
+    let catches = quarry.into_iter().map(|(_, catch)| catch).collect::<Result<Vec<Catch>, _>>()?;
     let caught = catches.iter().filter(|catch| catch.is_caught()).count();
     println!("\n{caught} of {} mutants caught", catches.len());
     Ok((caught == catches.len(), hunt::report(&catches)))
 }
 
 fn plan(arguments: &[String]) -> anyhow::Result<Plan> {
-    let mut plan =
-        Plan { stories: Vec::new(), seeds: None, first: 1, at_once: 2, report: None, mutants: false };
+    let mut plan = Plan {
+        stories: Vec::new(),
+        seeds: None,
+        first: 1,
+        at_once: 2,
+        report: None,
+        mutants: false,
+        mutant: None,
+    };
     let mut smoke = false;
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -116,6 +129,7 @@ fn plan(arguments: &[String]) -> anyhow::Result<Plan> {
             "--story" => plan.stories.push(named(value()?)?),
             "--smoke" => smoke = true,
             "--mutants" => plan.mutants = true,
+            "--mutant" => plan.mutant = Some(mutant_named(value()?)?),
             "--seeds" => plan.seeds = Some(value()?.parse()?),
             "--first" => plan.first = value()?.parse()?,
             "--at-once" => plan.at_once = value()?.parse::<usize>()?.max(1),
@@ -136,6 +150,10 @@ fn named(name: &str) -> anyhow::Result<Story> {
     let known = || stories::ALL.iter().map(|story| story.name).collect::<Vec<_>>().join(", ");
     let found = stories::ALL.iter().find(|story| story.name == name);
     found.copied().ok_or_else(|| anyhow::anyhow!("there is no story `{name}`; there are {}", known()))
+}
+
+fn mutant_named(name: &str) -> anyhow::Result<&'static Mutant> {
+    Mutant::named(name).ok_or_else(|| anyhow::anyhow!("there is no mutant `{name}`"))
 }
 
 /// Tells everything, each telling on a thread and a runtime of its own: what one does or breaks stays there.

@@ -5,12 +5,14 @@ use super::story::Story;
 
 mod bad_records;
 mod bustle;
+mod cancel_and_pause;
 mod dead_letters_replayed;
 mod fault_free;
 mod fault_free_large;
 mod fleet_killed;
 mod frozen_idle;
 mod history_backlog;
+mod hostile_payloads;
 mod killed_between;
 mod large_backlog;
 mod lost_enqueue_replies;
@@ -32,8 +34,10 @@ mod redis_killed;
 mod redis_refuses;
 mod redis_restart;
 mod redis_wiped;
+mod retries_and_delays;
 mod rolling_restart;
 mod shutdown_pressed;
+mod slow_beside_fast;
 mod spinning_jobs;
 mod torn_aof;
 mod worker_clock_jumps;
@@ -84,4 +88,8 @@ pub const ALL: &[Story] = &[
     dead_letters_replayed::STORY,
     provider_faults::STORY,
     outbox_relay_killed::STORY,
+    retries_and_delays::STORY,
+    cancel_and_pause::STORY,
+    slow_beside_fast::STORY,
+    hostile_payloads::STORY,
 ];

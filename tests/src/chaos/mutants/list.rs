@@ -3,10 +3,16 @@
 use super::{Change, Mutant};
 
 macro_rules! script {
+    ("enqueue", $find:expr, $put:expr) => {
+        script!(in "producer-lib/src/scripts/", "enqueue", $find, $put)
+    };
     ($name:literal, $find:expr, $put:expr) => {
+        script!(in "worker/engine/src/scripts/", $name, $find, $put)
+    };
+    (in $folder:literal, $name:literal, $find:expr, $put:expr) => {
         Change::Script {
             name: $name,
-            text: include_str!(concat!("../../../../worker/engine/src/scripts/", $name, ".lua")),
+            text: include_str!(concat!("../../../../", $folder, $name, ".lua")),
             find: $find,
             put: $put,
         }
@@ -15,6 +21,16 @@ macro_rules! script {
 
 /// Every mistake.
 pub const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "enqueue-to-nowhere",
+        bug: "an accepted job is not put in line",
+        changes: &[script!("enqueue", "redis.call('RPUSH', KEYS[list], unpack(ready[list]))", "")],
+    },
+    Mutant {
+        name: "enqueue-forgets-body",
+        bug: "an accepted job is put in line without its body",
+        changes: &[script!("enqueue", "redis.call('HSET', KEYS[1], unpack(jobs))", "")],
+    },
     Mutant {
         name: "settle-without-fence",
         bug: "a run whose lease is gone is settled all the same",
@@ -79,8 +95,12 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "promote-twice",
-        bug: "a due job becomes ready and stays delayed",
-        changes: &[script!("promote", "redis.call('ZREM', KEYS[1], unpack(due))", "")],
+        bug: "a due job becomes ready and is due again two seconds later",
+        changes: &[script!(
+            "promote",
+            "redis.call('ZREM', KEYS[1], unpack(due))",
+            "for _, id in ipairs(due) do redis.call('ZADD', KEYS[1], now + 2000, id) end"
+        )],
     },
     Mutant {
         name: "promote-to-nowhere",
@@ -106,8 +126,68 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a cancelled job keeps its body and its place",
         changes: &[
             script!("cancel", "redis.call('HDEL', KEYS[1], id)", ""),
-            script!("cancel", "redis.call('ZREM', KEYS[2], id, 'h:' .. id, 'l:' .. id)", ""),
+            script!("cancel", "redis.call('ZREM', KEYS[2], id, 'h:' .. id, 'l:' .. id)", "0"),
         ],
+    },
+    Mutant {
+        name: "cancel-ends-running",
+        bug: "a running job that is cancelled ends at once, and its run ends it again",
+        changes: &[script!("cancel", "if running then", "if false then")],
+    },
+    Mutant {
+        name: "cancel-without-record",
+        bug: "a cancelled job is gone and nobody writes it down",
+        changes: &[script!(
+            "cancel",
+            "redis.call('XADD', KEYS[4], '*', 't', stamp, 'w', ARGV[4], 'o', record)",
+            ""
+        )],
+    },
+    Mutant {
+        name: "cancelled-for-ever",
+        bug: "the wish to cancel a job outlives the job",
+        changes: &[script!(
+            "settle",
+            "redis.call('SREM', KEYS[9], unpack(ended))",
+            "redis.call('SISMEMBER', KEYS[9], ended[1])"
+        )],
+    },
+    Mutant {
+        name: "pause-unheard",
+        bug: "a paused queue is fetched from",
+        changes: &[script!("fetch", "if redis.call('HGET', KEYS[6], 'paused') then", "if false then")],
+    },
+    Mutant {
+        name: "fetch-keeps-place",
+        bug: "a fetched job stays in line",
+        changes: &[script!(
+            "fetch",
+            "redis.call('LPOP', KEYS[list], n - #ids) or {}",
+            "redis.call('LRANGE', KEYS[list], 0, n - #ids - 1)"
+        )],
+    },
+    Mutant {
+        name: "retry-counts-nothing",
+        bug: "a failed run is charged, and the charge is written under a wrong name",
+        changes: &[script!("settle", "marks[#marks + 1] = id", "marks[#marks + 1] = id .. '?'")],
+    },
+    Mutant {
+        name: "record-forgets-the-dead",
+        bug: "dead jobs are left out of history",
+        changes: &[Change::Sql(
+            "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
+             CREATE TRIGGER forget BEFORE INSERT ON outcomes FOR EACH ROW WHEN (NEW.status = 'dead') \
+             EXECUTE FUNCTION forget()",
+        )],
+    },
+    Mutant {
+        name: "record-forgets-first-tries",
+        bug: "the first failed run of a job is left out of history",
+        changes: &[Change::Sql(
+            "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
+             CREATE TRIGGER forget BEFORE INSERT ON attempts FOR EACH ROW WHEN (NEW.attempt = 1) \
+             EXECUTE FUNCTION forget()",
+        )],
     },
     Mutant {
         name: "record-twice",

@@ -13,10 +13,13 @@ use crate::chaos::{
     evidence::Evidence,
     history::{self, What},
     leftovers::leftovers,
+    mutants::Mutant,
 };
 
 /// How long a healed fleet may take until everything has ended and is recorded (I18).
 const AT_REST_WITHIN: Duration = Duration::from_secs(60);
+/// The same while a mutant is hunted: most of them never come to rest, and what counts is what they broke before.
+const MUTANT_AT_REST_WITHIN: Duration = Duration::from_secs(25);
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -102,6 +105,7 @@ impl Scene {
     /// When that takes too long.
     pub async fn come_to_rest(&self) -> anyhow::Result<()> {
         let (began, pool) = (Instant::now(), self.pool()?);
+        let patience = if Mutant::chosen().is_some() { MUTANT_AT_REST_WITHIN } else { AT_REST_WITHIN };
         loop {
             let left = leftovers(&self.link).await;
             let outbox = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox").fetch_one(&pool).await;
@@ -110,8 +114,8 @@ impl Scene {
                 return Ok(());
             }
             anyhow::ensure!(
-                began.elapsed() < AT_REST_WITHIN,
-                "not at rest {AT_REST_WITHIN:?} after the last fault: {left:?}, outbox {outbox:?}"
+                began.elapsed() < patience,
+                "not at rest {patience:?} after the last fault: {left:?}, outbox {outbox:?}"
             );
             sleep(LOOK).await;
         }

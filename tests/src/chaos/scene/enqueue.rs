@@ -49,7 +49,7 @@ impl Scene {
     /// # Errors
     /// When the address cannot be read, which is never.
     pub fn producer_settings(&self) -> anyhow::Result<flota_producer::Settings> {
-        let port = self.redis_proxy.as_ref().map_or(self.redis.port(), |proxy| proxy.port());
+        let port = self.redis_proxy.as_ref().map_or(self.redis.port(), super::Proxy::port);
         Ok(flota_producer::Settings::from_url(&super::redis_url(port))?)
     }
 }

@@ -12,7 +12,7 @@ use flota_producer::{clock, keys::Prefix, link::Link};
 use sqlx::PgPool;
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -128,23 +128,12 @@ impl Process {
         self.stop_recording.cancel();
         gone.cancel();
         // What recorders do not manage waits in Redis for others.
-        let least = DrainTime::of(whole).record;
-        let most = end_by.saturating_duration_since(Instant::now()).clamp(least, RECORD_WAIT);
-        // Others may keep the stream filled, so who is told to hurry does not wait for its end.
-        let hurried = async {
-            shutdown.hurry.cancelled().await;
-            sleep(least).await;
-        };
-        let recorded = async {
-            tokio::select! {
-                () = async { while self.recorders.join_next().await.is_some() {} } => true,
-                () = sleep(most) => false,
-                () = hurried => false,
-            }
-        };
+        let most =
+            end_by.saturating_duration_since(Instant::now()).clamp(DrainTime::of(whole).record, RECORD_WAIT);
+        let recorded = async { while self.recorders.join_next().await.is_some() {} };
         // Taking it off the list is a courtesy: an announcement ends by itself.
-        let (recorded, _) = tokio::join!(recorded, timeout(LEAVE_WAIT, announced));
-        if !recorded {
+        let (recorded, _) = tokio::join!(timeout(most, recorded), timeout(LEAVE_WAIT, announced));
+        if recorded.is_err() {
             warn!("Not every outcome is in Postgres yet; the rest waits in Redis for another worker");
         }
         info!("This worker has stopped");

@@ -253,7 +253,12 @@ impl Scene {
     /// When it has ended already.
     pub async fn signal(&self, place: usize, signal: &str) -> anyhow::Result<()> {
         let process = self.workers[place].process.as_ref().context("it has ended already")?;
-        Ok(process.signal(signal).await?)
+        process.signal(signal).await?;
+        // It is frozen while its family is listed, and a frozen process hears nothing but SIGKILL.
+        if !["STOP", "CONT", "KILL"].contains(&signal) {
+            process.signal("CONT").await?;
+        }
+        Ok(())
     }
 
     /// Asks a worker to drain and waits for its end. Answers whether it ended well.

@@ -86,7 +86,10 @@ async fn a_cancelled_id_in_line_gets_no_lease_that_an_old_worker_could_use() {
     let run = RunId { id, run: 1 };
     let plain = (String::new(), String::new(), Priority::Normal);
     let (record, unique, priority) = plain.clone();
-    let suspect = Suspect { run, marks: "run=1 deliveries=1".to_owned(), record, unique, priority };
+    let mut score = redis::cmd("ZSCORE");
+    let end: f64 = real.link.query(score.arg(keys.running()).arg(run.member())).await.unwrap();
+    let marks = "run=1 deliveries=1".to_owned();
+    let suspect = Suspect { run, end_ms: end as u64, marks, record, unique, priority };
     store::recover(real.link, keys, "other", &[suspect]).await.unwrap();
     assert_eq!(inspect::cancel(real.link, keys, id, "person").await.unwrap(), Cancelled::Now);
 

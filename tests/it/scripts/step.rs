@@ -100,7 +100,10 @@ async fn one(real: &Real<'_>, model: &mut Model, operation: &Operation) -> Resul
             return same("lost runs", &theirs, &model.settle(WORKER, &batch));
         }
         Operation::Recover { runs, max_deliveries } => {
-            let suspects = suspects(model, runs, *max_deliveries);
+            let mut suspects = suspects(model, runs, *max_deliveries);
+            for suspect in &mut suspects {
+                suspect.end_ms = end_as_seen(real, model, suspect.run).await;
+            }
             let theirs = done(store::recover(link, keys, WORKER, &suspects).await)?;
             return same("recovered", &theirs, &model.recover(WORKER, &suspects));
         }
@@ -266,6 +269,16 @@ fn settlement(model: &Model, run: RunId, end: End) -> Settlement {
     }
 }
 
+/// The end of a lease when recovery looked: the one that stands, or another one where it was lengthened since.
+async fn end_as_seen(real: &Real<'_>, model: &Model, run: RunId) -> u64 {
+    if model.contents.running.get(&run.member()) != Some(&Lease::Ended) {
+        return 1;
+    }
+    let mut score = redis::cmd("ZSCORE");
+    let end: f64 = real.link.query(score.arg(real.keys.running()).arg(run.member())).await.unwrap();
+    end as u64
+}
+
 fn suspects(model: &Model, runs: &[Index], max_deliveries: u32) -> Vec<Suspect> {
     let runs = distinct(runs.iter().filter_map(|run| pick(&model.runs, run)));
     let suspect = |run: RunId| {
@@ -279,6 +292,7 @@ fn suspects(model: &Model, runs: &[Index], max_deliveries: u32) -> Vec<Suspect> 
             record: if max_deliveries <= marks.deliveries { record.encode() } else { String::new() },
             unique: model.keys.unique_of(envelope),
             priority: envelope.priority,
+            end_ms: 0,
         }
     };
     runs.into_iter().map(suspect).collect()

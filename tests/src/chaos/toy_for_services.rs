@@ -2,12 +2,14 @@
 //!
 //! They have no ledger here; what a hostile toy may do is succeed.
 
-use flota_engine::{Failure, Job, Processor, Receipt};
+use flota_engine::{Failure, IfRepeated, Job, Processor, Receipt};
 use flota_worker::services::Services;
 
-use crate::toys::{Act, Toy};
+use crate::toys::{Act, Ledger, Toy};
 
 impl Processor<Services> for Toy {
+    const IF_REPEATED: IfRepeated = <Toy as Processor<Ledger>>::IF_REPEATED;
+
     type Error = Failure;
 
     async fn run(self, _: &Job, _: &Services) -> Result<Receipt, Failure> {

@@ -36,11 +36,7 @@ pub enum Treatment {
 ///
 /// # Errors
 /// When Redis does not answer. What was put back until then stays in line.
-pub async fn nowhere(
-    link: &Link,
-    keys: &QueueKeys,
-    treatment: Treatment,
-) -> Result<Vec<Vec<u8>>, LinkError> {
+pub async fn nowhere(link: &Link, keys: &QueueKeys, treatment: Treatment) -> Result<Vec<Vec<u8>>, LinkError> {
     let all = pieces(link, |cursor| scan("HSCAN", &keys.jobs(), cursor), 2).await?;
     let suspects = unseen(link, keys, all).await?;
     if suspects.is_empty() {
@@ -81,11 +77,7 @@ fn scan(command: &str, key: &str, cursor: &str) -> Cmd {
 }
 
 /// The first of every `width` values that a scan brings.
-async fn pieces(
-    link: &Link,
-    command: impl Fn(&str) -> Cmd,
-    width: usize,
-) -> Result<Vec<Vec<u8>>, LinkError> {
+async fn pieces(link: &Link, command: impl Fn(&str) -> Cmd, width: usize) -> Result<Vec<Vec<u8>>, LinkError> {
     let (mut cursor, mut found) = (String::from("0"), Vec::new());
     loop {
         let (next, some): (String, Vec<Vec<u8>>) = link.query(&command(&cursor)).await?;
@@ -117,7 +109,9 @@ async fn with_priorities(
 ) -> Result<Vec<(Vec<u8>, Priority)>, LinkError> {
     let bodies: Vec<Option<Vec<u8>>> = link.query(redis::cmd("HMGET").arg(keys.jobs()).arg(ids)).await?;
     let priority = |body: Option<Vec<u8>>| {
-        body.and_then(|body| Envelope::decode(&body).ok()).map(|envelope| envelope.priority).unwrap_or_default()
+        body.and_then(|body| Envelope::decode(&body).ok())
+            .map(|envelope| envelope.priority)
+            .unwrap_or_default()
     };
     Ok(ids.iter().cloned().zip(bodies.into_iter().map(priority)).collect())
 }

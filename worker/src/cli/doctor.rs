@@ -109,11 +109,21 @@ async fn places(global: &Global, redis: &Redis, pool: Option<&PgPool>, repair: b
             continue;
         }
         let ids: Vec<_> = nowhere.iter().map(|id| String::from_utf8_lossy(id).into_owned()).collect();
-        found.push(format!("{} in {queue} ({}{})", ids.len(), ids[0], if ids.len() == 1 { "" } else { ", …" }));
+        found.push(format!(
+            "{} in {queue} ({}{})",
+            ids.len(),
+            ids[0],
+            if ids.len() == 1 { "" } else { ", …" }
+        ));
         if repair {
             let detail = json!({ "jobs": ids });
-            let deed =
-                Deed { actor: &context::actor(), action: "queue.repair", subject: &queue, tenant: None, detail };
+            let deed = Deed {
+                actor: &context::actor(),
+                action: "queue.repair",
+                subject: &queue,
+                tenant: None,
+                detail,
+            };
             audit::note(pool, &deed).await;
         }
     }

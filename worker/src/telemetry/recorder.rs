@@ -11,8 +11,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::error;
 
 use super::metrics::{
-    BUILD_INFO, DURATION_BUCKETS, JOB_DURATION, JOBS_REPAIRED, METRICS, MetricKind, OUTBOX_WAITING, OUTCOMES_WAITING,
-    QUEUE_JOBS, QUEUE_OLDEST_READY_AGE_SECONDS, QUEUE_PAUSED,
+    BUILD_INFO, DURATION_BUCKETS, JOB_DURATION, JOBS_REPAIRED, METRICS, MetricKind, OUTBOX_WAITING,
+    OUTCOMES_WAITING, QUEUE_JOBS, QUEUE_OLDEST_READY_AGE_SECONDS, QUEUE_PAUSED,
 };
 
 /// How often observations are added up; the exporter's own default.

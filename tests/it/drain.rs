@@ -74,15 +74,15 @@ async fn a_worker_ends_in_time_while_redis_is_away_and_its_jobs_run_again() {
         cluster.wait_for_running(1, PATIENCE).await.unwrap();
 
         if hangs {
-            cluster.redis.pause().await.unwrap()
+            cluster.redis.pause().await.unwrap();
         } else {
-            cluster.redis.kill().await.unwrap()
+            cluster.redis.kill().await.unwrap();
         }
         ends_within(worker, GRACE + SLACK).await;
         if hangs {
-            cluster.redis.resume().await.unwrap()
+            cluster.redis.resume().await.unwrap();
         } else {
-            cluster.redis.start_again().await.unwrap()
+            cluster.redis.start_again().await.unwrap();
         }
 
         // It had its effect, and Redis was not there to hear of it.
@@ -115,8 +115,8 @@ async fn a_worker_that_stops_does_not_charge_what_it_gives_back() {
 
 /// Sends SIGTERM and waits for the end.
 async fn ends_within(mut worker: WorkerProcess, most: Duration) {
-    worker.signal("TERM").await.unwrap();
+    worker.signal("TERM").await.expect("the process is there");
     let began = Instant::now();
     assert!(timeout(most, worker.gone()).await.is_ok(), "not within {most:?}");
-    assert!(worker.stop().await.unwrap(), "it ends well, after {:?}", began.elapsed());
+    assert!(worker.stop().await.expect("the process is there"), "it ends well, after {:?}", began.elapsed());
 }

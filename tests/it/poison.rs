@@ -21,23 +21,23 @@ async fn supervise(
     jobs: usize,
     mut after_start: impl AsyncFnMut(&Cluster, usize),
 ) -> usize {
-    let pool = cluster.pool().unwrap();
+    let pool = cluster.pool().expect("the cluster answers");
     let began = Instant::now();
-    let mut worker = cluster.worker(slots, SHORT).await.unwrap();
+    let mut worker = cluster.worker(slots, SHORT).await.expect("the cluster answers");
     let mut starts = 1;
     after_start(cluster, starts).await;
-    while cluster.recorded(&pool).await.unwrap().jobs < jobs {
+    while cluster.recorded(&pool).await.expect("the cluster answers").jobs < jobs {
         assert!(began.elapsed() < PATIENCE, "{:?}\n{}", cluster.counts().await, cluster.logs());
         tokio::select! {
             () = worker.gone() => {
                 starts += 1;
-                worker = cluster.worker(slots, SHORT).await.unwrap();
+                worker = cluster.worker(slots, SHORT).await.expect("the cluster answers");
                 after_start(cluster, starts).await;
             }
             () = sleep(Duration::from_millis(100)) => {}
         }
     }
-    worker.stop().await.unwrap();
+    worker.stop().await.expect("the cluster answers");
     starts
 }
 
@@ -45,7 +45,10 @@ async fn supervise(
 async fn charged(cluster: &Cluster) -> Vec<(String, Option<String>)> {
     let sql = "SELECT job_id::text, error_class FROM outcomes WHERE status <> 'succeeded' OR attempt <> 1 \
                ORDER BY job_id";
-    sqlx::query_as(sql).fetch_all(&cluster.pool().unwrap()).await.unwrap()
+    sqlx::query_as(sql)
+        .fetch_all(&cluster.pool().expect("the cluster answers"))
+        .await
+        .expect("the cluster answers")
 }
 
 fn poison(id: JobId) -> (String, Option<String>) {

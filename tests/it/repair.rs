@@ -69,7 +69,7 @@ async fn the_doctor_tells_a_lost_id_and_mends_it() {
         let found = findings.as_array().unwrap().iter().find(|finding| finding["check"] == "places");
         found.unwrap()["found"].as_str().unwrap().to_owned()
     };
-    assert!(places(&told).contains(&format!("nowhere: 1 in email ({}", id)), "{}", places(&told));
+    assert!(places(&told).contains(&format!("nowhere: 1 in email ({id}")), "{}", places(&told));
     assert!(places(&mended).starts_with("put back in line: 1 in email"), "{}", places(&mended));
     assert_eq!(places(&again), "each of 1 live jobs is somewhere");
 }

@@ -20,6 +20,7 @@ pub mod percentile;
 pub mod provider;
 pub mod proxy;
 pub mod redis_time;
+pub mod report;
 pub mod respawning;
 pub mod runner;
 pub mod scene;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    path::Path,
     process::ExitCode,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -13,6 +14,7 @@ use tokio::time::timeout;
 use super::{
     hunt::{self, Catch},
     mutants::Mutant,
+    report,
     scene::Told,
     stories,
     story::{CannotBeTold, Story},
@@ -25,8 +27,8 @@ const PATIENCE: Duration = Duration::from_mins(6);
 const HELP: &str = "\
 Tells stories of the chaos suite: what is done to a fleet, and whether its promises held.
 
-  chaos [--story NAME]... [--smoke] [--seeds N] [--first SEED] [--at-once N] [--report FILE]
-  chaos --mutants [--report FILE]
+  chaos [--story NAME]... [--smoke] [--seeds N] [--first SEED] [--at-once N] [--report PAGE]
+  chaos --mutants [--report PAGE]
   chaos --list
 
   --story NAME   this story only; may be given several times
@@ -35,7 +37,7 @@ Tells stories of the chaos suite: what is done to a fleet, and whether its promi
   --first SEED   the first seed; 1 unless given
   --at-once N    how many are told at the same time; 2 unless given
   --mutants      seed a mistake into every worker, one after the other, and see whether it is noticed
-  --report FILE  write the summary there, in Markdown
+  --report PAGE  write the summary into its part of that page, docs/chaos-report.md
 ";
 
 /// What is to be told.
@@ -81,10 +83,11 @@ pub fn main() -> anyhow::Result<ExitCode> {
         println!("{}", hunt::told(&told(named(HUNTING_GROUND)?, plan.first, Some(mutant))));
         return Ok(ExitCode::SUCCESS);
     }
-    let (held, report) = if plan.mutants { hunt(&plan)? } else { stories_told(&plan) };
-    if let Some(file) = &plan.report {
-        std::fs::write(file, report)?;
-        println!("written to {file}");
+    let (held, report_text) = if plan.mutants { hunt(&plan)? } else { stories_told(&plan) };
+    if let Some(page) = &plan.report {
+        let part = if plan.mutants { "mutants" } else { "stories" };
+        report::put(Path::new(page), part, &format!("{}{report_text}", report::heading()))?;
+        println!("written to {page}");
     }
     Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -10,6 +10,7 @@ use crate::chaos::{
     evidence::{Evidence, RunRow},
     history::{Carried, EVERYTHING, Entry, What},
     provider::{Effect, EffectKind},
+    stories::ALL,
 };
 
 /// A story without servers: what was seen, second by second.
@@ -347,4 +348,21 @@ fn every_invariant_has_a_number_of_its_own() {
     ids.dedup();
 
     assert_eq!(ids.len(), INVARIANTS.len());
+}
+
+#[test]
+fn the_guarantees_name_every_invariant_and_only_stories_that_are_told() {
+    let page = include_str!("../../../../docs/guarantees.md");
+    let stories: Vec<&str> = ALL.iter().map(|story| story.name).collect();
+
+    let missing = INVARIANTS.iter().map(|rule| format!("| {} | {} |", rule.id, rule.sentence));
+    let missing: Vec<String> = missing.filter(|row| !page.contains(row)).collect();
+    let windows = page.lines().filter(|line| line.starts_with("| W"));
+    let proofs = windows.filter_map(|line| line.trim_end_matches(" |").rsplit(" | ").next());
+    let told = proofs.filter(|proof| proof.starts_with("story") || proof.starts_with("stories"));
+    let named: Vec<&str> = told.flat_map(|proof| proof.split('`').skip(1).step_by(2)).collect();
+
+    assert_eq!(missing, Vec::<String>::new(), "docs/guarantees.md lacks these rows");
+    assert!(10 < named.len(), "{named:?}");
+    assert!(named.iter().all(|name| stories.contains(name)), "{named:?} are not all among {stories:?}");
 }

@@ -253,12 +253,7 @@ impl Scene {
     /// When it has ended already.
     pub async fn signal(&self, place: usize, signal: &str) -> anyhow::Result<()> {
         let process = self.workers[place].process.as_ref().context("it has ended already")?;
-        process.signal(signal).await?;
-        // It is frozen while its family is listed, and a frozen process hears nothing but SIGKILL.
-        if !["STOP", "CONT", "KILL"].contains(&signal) {
-            process.signal("CONT").await?;
-        }
-        Ok(())
+        Ok(process.signal(signal).await?)
     }
 
     /// Asks a worker to drain and waits for its end. Answers whether it ended well.

@@ -8,4 +8,9 @@ signal_family() {
     family=$(grep -lsx "PPid:[[:space:]]*$2" /proc/[0-9]*/status | cut -d/ -f3)
     # One word per process id is meant, hence no quotes.
     kill -s "$1" "$2" $family
+    # Whoever is to hear the signal must not stay frozen.
+    case "$1" in
+        STOP | KILL) ;;
+        *) kill -s CONT "$2" ;;
+    esac
 }

@@ -161,11 +161,15 @@ fn mutant_named(name: &str) -> anyhow::Result<&'static Mutant> {
 
 /// Tells everything, each telling on a thread and a runtime of its own: what one does or breaks stays there.
 fn tell(plan: &Plan) -> Summary {
-    let mut lines = in_parallel(plan.at_once, plan.tellings(), |(story, seed)| {
+    let tell_one = |(story, seed)| {
         let line = told(story, seed, None);
         println!("{}", line.sentence());
         line
-    });
+    };
+    let (alone, together): (Vec<_>, Vec<_>) =
+        plan.tellings().partition(|(story, _)| stories::ALONE.contains(&story.name));
+    let mut lines = in_parallel(plan.at_once, together.into_iter(), tell_one);
+    lines.extend(in_parallel(1, alone.into_iter(), tell_one));
     let order: BTreeMap<&str, usize> =
         plan.stories.iter().enumerate().map(|(place, story)| (story.name, place)).collect();
     lines.sort_by_key(|line: &Line| (order[line.story.name], line.seed));

@@ -93,3 +93,6 @@ pub const ALL: &[Story] = &[
     slow_beside_fast::STORY,
     hostile_payloads::STORY,
 ];
+
+/// Stories that compare speeds: told one at a time, after the others.
+pub const ALONE: [&str; 3] = ["large-backlog", "huge-backlog", "slow-beside-fast"];

@@ -131,9 +131,10 @@ fn strange_lines() -> Vec<Line> {
         row(odd(&json!({"kind": "k".repeat(100_000), "code": "\u{0}".repeat(5_000)}))),
         row(odd(&json!({"run": u32::MAX, "ran_us": u64::MAX, "at": u64::MAX}))),
         row(odd(&json!({"status": "dead", "error": "no envelope", "envelope": "not base64"}))),
+        // Words of a newer release are recorded as the nearest one that this release knows.
+        row(odd(&json!({"status": "exploded"}))),
+        row(odd(&json!({"class": "bad_mood"}))),
         aside(broken, UNREADABLE),
-        aside(odd(&json!({"status": "exploded"})), "unknown variant `exploded`"),
-        aside(odd(&json!({"class": "bad_mood"})), "bad_mood"),
         aside(odd(&json!({"run": 99_999_999_999_u64})), "99999999999"),
         aside(odd(&json!({"attempt": -1})), "-1"),
         aside(odd(&json!({"id": "nobody"})), UNREADABLE),

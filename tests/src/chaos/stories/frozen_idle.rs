@@ -23,7 +23,7 @@ pub(super) const STORY: Story = Story {
     name: "frozen-idle",
     promise: "R2",
     what: "a worker is frozen while it waits for work, and reads what it was given only when others run it",
-    seeds: 20,
+    seeds: 3,
     smoke: false,
     tell: telling!(tell),
 };

@@ -21,7 +21,7 @@ pub(super) const STORY: Story = Story {
     name: "killed-between",
     promise: "R1, W3-W5",
     what: "a worker is killed exactly after a fetch, between effect and settle, and after a settle",
-    seeds: 20,
+    seeds: 3,
     smoke: false,
     tell: telling!(tell),
 };

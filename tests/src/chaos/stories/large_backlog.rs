@@ -34,8 +34,6 @@ pub(super) const HUGE: Story = Story {
     tell: telling!(huge),
 };
 
-/// Jobs of the small backlog, and of one measurement before the large one.
-const SMALL: usize = 10_000;
 /// Jobs in one call.
 const AT_ONCE: usize = 5_000;
 /// Memory of a million jobs, and what Redis takes for itself.
@@ -66,10 +64,6 @@ async fn tell(seed: u64, jobs: usize) -> anyhow::Result<Told> {
     let stage = Stage { concurrency: 64, queue: "max_len = 2000000".into(), ..Stage::default() };
     let mut scene = Scene::open(seed, stage).await?;
     scene.workers(2).await?;
-    let mut ended = 0;
-    // The better of two on each side: other programs of this machine get in the way.
-    let first = drain(&mut scene, SMALL, &mut ended).await?;
-    let small = drain(&mut scene, SMALL, &mut ended).await?.max(first);
     let before = scene.redis_info("used_memory_rss").await?;
     scene.pause_queue().await?;
     enqueue(&scene, jobs).await?;
@@ -80,17 +74,44 @@ async fn tell(seed: u64, jobs: usize) -> anyhow::Result<Told> {
     let took = began.elapsed();
     scene.figure("restart", format!("{took:.1?}"));
     anyhow::ensure!(took <= STARTED_WITHIN, "Redis serves {took:.1?} after its start");
-    let first = speed(&mut scene, SMALL, &mut ended).await?;
-    let large = speed(&mut scene, SMALL, &mut ended).await?.max(first);
-    scene.figure("jobs/s small, large", format!("{small:.0}, {large:.0}"));
-    anyhow::ensure!(
-        small * LEAST_SPEED <= large,
-        "{large:.0} jobs/s in front of {jobs} jobs, and {small:.0} in front of {SMALL}"
-    );
-    ended += jobs - 2 * SMALL;
-    scene.wait_for_outcomes(ended as i64, PATIENCE).await?;
+    check_speed(&mut scene, jobs).await?;
+    scene.wait_for_outcomes(jobs as i64, PATIENCE).await?;
     check_memory_is_back(&mut scene, before).await?;
     scene.close(&Terms { no_repeats: true, ..Terms::default() }).await
+}
+
+/// Lets the workers drain everything in one go. The fifth of it that has nearly everything behind it must go as fast as
+/// the last one, which has nothing behind it.
+async fn check_speed(scene: &mut Scene, jobs: usize) -> anyhow::Result<()> {
+    let fifth = jobs / 5;
+    scene.resume_queue().await?;
+    // The first twentieth warms up.
+    until_left(scene, jobs - jobs / 20).await?;
+    let large = drained(scene, jobs - jobs / 20 - fifth, fifth).await?;
+    until_left(scene, fifth).await?;
+    let small = drained(scene, 0, fifth).await?;
+    scene.figure("jobs/s at the end, at the beginning", format!("{small:.0}, {large:.0}"));
+    anyhow::ensure!(
+        small * LEAST_SPEED <= large,
+        "{large:.0} jobs/s in front of {jobs} jobs, and {small:.0} in front of none"
+    );
+    Ok(())
+}
+
+/// Jobs per second until only so many are left.
+async fn drained(scene: &Scene, left: usize, jobs: usize) -> anyhow::Result<f64> {
+    let began = Instant::now();
+    until_left(scene, left).await?;
+    Ok(jobs as f64 / began.elapsed().as_secs_f64())
+}
+
+async fn until_left(scene: &Scene, left: usize) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while left < scene.link.query::<usize>(redis::cmd("HLEN").arg(scene.keys().jobs())).await? {
+        anyhow::ensure!(began.elapsed() < PATIENCE, "more than {left} jobs are left after {PATIENCE:?}");
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 /// Enqueues while nothing is fetched.
@@ -103,28 +124,6 @@ async fn enqueue(scene: &Scene, jobs: usize) -> anyhow::Result<()> {
         left -= count;
     }
     Ok(())
-}
-
-/// Lets the workers drain so many jobs. Answers their speed in jobs per second.
-async fn drain(scene: &mut Scene, jobs: usize, ended: &mut usize) -> anyhow::Result<f64> {
-    scene.pause_queue().await?;
-    enqueue(scene, jobs).await?;
-    speed(scene, jobs, ended).await
-}
-
-/// Lets the workers go on. Answers in how many jobs per second they settle the next ones.
-async fn speed(scene: &mut Scene, jobs: usize, ended: &mut usize) -> anyhow::Result<f64> {
-    let alive = scene.link.query::<u64>(redis::cmd("HLEN").arg(scene.keys().jobs())).await?;
-    let began = Instant::now();
-    scene.resume_queue().await?;
-    let left = alive - jobs as u64;
-    while left < scene.link.query::<u64>(redis::cmd("HLEN").arg(scene.keys().jobs())).await? {
-        anyhow::ensure!(began.elapsed() < PATIENCE, "{jobs} jobs take longer than {PATIENCE:?}");
-        sleep(Duration::from_millis(5)).await;
-    }
-    let took = began.elapsed();
-    *ended += jobs;
-    Ok(jobs as f64 / took.as_secs_f64())
 }
 
 async fn check_memory(scene: &mut Scene, jobs: usize) -> anyhow::Result<()> {

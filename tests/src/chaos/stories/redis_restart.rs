@@ -36,7 +36,7 @@ pub(super) const FROZEN: Story = Story {
     name: "redis-frozen",
     promise: "R4",
     what: "Redis is frozen (SIGSTOP) for 0.5, 2 or 10 leases while 200 long jobs run",
-    seeds: 20,
+    seeds: 3,
     smoke: false,
     tell: telling!(frozen),
 };

@@ -33,7 +33,7 @@ pub(super) const AFTER_AN_EFFECT: Story = Story {
     name: "frozen-after-effect",
     promise: "R2",
     what: "a worker is frozen for three leases exactly between an effect and its settle",
-    seeds: 20,
+    seeds: 3,
     smoke: false,
     tell: telling!(after_an_effect),
 };

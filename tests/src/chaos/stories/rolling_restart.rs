@@ -33,7 +33,7 @@ pub(super) const LONG: Story = Story {
     name: "rolling-restart-long",
     promise: "R11",
     what: "every worker is replaced each 5 s under load, 50 rounds",
-    seeds: 3,
+    seeds: 1,
     smoke: false,
     tell: telling!(long),
 };

@@ -117,9 +117,11 @@ impl SmallDisk {
     /// # Errors
     /// When the ballast cannot be removed.
     pub fn free(&self) -> io::Result<()> {
-        match std::fs::remove_file(self.ballast()) {
+        // Emptied first: a process that is just being started may still hold it open.
+        let emptied = OpenOptions::new().write(true).truncate(true).open(self.ballast());
+        match emptied.and_then(|_| std::fs::remove_file(self.ballast())) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
+            freed => freed,
         }
     }
 

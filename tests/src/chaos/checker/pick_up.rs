@@ -1,16 +1,22 @@
-//! How soon the jobs of a killed worker run again (I19).
+//! How soon the jobs of a killed worker are picked up again (I19).
+//!
+//! Picked up means started, or put back by a worker that fetched it: a job that has lost two workers is a suspect and
+//! runs beside no other suspect, so it may have to wait for its turn.
 
 use std::{collections::HashMap, time::Duration};
 
 use flota_producer::JobId;
 
 use super::Terms;
-use crate::chaos::{evidence::Evidence, history::What};
+use crate::chaos::{
+    evidence::Evidence,
+    history::{Carried, What},
+};
 
 /// The name of the fault.
 const KILLED: &str = "killed";
 
-/// Each job that was running in a worker when it was killed, and how long it took until it ran again.
+/// Each job that was running in a worker when it was killed, and how long it took until another had it.
 fn pick_ups(evidence: &Evidence) -> Vec<(JobId, Duration)> {
     // Which runs each process has under way, and since when the jobs of killed ones wait.
     let mut under_way: HashMap<JobId, &str> = HashMap::new();
@@ -23,6 +29,10 @@ fn pick_ups(evidence: &Evidence) -> Vec<(JobId, Duration)> {
                     found.push((*job, Duration::from_nanos(entry.ns - since)));
                 }
                 under_way.insert(*job, &entry.process);
+            }
+            What::Settled { job, verdict: Carried::Excused, .. } if waiting.contains_key(job) => {
+                let since = waiting.remove(job).unwrap_or(entry.ns);
+                found.push((*job, Duration::from_nanos(entry.ns - since)));
             }
             What::Settled { job, .. } | What::LeaseLost { job, .. } => drop(under_way.remove(job)),
             What::FaultBegan { fault, target } if fault == KILLED => {
@@ -44,7 +54,7 @@ pub(super) fn in_time(evidence: &Evidence, terms: &Terms) -> Vec<String> {
     let Some(within) = terms.picked_up_within else { return Vec::new() };
     let late = pick_ups(evidence).into_iter().filter(|(_, took)| within < *took);
     late.map(|(job, took)| {
-        format!("job {job} ran again {took:.1?} after its worker was killed, not within {within:?}")
+        format!("job {job} was picked up {took:.1?} after its worker was killed, not within {within:?}")
     })
     .collect()
 }

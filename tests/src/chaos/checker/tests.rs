@@ -332,6 +332,23 @@ fn i19_sees_a_job_that_waited_too_long_after_its_worker_was_killed() {
 }
 
 #[test]
+fn a_suspect_that_has_to_wait_for_its_turn_was_picked_up() {
+    let job = job();
+    let seen = nothing()
+        .accepted(job)
+        .started("worker-1", job, 1)
+        .fault("killed", "worker-1")
+        .settled("worker-2", job, 2, Carried::Excused)
+        .started("worker-2", job, 3)
+        .settled("worker-2", job, 3, Carried::Ended)
+        .outcome(row(job, 3, 1, "succeeded"));
+
+    let terms = Terms { picked_up_within: Some(Duration::from_secs(2)), ..Terms::default() };
+
+    assert!(seen.under(terms).broken().is_empty());
+}
+
+#[test]
 fn many_violations_of_one_invariant_are_cut_short() {
     let seen = (0..100).fold(nothing(), |seen, _| seen.accepted(job()));
 

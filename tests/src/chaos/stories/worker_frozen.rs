@@ -64,6 +64,7 @@ async fn tell(seed: u64, options: WorkerOptions) -> anyhow::Result<Told> {
         scene.wait_until_frozen(victim, Duration::from_secs(30)).await?;
     } else {
         scene.pause_between(1_500, 3_000).await;
+        wait_until_busy(&scene, victim).await?;
         scene.freeze(victim).await?;
     }
     let frozen_at = now_ns();
@@ -78,6 +79,23 @@ async fn tell(seed: u64, options: WorkerOptions) -> anyhow::Result<Told> {
     let repeated = told.repeated;
     ensure!(repeated <= taken_over, "{repeated} effects were repeated and {taken_over} runs were under way");
     Ok(told)
+}
+
+/// Waits until the worker has a slow run under way, which it will still have when the signal arrives.
+async fn wait_until_busy(scene: &Scene, victim: usize) -> anyhow::Result<()> {
+    let (began, name) = (Instant::now(), &scene.workers[victim].name);
+    let long_ago = Duration::from_millis(100).as_nanos() as u64;
+    loop {
+        let history = scene.so_far().context("the histories can be read")?;
+        let since = now_ns() - long_ago;
+        let slow = timeline::under_way(&history, name, since);
+        let now = timeline::under_way(&history, name, now_ns());
+        if slow.intersection(&now).next().is_some() {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < HEARD_WITHIN, "{name} never has anything to do");
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Waits until the worker knows of each run that others took over. Answers how many those are.

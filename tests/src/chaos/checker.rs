@@ -118,7 +118,11 @@ pub const INVARIANTS: [Invariant; 15] = [
         check: rest::everything_is_accounted_for,
     },
     Invariant { id: "I17", sentence: "At the end nothing is left behind.", check: rest::nothing_is_left },
-    Invariant { id: "I19", sentence: "Jobs of a killed worker are picked up again in time.", check: pick_up::in_time },
+    Invariant {
+        id: "I19",
+        sentence: "Jobs of a killed worker are picked up again in time.",
+        check: pick_up::in_time,
+    },
 ];
 
 /// Everything that did not hold.

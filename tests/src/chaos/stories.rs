@@ -63,6 +63,7 @@ pub const ALL: &[Story] = &[
     shutdown_pressed::STORY,
     mixed_versions::STORY,
     redis_killed::STORY,
+    redis_killed::EVERYSEC,
     power_loss::ALWAYS,
     power_loss::EVERYSEC,
     torn_aof::STORY,

@@ -124,7 +124,14 @@ async fn told_without_redis(scene: &mut Scene, victim: usize) -> anyhow::Result<
 async fn told_and_killed(scene: &mut Scene, victim: usize) -> anyhow::Result<()> {
     scene.signal(victim, "TERM").await?;
     sleep(Duration::from_secs(1)).await;
-    scene.kill(victim).await
+    let before = timeline::recovered(&scene.so_far()?);
+    scene.kill(victim).await?;
+    // What it held is taken back before anything else happens, so that nothing else is blamed for it.
+    let (killed, within) = (Instant::now(), Stage::default().picked_up_within());
+    while timeline::recovered(&scene.so_far()?) == before && killed.elapsed() < within {
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 /// Tells a worker to stop, for the first or the second time. Answers how long it took and whether it ended well.

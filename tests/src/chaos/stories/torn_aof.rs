@@ -5,15 +5,11 @@
 //! right, but what is appended later joins the rest of the transaction, and the *next* start carries out half a script.
 //! So the file is rewritten after a tear, as docs/operations.md tells people to do.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, time::Duration};
 
 use flota_engine::{Record, Status};
 use flota_producer::{JobId, NewJob};
 use rand::RngExt;
-use tokio::time::sleep;
 
 use crate::{
     chaos::{
@@ -39,7 +35,6 @@ pub(super) const STORY: Story = Story {
 
 /// The least that one enqueue takes in the file: an id twice, an envelope, and the commands around them.
 const BYTES_OF_A_JOB: u64 = 150;
-const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn tell(seed: u64) -> anyhow::Result<Told> {
     let mut scene = Scene::open(seed, Stage::default()).await?;
@@ -59,7 +54,7 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
         }
         let random = scene.rng.random();
         bytes_lost += PowerLoss::Torn { random }.strike(&mut scene.redis).await?.lost_bytes;
-        rewrite(&scene).await?;
+        scene.rewrite_aof().await?;
         check_whole(&scene).await?;
         scene.fault_ended("file torn", EVERYTHING);
     }
@@ -74,21 +69,6 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
 fn retried() -> NewJob {
     let (first, then) = (vec![Step::Fail(flota_engine::ErrorClass::ServerError)], vec![Step::Effect]);
     NewJob::new(Errand { tries: vec![first, then] })
-}
-
-/// Has Redis write a new append-only file, and waits until it is the one in use.
-async fn rewrite(scene: &Scene) -> anyhow::Result<()> {
-    scene.wait_for_redis(PATIENCE).await?;
-    let rewritten = scene.redis_info("aof_rewrites").await?;
-    scene.link.query::<String>(&redis::cmd("BGREWRITEAOF")).await?;
-    let began = Instant::now();
-    while scene.redis_info("aof_rewrites").await? == rewritten
-        || scene.redis_info("aof_rewrite_in_progress").await? != 0
-    {
-        anyhow::ensure!(began.elapsed() < PATIENCE, "the file is not rewritten after {PATIENCE:?}");
-        sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
 }
 
 /// With nobody at work: each live job is in one place, and none of them has ended.

@@ -37,7 +37,7 @@ pub fn heading() -> String {
     let (commit, redis, postgres) = (
         said("git", &["rev-parse", "--short", "HEAD"]),
         said("redis-server", &["--version"]),
-        said("sh", &["-c", "ls -1 /usr/lib/postgresql/*/bin/postgres | tail -1 | xargs -I{} {} --version"]),
+        said("sh", &["-c", "$(ls -1 /usr/lib/postgresql/*/bin/postgres | tail -1) --version"]),
     );
     let redis = redis.split_whitespace().find_map(|word| word.strip_prefix("v=")).unwrap_or("?").to_owned();
     format!(

@@ -163,18 +163,55 @@ fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// Each figure of a story, from the smallest to the largest seed by seed.
+/// Each figure of a story: what the seeds gave, or the least and the most of many.
 fn measured(row: &Row<'_>) -> String {
-    let names: Vec<&String> = row
-        .lines
-        .first()
-        .map(|line| line.told.figures.iter().map(|(name, _)| name).collect())
-        .unwrap_or_default();
+    let figures: Vec<&(String, String)> = row.lines.iter().flat_map(|line| &line.told.figures).collect();
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in &figures {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
     let all = names.into_iter().map(|name| {
-        let found = row.lines.iter().flat_map(|line| &line.told.figures).filter(|(other, _)| other == name);
-        let mut values: Vec<&str> = found.map(|(_, value)| value.as_str()).collect();
-        values.dedup();
-        format!("{name}: {}", values.join(", "))
+        let values = figures.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str());
+        format!("{name}: {}", shortly(values.collect()))
     });
     all.collect::<Vec<_>>().join("; ")
+}
+
+/// Most values that are told one by one.
+const FEW: usize = 4;
+
+fn shortly(mut values: Vec<&str>) -> String {
+    let mut seen = std::collections::HashSet::new();
+    values.retain(|value| seen.insert(*value));
+    if values.len() <= FEW {
+        return values.join(", ");
+    }
+    values.sort_by(|one, other| magnitude(one).total_cmp(&magnitude(other)));
+    format!("{} to {}", values[0], values[values.len() - 1])
+}
+
+/// How much a value is, to compare it with others of its kind: `1.5s` is more than `900ms`.
+fn magnitude(value: &str) -> f64 {
+    let end = value.find(|c: char| !(c.is_ascii_digit() || ".+-".contains(c))).unwrap_or(value.len());
+    let (number, unit) = value.split_at(end);
+    let scale = match unit.trim() {
+        "ns" => 1e-9,
+        "µs" => 1e-6,
+        "ms" => 1e-3,
+        _ => 1.0,
+    };
+    number.parse::<f64>().unwrap_or(0.0) * scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_values_become_the_least_and_the_most() {
+        assert_eq!(shortly(vec!["3", "5", "3"]), "3, 5");
+        assert_eq!(shortly(vec!["1.2s", "90ms", "400µs", "2s", "1s"]), "400µs to 2s");
+    }
 }

@@ -43,8 +43,9 @@ impl Processor<Services> for DeliverWebhook {
         };
         let client = services.webhooks.client_for(&delivery.url);
         let host = host_and_port(&delivery.url);
-        // A registered endpoint has an allowance of its own; a plain URL shares that of its host.
-        let place = Some(Place { name: self.endpoint.as_deref().unwrap_or(&host), host: &host });
+        // A registered endpoint has an allowance and a circuit of its own; a plain URL shares those of its host.
+        let name = self.endpoint.as_deref().unwrap_or(&host);
+        let place = Some(Place { name, host: name });
         let (delivery, now) = (&delivery, clock::unix_now().as_secs() as i64);
         let delivered = client.call(Caller { place, ..super::caller(job) }, |client| async move {
             client.deliver(delivery, now).await

@@ -14,4 +14,5 @@ mod retention;
 mod run;
 mod schedules;
 mod smtp_server;
+mod storm;
 mod workers;

@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod fleet;
 pub mod foreign_mail_server;
+pub mod limited_provider;
 pub mod program;
 pub mod proxy;
 pub mod replays;

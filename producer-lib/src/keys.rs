@@ -46,6 +46,12 @@ impl Prefix {
         format!("{}:workers", self.0)
     }
 
+    /// The keys of one allowance at a provider. `tenant` is empty for a credential that tenants share.
+    pub fn limit(&self, provider: &str, tenant: &str, credential: &str) -> LimitKeys {
+        let parts = [provider, tenant, credential].map(plain).join(":");
+        LimitKeys { base: format!("{}:{{limit:{parts}}}", self.0) }
+    }
+
     /// `flota:schedules`, a hash: name of a schedule → its last tick that was dealt with, Unix ms.
     pub fn schedules(&self) -> String {
         format!("{}:schedules", self.0)
@@ -75,6 +81,39 @@ fn check_name(what: &'static str, name: &str) -> Result<(), BadName> {
         return Err(BadName { what, name: name.chars().take(MAX_NAME).collect() });
     }
     Ok(())
+}
+
+/// A part of a key that comes from outside, such as a host: what is no letter, digit, `.`, `_` or `-` is written as
+/// `~` and its number, so that it can neither move the hash tag nor look like another part.
+fn plain(part: &str) -> String {
+    let mut text = String::with_capacity(part.len());
+    for byte in part.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-') {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("~{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// The keys of one allowance at a provider: one slot, away from every queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitKeys {
+    base: String,
+}
+
+impl LimitKeys {
+    /// `flota:{limit:<provider>:<tenant>:<credential>}`, a hash: how far the line and the calls have come, and what the
+    /// provider has said.
+    pub fn state(&self) -> String {
+        self.base.clone()
+    }
+
+    /// The same with `:turns`, a sorted set: job id → its turn, by the clock of the allowance.
+    pub fn turns(&self) -> String {
+        format!("{}:turns", self.base)
+    }
 }
 
 /// The keys of one queue.
@@ -210,6 +249,14 @@ mod tests {
         assert_eq!(keys.ready(Priority::High), "flota:{email}:ready:high");
         assert_eq!(keys.dedup(Some("acme"), "invoice-1"), "flota:{email}:dedup:acme:invoice-1");
         assert_eq!(keys.unique(None, "{x}"), "flota:{email}:unique::{x}");
+    }
+
+    #[test]
+    fn keys_of_a_limit_share_its_hash_tag_whatever_it_is_called() {
+        let keys = Prefix::default().limit("webhook", "", "shop.example:8443}{x");
+
+        assert_eq!(keys.state(), "flota:{limit:webhook::shop.example~3a8443~7d~7bx}");
+        assert_eq!(keys.turns(), "flota:{limit:webhook::shop.example~3a8443~7d~7bx}:turns");
     }
 
     #[test]

@@ -8,9 +8,12 @@ use flota_producer::{
     CompleteChat, DeliverWebhook, EmailBody, JobId, MediaSource, NewJob, PushKeys, PushSubscription,
     ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
 };
-use flota_providers::push::{
-    browser::{Browser, check_vapid},
-    new_vapid_pair,
+use flota_providers::{
+    pipeline::Pipeline,
+    push::{
+        browser::{Browser, check_vapid},
+        new_vapid_pair,
+    },
 };
 use flota_tests::fleet::{QUEUE, TestQueue, drain};
 use flota_worker::{
@@ -66,7 +69,7 @@ impl Stage {
         // Nothing here asks Postgres, and a pool connects when it is first asked.
         let pool =
             database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1).expect("the stage is set");
-        let services = assemble::services(&environment, &pool).expect("the stage is set");
+        let services = assemble::services(&environment, &pool, &Pipeline::bare()).expect("the stage is set");
         let queue = TestQueue::new().await;
         let fleet = queue.start_with(processors::registry().bind(services));
         Self { queue, providers, mail, files, vapid_public_key, fleet }

@@ -21,4 +21,5 @@ mod run;
 mod schedules;
 mod scripts;
 mod smtp_server;
+mod storm;
 mod workers;

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod fleet;
 pub mod foreign_mail_server;
 pub mod hostile;
+pub mod limited_provider;
 pub mod program;
 pub mod properties;
 pub mod replays;

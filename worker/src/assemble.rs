@@ -5,6 +5,7 @@ mod integrations;
 use flota_providers::{
     ProviderError,
     email::{SmtpMailer, SmtpSettings, SmtpTls},
+    pipeline::{Client, Pipeline, Provider},
     push::VapidError,
     webhook::{SecretError, SigningSecret},
 };
@@ -72,29 +73,43 @@ pub enum AssembleError {
     },
 }
 
-/// Everything that processors may use.
+/// Everything that processors may use; every call to a provider goes through `pipeline`.
 ///
 /// # Errors
 /// See [`AssembleError`]; what is merely not set leaves its service out.
-pub fn services(environment: &Environment, pool: &PgPool) -> Result<Services, AssembleError> {
+pub fn services(
+    environment: &Environment,
+    pool: &PgPool,
+    pipeline: &Pipeline,
+) -> Result<Services, AssembleError> {
     let mailer = environment.smtp.as_ref().map(mailer).transpose()?;
     let vault = environment.encryption_keys.as_ref().map(Vault::parse).transpose()?;
     let secret = environment.webhook_secret.as_ref();
     let more = &environment.integrations;
     Ok(Services {
-        mailer,
-        webhooks: Webhooks::new(&environment.webhook_allow).map_err(AssembleError::Http)?,
+        mailer: mailer.map(|mailer| Provider::global(mailer, pipeline)),
+        webhooks: Webhooks::new(&environment.webhook_allow, pipeline).map_err(AssembleError::Http)?,
         endpoints: vault.map(|vault| Endpoints::new(pool.clone(), vault)),
         webhook_secret: secret.map(|secret| SigningSecret::parse(secret.expose_secret())).transpose()?,
         outbound: Outbound::new(&environment.webhook_allow, OUTBOUND).map_err(AssembleError::Http)?,
-        push: more.push.as_ref().map(integrations::push).transpose()?,
-        whatsapp: more.whatsapp.as_ref().map(integrations::whatsapp).transpose()?,
-        sms: more.sms.as_ref().map(integrations::sms).transpose()?,
-        chat: more.chat.as_ref().map(integrations::chat).transpose()?,
-        transcription: more.transcription.as_ref().map(integrations::transcription).transpose()?,
-        vision: more.vision.as_ref().map(integrations::vision).transpose()?,
+        push: piped(more.push.as_ref(), integrations::push, pipeline)?,
+        whatsapp: piped(more.whatsapp.as_ref(), integrations::whatsapp, pipeline)?,
+        sms: piped(more.sms.as_ref(), integrations::sms, pipeline)?,
+        chat: piped(more.chat.as_ref(), integrations::chat, pipeline)?,
+        transcription: piped(more.transcription.as_ref(), integrations::transcription, pipeline)?,
+        vision: piped(more.vision.as_ref(), integrations::vision, pipeline)?,
         files: more.files_dir.clone().map(Files::new),
     })
+}
+
+/// A client, when it is configured, inside the pipeline.
+fn piped<V, C: Client>(
+    variables: Option<&V>,
+    build: fn(&V) -> Result<C, AssembleError>,
+    pipeline: &Pipeline,
+) -> Result<Option<Provider<C>>, AssembleError> {
+    let client = variables.map(build).transpose()?;
+    Ok(client.map(|client| Provider::global(client, pipeline)))
 }
 
 /// The client of the mail server.

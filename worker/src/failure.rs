@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use flota_engine::{ErrorClass, Failure, Remedy};
-use flota_providers::{ErrorClass as ProviderClass, ProviderError, email::templates::TemplateError};
+use flota_providers::{
+    ErrorClass as ProviderClass, ProviderError, Standing, email::templates::TemplateError,
+};
 
 use crate::{endpoints::EndpointError, files::FileError};
 
@@ -65,6 +67,17 @@ impl From<Error> for Failure {
 }
 
 fn from_provider(error: ProviderError) -> Failure {
+    let (class, remedy) = remedy(&error);
+    Failure {
+        class,
+        remedy,
+        message: chain(&error).into(),
+        code: error.code.map(Into::into),
+        provider: Some(error.provider.into()),
+    }
+}
+
+fn remedy(error: &ProviderError) -> (ErrorClass, Remedy) {
     let wait = error.retry_after();
     let (class, remedy) = match error.class {
         ProviderClass::Permanent => (ErrorClass::Permanent, Remedy::Bury),
@@ -80,12 +93,11 @@ fn from_provider(error: ProviderError) -> Failure {
         ProviderClass::Network => (ErrorClass::Network, Remedy::Retry { after: None }),
         ProviderClass::Ambiguous => (ErrorClass::Ambiguous, Remedy::Retry { after: None }),
     };
-    Failure {
-        class,
-        remedy,
-        message: chain(&error).into(),
-        code: error.code,
-        provider: Some(error.provider.into()),
+    match (error.standing, wait) {
+        (Standing::Turn | Standing::RefusedWithTurn, Some(after)) => (class, Remedy::Turn { after }),
+        // Nothing was sent, so no try has been used up, whatever the class.
+        (Standing::NotSent, after) => (class, Remedy::Park { after }),
+        _ => (class, remedy),
     }
 }
 
@@ -158,6 +170,27 @@ mod tests {
 
         for (class, expected, remedy) in table {
             assert_eq!(remedy_of(class), (expected, remedy));
+        }
+    }
+
+    #[test]
+    fn what_was_not_sent_is_not_charged_whatever_its_class() {
+        let after = Duration::from_millis(250);
+        let limited = ProviderClass::RateLimited { retry_after: Some(after) };
+        let table = [
+            (limited, Standing::Turn, Remedy::Turn { after }),
+            (limited, Standing::RefusedWithTurn, Remedy::Turn { after }),
+            (limited, Standing::NotSent, Remedy::Park { after: Some(after) }),
+            (limited, Standing::OneRecipient, Remedy::Park { after: Some(after) }),
+            (ProviderClass::ServerError, Standing::NotSent, Remedy::Park { after: Some(after) }),
+            (ProviderClass::ServerError, Standing::Answered, Remedy::Retry { after: Some(after) }),
+        ];
+
+        for (class, standing, remedy) in table {
+            let error = ProviderError::new("twilio", "send", class, "told to");
+            let error = error.with_server_wait(Some(after)).with_standing(standing);
+
+            assert_eq!(Failure::from(Error::Provider(error)).remedy, remedy, "{class:?} {standing:?}");
         }
     }
 

@@ -19,6 +19,7 @@ pub mod exit;
 pub mod failure;
 pub mod files;
 pub mod http;
+pub mod limits;
 pub mod outbox;
 pub mod outcomes;
 pub mod process;

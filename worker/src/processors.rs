@@ -1,6 +1,7 @@
 //! The list of job kinds: to add one, write its file and add the two lines below.
 
-use flota_engine::Registry;
+use flota_engine::{Job, Registry};
+use flota_providers::pipeline::Caller;
 
 use crate::services::Services;
 
@@ -24,6 +25,11 @@ pub fn registry() -> Registry<Services> {
         .with::<flota_producer::SendSms>()
         .with::<flota_producer::SendWhatsapp>()
         .with::<flota_producer::TranscribeAudio>()
+}
+
+/// For whom a provider is called, and whose turn it is.
+fn caller(job: &Job) -> Caller<'_> {
+    Caller { tenant: job.envelope.tenant.as_deref(), ticket: job.id.to_string().into(), place: None }
 }
 
 /// What a provider's receipt is for the engine.

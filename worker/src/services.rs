@@ -8,6 +8,7 @@ use flota_providers::{
     chat::ChatClient,
     email::SmtpMailer,
     outbound::{OutboundClient, OutboundSettings},
+    pipeline::{Pipeline, Provider},
     push::VapidKey,
     sms::SmsClient,
     transcription::TranscriptionClient,
@@ -23,7 +24,7 @@ use crate::{endpoints::Endpoints, files::Files};
 /// Everything a processor may use. What is `None` was not configured; jobs that need it wait for it.
 pub struct Services {
     /// Sends mail.
-    pub mailer: Option<SmtpMailer>,
+    pub mailer: Option<Provider<SmtpMailer>>,
     /// Delivers webhooks.
     pub webhooks: Webhooks,
     /// Knows registered endpoints.
@@ -33,17 +34,17 @@ pub struct Services {
     /// Calls push services and downloads files.
     pub outbound: Outbound,
     /// Signs push notifications.
-    pub push: Option<VapidKey>,
+    pub push: Option<Provider<VapidKey>>,
     /// Sends WhatsApp messages.
-    pub whatsapp: Option<WhatsappClient>,
+    pub whatsapp: Option<Provider<WhatsappClient>>,
     /// Sends text messages.
-    pub sms: Option<SmsClient>,
+    pub sms: Option<Provider<SmsClient>>,
     /// Asks language models.
-    pub chat: Option<ChatClient>,
+    pub chat: Option<Provider<ChatClient>>,
     /// Transcribes recordings.
-    pub transcription: Option<TranscriptionClient>,
+    pub transcription: Option<Provider<TranscriptionClient>>,
     /// Reads pictures.
-    pub vision: Option<VisionClient>,
+    pub vision: Option<Provider<VisionClient>>,
     /// The directory that jobs may read files from.
     pub files: Option<Files>,
 }
@@ -53,8 +54,8 @@ pub struct Services {
 /// `open` speaks https to the public internet and to allowed private networks. `inside` also speaks http, on any
 /// port, but only to the allowed private networks: a plain-text request never leaves for the internet.
 pub struct Webhooks {
-    open: WebhookClient,
-    inside: WebhookClient,
+    open: Provider<WebhookClient>,
+    inside: Provider<WebhookClient>,
 }
 
 impl Webhooks {
@@ -62,13 +63,16 @@ impl Webhooks {
     ///
     /// # Errors
     /// When the TLS stack cannot be set up.
-    pub fn new(allowed: &[IpNet]) -> Result<Self, ProviderError> {
+    pub fn new(allowed: &[IpNet], pipeline: &Pipeline) -> Result<Self, ProviderError> {
         let (open, inside) = open_and_inside(allowed);
-        Ok(Self { open: WebhookClient::new(open)?, inside: WebhookClient::new(inside)? })
+        Ok(Self {
+            open: Provider::global(WebhookClient::new(open)?, pipeline),
+            inside: Provider::global(WebhookClient::new(inside)?, pipeline),
+        })
     }
 
     /// The client for this URL.
-    pub fn client_for(&self, url: &str) -> &WebhookClient {
+    pub fn client_for(&self, url: &str) -> &Provider<WebhookClient> {
         if is_ordinary(url) { &self.open } else { &self.inside }
     }
 }

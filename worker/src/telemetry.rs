@@ -6,6 +6,7 @@
 
 pub mod metrics;
 
+mod call_metrics;
 mod event_metrics;
 mod json_lines;
 mod recorder;
@@ -26,6 +27,7 @@ use tracing_subscriber::{
 };
 
 pub use self::{
+    call_metrics::CallMetrics,
     event_metrics::EventMetrics,
     recorder::{install_recorder, report_outbox, report_queue},
 };

@@ -1,5 +1,5 @@
 //! Measures the stories with large numbers:
-//! `cargo run --release -p flota-tests --bin measure -- drain|kill|outage|flushall|replay|dead`.
+//! `cargo run --release -p flota-tests --bin measure -- drain|kill|outage|flushall|replay|dead|storm|pipeline`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use flota_tests::{
     replays, stories,
 };
 
-const USAGE: &str = "usage: measure drain [jobs] | kill [jobs] | outage [seconds] | flushall [jobs] | replay [letters] | dead [letters]";
+const USAGE: &str = "usage: measure drain [jobs] | kill [jobs] | outage [seconds] | flushall [jobs] | replay [letters] | dead [letters] | storm [jobs] | pipeline [calls]";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -22,6 +22,8 @@ async fn main() -> anyhow::Result<()> {
         Some("flushall") => flushall(number.unwrap_or(5_000)).await,
         Some("replay") => replay(number.unwrap_or(10_000)).await,
         Some("dead") => dead(number.unwrap_or(1_000_000)).await,
+        Some("storm") => storm(number.unwrap_or(50_000)).await,
+        Some("pipeline") => pipeline(number.unwrap_or(100_000)).await,
         _ => bail!(USAGE),
     }
 }
@@ -98,6 +100,33 @@ async fn dead(letters: usize) -> anyhow::Result<()> {
         for line in timed.plan {
             println!("      {line}");
         }
+    }
+    Ok(())
+}
+
+async fn storm(jobs: usize) -> anyhow::Result<()> {
+    let storm = stories::storm::storm(jobs, 10_000, Duration::from_secs(20), false).await?;
+    println!("{jobs} webhooks to one endpoint that answers 429, 10,000 to another, one worker with 64 slots");
+    println!("  others alone        {:>7.0} jobs/s", storm.alone);
+    println!(
+        "  others beside it    {:>7.0} jobs/s ({:.1} %)",
+        storm.beside,
+        storm.beside / storm.alone * 100.0
+    );
+    println!("  all waiting after   {:>7.1?}", storm.parked_after);
+    println!("  taken, refused      {:>7}, {}", storm.taken, storm.refused);
+    println!(
+        "  asks for a turn     {:>7.2} per job, in {:.2} script calls",
+        storm.asks_per_job, storm.calls_per_job
+    );
+    Ok(())
+}
+
+async fn pipeline(calls: usize) -> anyhow::Result<()> {
+    for (at_once, limited) in [(1, false), (1, true), (64, true)] {
+        let added = stories::storm::what_the_pipeline_adds(calls, at_once, limited).await?;
+        let limit = if limited { "a window in Redis" } else { "no window" };
+        println!("{at_once} at once, {limit}: median {:.1?}, p99 {:.1?}", added.median, added.p99);
     }
     Ok(())
 }

@@ -100,6 +100,12 @@ pub enum Remedy {
         /// How long; the queue's `park` setting when unknown.
         after: Option<Duration>,
     },
+    /// Not now: it has a turn of its own after this long, among others with theirs. Not charged, and not spread, since
+    /// the turns are.
+    Turn {
+        /// How long.
+        after: Duration,
+    },
     /// Nothing helps: bury it.
     Bury,
 }

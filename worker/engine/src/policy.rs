@@ -131,6 +131,7 @@ pub fn decide(
     match failure.remedy {
         Remedy::Bury => Verdict::Bury,
         Remedy::Park { after } => Verdict::Park(spread(after.unwrap_or(policy.park), random)),
+        Remedy::Turn { after } => Verdict::Park(after),
         Remedy::Retry { after } => {
             let failed = marks.tries(failure.class) + 1;
             let attempts = max_attempts.unwrap_or(policy.max_attempts);
@@ -212,6 +213,16 @@ mod tests {
         let ended = failed(ErrorClass::RateLimited, Remedy::Park { after });
 
         assert_eq!(decide(&ended, &marks, Some(1), &policy(), 0.0), Verdict::Park(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_turn_is_neither_spread_nor_charged() {
+        let after = Duration::from_millis(1_234);
+        let ended = failed(ErrorClass::RateLimited, Remedy::Turn { after });
+
+        for random in [0.0, 0.5, 1.0] {
+            assert_eq!(decide(&ended, &Marks::default(), Some(1), &policy(), random), Verdict::Park(after));
+        }
     }
 
     #[test]

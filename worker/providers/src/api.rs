@@ -8,11 +8,13 @@ use std::{fmt, time::Duration};
 
 use reqwest::{Client, RequestBuilder, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use crate::{
     ErrorClass, ProviderError,
     exchange::{Exchange, HttpAnswer, Repeat},
     outbound::certificates,
+    pipeline::Target,
     text::one_line,
 };
 
@@ -46,6 +48,7 @@ pub(crate) struct Api {
     provider: &'static str,
     http: Client,
     base_url: String,
+    host: Box<str>,
     timeout: Duration,
     secret: SecretString,
 }
@@ -79,7 +82,26 @@ impl Api {
             ProviderError::new(provider, "set up", ErrorClass::Permanent, message)
                 .with_source(error.without_url())
         })?;
-        Ok(Self { provider, http, base_url: base_url.trim_end_matches('/').to_owned(), timeout, secret })
+        let host = host_and_port(&base_url);
+        Ok(Self {
+            provider,
+            http,
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            host,
+            timeout,
+            secret,
+        })
+    }
+
+    /// What the pipeline has to know of calls of this operation.
+    pub(crate) fn target(&self, operation: &'static str, repeat: Repeat) -> Target {
+        Target {
+            provider: self.provider,
+            operation,
+            host: self.host.clone(),
+            deadline: Some(self.timeout),
+            may_double: repeat == Repeat::MayDouble,
+        }
     }
 
     /// A POST to this path of the API; it begins with a slash.
@@ -115,6 +137,13 @@ impl Api {
         let message = if said.is_empty() { advice.to_owned() } else { format!("{advice} It said: {said}") };
         ProviderError::new(self.provider, operation, class, message)
     }
+}
+
+/// The machine that a URL leads to, as `host:port`; empty for what is no URL.
+pub fn host_and_port(url: &str) -> Box<str> {
+    let url = Url::parse(url).ok();
+    let place = url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    place.map_or_else(Box::default, |(host, port)| format!("{host}:{port}").into())
 }
 
 /// A text without this secret.

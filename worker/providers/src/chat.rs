@@ -14,6 +14,7 @@ use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
     exchange::{HttpAnswer, Repeat},
+    pipeline::{Client, Target},
 };
 
 /// The name of this provider in receipts, errors and metrics.
@@ -217,6 +218,12 @@ impl ChatClient {
         let code = code_word.or(word).unwrap_or_else(|| status.to_string());
         let code: String = code.chars().filter(char::is_ascii_graphic).take(64).collect();
         self.api.error(COMPLETE, class, advice(class), &error.message).with_code(code).with_server_wait(wait)
+    }
+}
+
+impl Client for ChatClient {
+    fn target(&self) -> Target {
+        self.api.target(COMPLETE, Repeat::Safe)
     }
 }
 

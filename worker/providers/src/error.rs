@@ -51,6 +51,22 @@ impl ErrorClass {
     }
 }
 
+/// How far a call got, and whom its failure is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It was made, and its failure is about the credential or endpoint as a whole.
+    #[default]
+    Answered,
+    /// It was made, and a limit was met that is about its recipient only: others go on.
+    OneRecipient,
+    /// It was refused as too fast, and the job has a turn of its own at the end of the wait.
+    RefusedWithTurn,
+    /// Nothing was sent: it is not its turn yet. The job has a turn of its own at the end of the wait.
+    Turn,
+    /// Nothing was sent, and the job asks again after about the wait.
+    NotSent,
+}
+
 /// A failed call, classified where it happened.
 #[derive(Debug, thiserror::Error)]
 #[error("{provider} {operation} failed: {message}")]
@@ -62,11 +78,13 @@ pub struct ProviderError {
     /// What may help.
     pub class: ErrorClass,
     /// The HTTP status, the SMTP reply code or the provider's own word, when there is one.
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     /// What happened, why, and what to do next. Holds no secret. Boxed to keep every `Result` of this crate small.
     pub message: Box<str>,
     /// How long to wait when a class other than `RateLimited` came with that wish; read it by [`Self::retry_after`].
     pub server_wait: Option<Duration>,
+    /// How far it got.
+    pub standing: Standing,
     /// The error underneath, free of URLs.
     #[source]
     pub source: Option<Box<dyn Error + Send + Sync>>,
@@ -87,13 +105,14 @@ impl ProviderError {
             code: None,
             message: message.into(),
             server_wait: None,
+            standing: Standing::Answered,
             source: None,
         }
     }
 
     /// Adds the status or code that the provider answered.
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
-        self.code = Some(code.into());
+        self.code = Some(code.into().into());
         self
     }
 
@@ -107,6 +126,17 @@ impl ProviderError {
     pub fn with_server_wait(mut self, wait: Option<Duration>) -> Self {
         self.server_wait = wait;
         self
+    }
+
+    /// Says how far the call got.
+    pub fn with_standing(mut self, standing: Standing) -> Self {
+        self.standing = standing;
+        self
+    }
+
+    /// True when nothing was sent: nothing happened outside, so nothing may be charged to the job.
+    pub fn was_not_sent(&self) -> bool {
+        matches!(self.standing, Standing::Turn | Standing::NotSent)
     }
 
     /// How long the provider asked us to wait, whatever the class. `None` when it did not say.

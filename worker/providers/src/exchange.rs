@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    ErrorClass, ProviderError, causes, parse_retry_after, retry_after::MAX_RETRY_AFTER, webhook::Refusal,
+    ErrorClass, ProviderError, causes, parse_retry_after, retry_after::MAX_RETRY_AFTER, usage,
+    webhook::Refusal,
 };
 
 /// How we introduce ourselves.
@@ -100,6 +101,7 @@ impl Exchange {
     async fn read(&self, mut response: Response, deadline: Instant) -> Result<HttpAnswer, ProviderError> {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
+        usage::tell(&headers);
         let mut body = BytesMut::new();
         loop {
             match timeout_at(deadline, response.chunk()).await {

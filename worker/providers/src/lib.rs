@@ -8,18 +8,20 @@ mod error;
 mod exchange;
 pub mod google_token;
 pub mod outbound;
+pub mod pipeline;
 pub mod push;
 mod receipt;
 mod retry_after;
 pub mod sms;
 mod text;
 pub mod transcription;
+pub mod usage;
 pub mod vision;
 pub mod webhook;
 pub mod whatsapp;
 
 pub use self::{
-    error::{ErrorClass, ProviderError},
+    error::{ErrorClass, ProviderError, Standing},
     receipt::Receipt,
     retry_after::{MAX_RETRY_AFTER, parse_retry_after},
 };

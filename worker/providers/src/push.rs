@@ -26,6 +26,7 @@ use crate::{
     api::advice,
     exchange::{HttpAnswer, Repeat},
     outbound::{OutboundClient, OutboundPost},
+    pipeline::{Client, Target},
     text::one_line,
 };
 
@@ -171,6 +172,14 @@ impl VapidKey {
         builder.set_vapid_signature(signature);
         builder.set_payload(ContentEncoding::Aes128Gcm, content);
         builder.build().map_err(|error| unusable(&error))
+    }
+}
+
+impl Client for VapidKey {
+    /// The time limit is that of the client that sends.
+    fn target(&self) -> Target {
+        let host = Box::default();
+        Target { provider: PROVIDER, operation: SEND, host, deadline: None, may_double: false }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
     exchange::{HttpAnswer, Repeat},
+    pipeline::{Client, Target},
 };
 
 /// The name of this provider in receipts, errors and metrics.
@@ -110,6 +111,12 @@ impl SmsClient {
             .map_or_else(|| String::from_utf8_lossy(&answer.body).into_owned(), |refused| refused.message);
         let code = if code == 0 { i64::from(answer.status) } else { code };
         self.api.error(SEND, class, advice(class), &said).with_code(code.to_string()).with_server_wait(wait)
+    }
+}
+
+impl Client for SmsClient {
+    fn target(&self) -> Target {
+        self.api.target(SEND, Repeat::MayDouble)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     api::{Api, ApiSettings, advice},
     chat::classify,
     exchange::{HttpAnswer, Repeat},
+    pipeline::{Client, Target},
 };
 
 /// The name of this provider in receipts, errors and metrics.
@@ -157,6 +158,12 @@ impl TranscriptionClient {
         let code = code.map_or_else(|| answer.status.to_string(), |code| code.chars().take(64).collect());
         let said = error.map_or_else(String::new, |error| error.message);
         self.api.error(TRANSCRIBE, class, advice(class), &said).with_code(code).with_server_wait(wait)
+    }
+}
+
+impl Client for TranscriptionClient {
+    fn target(&self) -> Target {
+        self.api.target(TRANSCRIBE, Repeat::Safe)
     }
 }
 

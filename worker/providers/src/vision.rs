@@ -16,6 +16,7 @@ use crate::{
     api::{Api, ApiSettings, advice, without},
     exchange::{HttpAnswer, Repeat},
     google_token::{Credential, TokenSource},
+    pipeline::{Client, Target},
 };
 
 /// The name of this provider in receipts, errors and metrics.
@@ -170,6 +171,14 @@ impl VisionClient {
         self.api
             .error(ANNOTATE, class, advice(class), &error.message)
             .with_code(format!("rpc_{}", error.code))
+    }
+}
+
+impl Client for VisionClient {
+    fn target(&self) -> Target {
+        // A token may be fetched first, and once more when it is refused.
+        let once = self.api.target(ANNOTATE, Repeat::Safe);
+        Target { deadline: once.deadline.map(|timeout| timeout * 3), ..once }
     }
 }
 

@@ -11,9 +11,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    ErrorClass, ProviderError, Receipt,
+    ErrorClass, ProviderError, Receipt, Standing,
     api::{Api, ApiSettings, advice},
     exchange::{HttpAnswer, Repeat},
+    pipeline::{Client, Target},
 };
 
 /// The name of this provider in receipts, errors and metrics.
@@ -23,6 +24,8 @@ pub const BASE_URL: &str = "https://graph.facebook.com/v23.0";
 const SEND: &str = "send";
 /// Limits of an app or account are counted by the hour; a minute is soon enough to ask again.
 const ACCOUNT_LIMIT: Duration = Duration::from_mins(1);
+/// Too many messages from our number to this one recipient.
+const TOO_MANY_FOR_THE_PAIR: i64 = 131_056;
 /// One pair of numbers may exchange about one message in six seconds.
 const PAIR_LIMIT: Duration = Duration::from_secs(6);
 /// Meta asks to leave a user alone for a day after "healthy ecosystem".
@@ -144,10 +147,19 @@ impl WhatsappClient {
         } else {
             advice(class)
         };
+        let standing =
+            if error.code == TOO_MANY_FOR_THE_PAIR { Standing::OneRecipient } else { Standing::Answered };
         self.api
             .error(SEND, class, help, &format!("{} {details}", error.message))
             .with_code(error.code.to_string())
             .with_server_wait(wait)
+            .with_standing(standing)
+    }
+}
+
+impl Client for WhatsappClient {
+    fn target(&self) -> Target {
+        self.api.target(SEND, Repeat::MayDouble)
     }
 }
 
@@ -183,7 +195,7 @@ fn classify(code: i64, is_transient: bool, status: u16) -> (ErrorClass, Option<D
         }
         131_042 | 131_048 => ErrorClass::Quota,
         4 | 80_007 | 80_008 => return limited(ACCOUNT_LIMIT),
-        131_056 => return limited(PAIR_LIMIT),
+        TOO_MANY_FOR_THE_PAIR => return limited(PAIR_LIMIT),
         130_429 | 132_069 => ErrorClass::RateLimited { retry_after: None },
         131_049 => return (ErrorClass::ServerError, Some(LEAVE_ALONE)),
         2 | 131_000 | 131_016 | 131_052 | 131_057 | 133_004 => ErrorClass::ServerError,

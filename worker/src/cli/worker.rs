@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use clap::Parser;
 use flota_engine::QueuePolicy;
 use flota_producer::Producer;
+use flota_providers::pipeline::{CircuitPolicy, Pipeline};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
@@ -16,6 +17,7 @@ use crate::{
     database,
     exit::{Done, Exit, Stop},
     http::{self, Health},
+    limits,
     process::{Process, Setup},
     schedules::Scheduler,
     shutdown::Shutdown,
@@ -66,7 +68,11 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
 
     let shutdown = Shutdown::on_signals()?;
     let metrics = telemetry::install_recorder();
-    let services = assemble::services(&environment, &pool).map_err(|error| Stop::usage(error.to_string()))?;
+    let limits = limits::shared(redis.link.again(), redis.prefix.clone(), file.limits);
+    let calls = Arc::new(telemetry::CallMetrics::default());
+    let pipeline = Pipeline::new(limits, calls, CircuitPolicy::default());
+    let services =
+        assemble::services(&environment, &pool, &pipeline).map_err(|error| Stop::usage(error.to_string()))?;
     if let Some(address) = args.admin.or(environment.admin_addr) {
         let listener = TcpListener::bind(address).await.map_err(|error| {
             Stop::new(Exit::Failed, format!("{address} cannot be listened on for health checks: {error}"))

@@ -10,6 +10,7 @@ mod check;
 mod keys;
 mod policy;
 mod problem;
+mod providers;
 mod raw;
 mod retention;
 mod schedules;
@@ -30,9 +31,10 @@ use self::{
     check::{Layer, check},
     policy::Layers,
     problem::Document,
+    providers::ProviderTable,
     raw::RawQueues,
 };
-use crate::{processors, retention::Ages, schedules::Schedule};
+use crate::{limits::ProviderLimits, processors, retention::Ages, schedules::Schedule};
 
 pub use self::{
     keys::markdown,
@@ -53,6 +55,8 @@ pub struct Queues {
     pub schedules: Vec<Schedule>,
     /// How long history is kept.
     pub ages: Ages,
+    /// How fast providers may be called.
+    pub limits: ProviderLimits,
     /// Where they come from.
     pub source: Source,
 }
@@ -182,7 +186,11 @@ fn queues(document: Document<'_>, raw: &RawQueues, problems: &mut Vec<Problem>) 
         checked.extend(table.check(problems));
     }
     let ages = retention::check(document, &raw.retention, problems);
-    Queues { policies, schedules: checked, ages, source: Source::BuiltIn }
+    let mut limits = ProviderLimits::default();
+    for (name, raw) in &raw.providers {
+        ProviderTable { document, name, raw }.check(&mut limits, problems);
+    }
+    Queues { policies, schedules: checked, ages, limits, source: Source::BuiltIn }
 }
 
 fn policies(document: Document<'_>, raw: &RawQueues, problems: &mut Vec<Problem>) -> Vec<QueuePolicy> {

@@ -28,7 +28,11 @@ impl Processor<Services> for CompleteChat {
             temperature: self.temperature,
             response_format: self.response_format,
         };
-        let mut done = client.complete(&question, clock::unix_now().as_secs() as i64).await?;
+        let now = clock::unix_now().as_secs() as i64;
+        let question = &question;
+        let mut done = client
+            .call(super::caller(job), |client| async move { client.complete(question, now).await })
+            .await?;
         if let Some(result) = done.detail.take() {
             done.detail = Some(files::fit(job.id, result, "answer", services.files.as_ref()).await?);
         }

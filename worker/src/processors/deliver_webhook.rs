@@ -8,6 +8,8 @@ use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{DeliverWebhook, clock};
 use flota_providers::{
     ErrorClass, ProviderError,
+    api::host_and_port,
+    pipeline::{Caller, Place},
     webhook::{Delivery, SigningSecret},
 };
 use serde::Serialize;
@@ -46,7 +48,15 @@ impl Processor<Services> for DeliverWebhook {
             extra_headers: Vec::new(),
         };
         let client = services.webhooks.client_for(&delivery.url);
-        match client.deliver(&delivery, clock::unix_now().as_secs() as i64).await {
+        let host = host_and_port(&delivery.url);
+        // A registered endpoint has an allowance and a circuit of its own; a plain URL shares those of its host.
+        let name = self.endpoint.as_deref().unwrap_or(&host);
+        let place = Some(Place { name, host: name });
+        let (delivery, now) = (&delivery, clock::unix_now().as_secs() as i64);
+        let delivered = client.call(Caller { place, ..super::caller(job) }, |client| async move {
+            client.deliver(delivery, now).await
+        });
+        match delivered.await {
             Ok(sent) => Ok(Receipt {
                 provider: Some(sent.provider.into()),
                 provider_ref: sent.provider_ref,

@@ -22,7 +22,10 @@ impl Processor<Services> for ReadImage {
         let files = services.files.as_ref();
         let image = files::read(&self.image, MOST_IMAGE_BYTES, files, &services.outbound).await?;
         let wanted = VisionRequest { sparse: self.sparse, labels: self.labels, languages: self.languages };
-        let mut done = client.read(&image, &wanted, clock::unix_now().as_secs() as i64).await?;
+        let (image, wanted, now) = (&image, &wanted, clock::unix_now().as_secs() as i64);
+        let mut done = client
+            .call(super::caller(job), |client| async move { client.read(image, wanted, now).await })
+            .await?;
         if let Some(result) = done.detail.take() {
             done.detail = Some(files::fit(job.id, result, "text", files).await?);
         }

@@ -25,7 +25,9 @@ impl Processor<Services> for SendEmail {
         let missing = Error::NotConfigured { what: "A mail server", variable: "SMTP_HOST" };
         let mailer = services.mailer.as_ref().ok_or(missing)?;
         let email = compose(self, job.id.to_string())?;
-        let sent = mailer.send(&email, clock::unix_now().as_secs() as i64).await?;
+        let (email, now) = (&email, clock::unix_now().as_secs() as i64);
+        let sent =
+            mailer.call(super::caller(job), |mailer| async move { mailer.send(email, now).await }).await?;
         Ok(Receipt {
             provider: Some(sent.provider.into()),
             provider_ref: sent.provider_ref,

@@ -5,7 +5,11 @@
 
 use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{SendPush, clock};
-use flota_providers::push::Push;
+use flota_providers::{
+    api::host_and_port,
+    pipeline::{Caller, Place},
+    push::Push,
+};
 
 use crate::{failure::Error, services::Services};
 
@@ -32,8 +36,17 @@ impl Processor<Services> for SendPush {
             urgency: self.urgency.word().to_owned(),
             topic,
         };
-        let client = services.outbound.client_for(&push.endpoint);
-        let sent = key.send(&push, client, clock::unix_now().as_secs() as i64).await?;
+        let (client, now) =
+            (services.outbound.client_for(&push.endpoint), clock::unix_now().as_secs() as i64);
+        // Every browser of a vendor has its push service, so its limits are ours with that host.
+        let host = host_and_port(&push.endpoint);
+        let place = Some(Place { name: &host, host: &host });
+        let push = &push;
+        let sent =
+            key.call(Caller { place, ..super::caller(job) }, |key| async move {
+                key.send(push, client, now).await
+            })
+            .await?;
         Ok(super::receipt(sent))
     }
 }

@@ -14,9 +14,11 @@ impl Processor<Services> for SendSms {
 
     type Error = Error;
 
-    async fn run(self, _: &Job, services: &Services) -> Result<Receipt, Error> {
+    async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
         let missing = Error::NotConfigured { what: "SMS", variable: "TWILIO_AUTH_TOKEN" };
         let client = services.sms.as_ref().ok_or(missing)?;
-        Ok(super::receipt(client.send(&self.to, &self.text, clock::unix_now().as_secs() as i64).await?))
+        let (to, text, now) = (&self.to, &self.text, clock::unix_now().as_secs() as i64);
+        let sent = client.call(super::caller(job), |client| async move { client.send(to, text, now).await });
+        Ok(super::receipt(sent.await?))
     }
 }

@@ -26,6 +26,9 @@ impl Processor<Services> for SendWhatsapp {
                 WhatsappContent::Template { name: template, language, components }
             }
         };
-        Ok(super::receipt(client.send(&self.to, &content, &job.id.to_string()).await?))
+        let (to, content, reference) = (&self.to, &content, &job.id.to_string());
+        let sent = client
+            .call(super::caller(job), |client| async move { client.send(to, content, reference).await });
+        Ok(super::receipt(sent.await?))
     }
 }

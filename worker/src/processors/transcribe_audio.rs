@@ -22,7 +22,11 @@ impl Processor<Services> for TranscribeAudio {
         let audio = files::read(&self.audio, MOST_AUDIO_BYTES, files, &services.outbound).await?;
         let (language, prompt) = (self.language.as_deref(), self.prompt.as_deref());
         let now = clock::unix_now().as_secs() as i64;
-        let mut done = client.transcribe(audio, language, prompt, now).await?;
+        let mut done = client
+            .call(super::caller(job), |client| async move {
+                client.transcribe(audio, language, prompt, now).await
+            })
+            .await?;
         if let Some(result) = done.detail.take() {
             done.detail = Some(files::fit(job.id, result, "text", files).await?);
         }

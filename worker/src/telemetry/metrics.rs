@@ -74,16 +74,30 @@ pub const OUTBOX_WAITING: &str = "flota_outbox_waiting";
 pub const OUTBOX_RESENT: &str = "flota_outbox_resent_total";
 /// What retention removed.
 pub const HISTORY_REMOVED: &str = "flota_history_removed_total";
+/// Calls to providers.
+pub const PROVIDER_CALLS: &str = "flota_provider_calls_total";
+/// How long calls to providers took.
+pub const PROVIDER_CALL_DURATION: &str = "flota_provider_call_duration_seconds";
+/// Calls that were not made.
+pub const PROVIDER_PUT_OFF: &str = "flota_provider_put_off_total";
+/// How much of an allowance is used up.
+pub const PROVIDER_LIMIT_USED: &str = "flota_provider_limit_used_ratio";
+/// Turns that were estimated without Redis.
+pub const PROVIDER_LIMIT_ESTIMATES: &str = "flota_provider_limit_estimates_total";
+/// Hosts that are left alone.
+pub const PROVIDER_CIRCUITS_OPENED: &str = "flota_provider_circuits_opened_total";
 /// Which release this is.
 pub const BUILD_INFO: &str = "flota_build_info";
 
-/// Upper bounds of the buckets of [`JOB_DURATION`], in seconds: from a quick webhook to a long transcription. 2 s is
+/// Upper bounds of the buckets of every histogram, in seconds: from a quick webhook to a long transcription. 2 s is
 /// there because providers that take longer are worth an alert.
 pub const DURATION_BUCKETS: [f64; 16] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];
 
 const QUEUE: (&str, &str) = ("queue", "name of the queue");
 const KIND: (&str, &str) = ("kind", "kind of job; `other` for kinds that this release does not know");
+const PROVIDER: (&str, &str) = ("provider", "name of the outside service");
+const OPERATION: (&str, &str) = ("operation", "what was asked of it");
 const OUTCOME: (&str, &str) =
     ("outcome", "`succeeded`, `retried`, `parked`, `dead`, `cancelled`, `expired`, `released`, `shelved`");
 
@@ -193,6 +207,42 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &[("what", "`outcomes`, `attempts` (partitions), `dead_letters` (letters)")],
         help: "What retention removed because it was older than it is kept.",
+    },
+    Metric {
+        name: PROVIDER_CALLS,
+        kind: MetricKind::Counter,
+        labels: &[PROVIDER, OPERATION, ("result", "`ok`, or the word of the class of the error")],
+        help: "Calls to outside services that were made, by how they ended.",
+    },
+    Metric {
+        name: PROVIDER_CALL_DURATION,
+        kind: MetricKind::Histogram,
+        labels: &[PROVIDER, OPERATION],
+        help: "How long calls to outside services took.",
+    },
+    Metric {
+        name: PROVIDER_PUT_OFF,
+        kind: MetricKind::Counter,
+        labels: &[PROVIDER, ("reason", "`limit`: not its turn; `circuit`: its host is left alone")],
+        help: "Calls that were not made; their jobs wait and are charged nothing.",
+    },
+    Metric {
+        name: PROVIDER_LIMIT_USED,
+        kind: MetricKind::Gauge,
+        labels: &[PROVIDER],
+        help: "Share of the allowance that is used up, 0 to 1: by the provider's headers or by our windows, the highest of the last ten seconds with calls.",
+    },
+    Metric {
+        name: PROVIDER_LIMIT_ESTIMATES,
+        kind: MetricKind::Counter,
+        labels: &[PROVIDER],
+        help: "Turns that this process gave by itself because Redis did not answer.",
+    },
+    Metric {
+        name: PROVIDER_CIRCUITS_OPENED,
+        kind: MetricKind::Counter,
+        labels: &[PROVIDER],
+        help: "Times that a host was left alone for a while because it failed again and again.",
     },
     Metric {
         name: BUILD_INFO,

@@ -11,8 +11,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::error;
 
 use super::metrics::{
-    BUILD_INFO, DURATION_BUCKETS, JOB_DURATION, JOBS_REPAIRED, METRICS, MetricKind, OUTBOX_WAITING,
-    OUTCOMES_WAITING, QUEUE_JOBS, QUEUE_OLDEST_READY_AGE_SECONDS, QUEUE_PAUSED,
+    BUILD_INFO, DURATION_BUCKETS, JOBS_REPAIRED, METRICS, MetricKind, OUTBOX_WAITING, OUTCOMES_WAITING,
+    QUEUE_JOBS, QUEUE_OLDEST_READY_AGE_SECONDS, QUEUE_PAUSED,
 };
 
 /// How often observations are added up; the exporter's own default.
@@ -80,12 +80,18 @@ pub fn report_outbox(waiting: u64) {
     gauge!(OUTBOX_WAITING).set(waiting as f64);
 }
 
-/// Named buckets for one histogram: without them the exporter makes summaries, which cannot be added up.
+/// Named buckets for every histogram: without them the exporter makes summaries, which cannot be added up.
 pub(super) fn builder() -> PrometheusBuilder {
-    let name = Matcher::Full(JOB_DURATION.to_owned());
-    // Refuses only an empty list of buckets.
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(name, &DURATION_BUCKETS);
-    builder.unwrap_or_else(|_| PrometheusBuilder::new())
+    METRICS.iter().filter(|metric| metric.kind == MetricKind::Histogram).fold(
+        PrometheusBuilder::new(),
+        |builder, metric| {
+            let name = Matcher::Full(metric.name.to_owned());
+            // Refuses only an empty list of buckets.
+            builder
+                .set_buckets_for_metric(name, &DURATION_BUCKETS)
+                .unwrap_or_else(|_| PrometheusBuilder::new())
+        },
+    )
 }
 
 pub(super) fn describe() {

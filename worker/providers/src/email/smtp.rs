@@ -37,7 +37,10 @@ use super::{
     PROVIDER,
     message::{Email, Outgoing, Sender, compose},
 };
-use crate::{ErrorClass, ProviderError, Receipt};
+use crate::{
+    ErrorClass, ProviderError, Receipt,
+    pipeline::{Client, Target},
+};
 
 /// How long a connection waits for its next message. Servers close idle ones after 10 s (under load) to 300 s.
 const MOST_IDLE: Duration = Duration::from_secs(8);
@@ -204,6 +207,14 @@ impl SmtpMailer {
             waiting.since = Instant::now();
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(waiting);
         }
+    }
+}
+
+impl Client for SmtpMailer {
+    /// Without a deadline: every step has its own, and only the step knows whether the message may be out.
+    fn target(&self) -> Target {
+        let host = self.connector.server().into();
+        Target { provider: PROVIDER, operation: "send", host, deadline: None, may_double: true }
     }
 }
 

@@ -24,6 +24,8 @@ use crate::{
     ErrorClass, ProviderError, Receipt, causes,
     exchange::{AGENT, certificate_was_refused},
     outbound::{OutboundSettings, http_client},
+    pipeline::{self, Target},
+    usage,
 };
 
 pub(super) const DELIVER: &str = "deliver";
@@ -88,6 +90,7 @@ impl WebhookClient {
             Ok(Err(error)) => return Err(self.failed(error)),
             Err(_) => return Err(self.timed_out()),
         };
+        usage::tell(response.headers());
         Answer::read(response, deadline).await.judge(&delivery.id, now_unix)
     }
 
@@ -127,6 +130,13 @@ impl WebhookClient {
             self.timeout
         );
         ProviderError::new(PROVIDER, DELIVER, ErrorClass::Timeout, message)
+    }
+}
+
+impl pipeline::Client for WebhookClient {
+    fn target(&self) -> Target {
+        let (host, deadline) = (Box::default(), Some(self.timeout));
+        Target { provider: PROVIDER, operation: DELIVER, host, deadline, may_double: false }
     }
 }
 

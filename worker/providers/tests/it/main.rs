@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod apis;
 #[cfg(test)]
+mod pipeline;
+#[cfg(test)]
 mod push;
 #[cfg(test)]
 mod receiver;

@@ -133,7 +133,7 @@ async fn every_status_has_its_class() {
         let error = result.unwrap_err();
 
         assert_eq!(error.class, class, "for {status}");
-        assert_eq!(error.code, Some(status.to_string()));
+        assert_eq!(error.code, Some(status.to_string().into()));
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) struct RawQueues {
     pub(super) queues: BTreeMap<Spanned<String>, RawQueue>,
     pub(super) schedules: BTreeMap<Spanned<String>, RawSchedule>,
     pub(super) retention: RawRetention,
+    pub(super) providers: BTreeMap<Spanned<String>, RawProvider>,
 }
 
 /// One schedule as written.
@@ -50,6 +51,16 @@ pub(super) struct RawRetention {
     pub(super) attempts: Option<Spanned<Value>>,
     pub(super) dead_letters: Option<Spanned<Value>>,
     pub(super) waiting_dead_letters: Option<Spanned<Value>>,
+}
+
+/// The limits of one provider as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawProvider {
+    pub(super) per_second: Option<Spanned<Value>>,
+    pub(super) per_minute: Option<Spanned<Value>>,
+    pub(super) per_day: Option<Spanned<Value>>,
+    pub(super) burst: Option<Spanned<Value>>,
 }
 
 /// One table of settings as written.
@@ -162,6 +173,14 @@ impl Sieve<'_> {
         if let Some(retention) = inner(root, "retention") {
             self.sift(retention, Table::Retention, "retention.");
         }
+        if let Some(providers) = inner(root, "providers") {
+            self.sift(providers, Table::Providers, "providers.");
+            for (name, provider) in providers.iter_mut() {
+                if let DeValue::Table(provider) = provider.get_mut() {
+                    self.sift(provider, Table::Provider, &format!("providers.{}.", name.get_ref()));
+                }
+            }
+        }
     }
 
     fn settings(&mut self, table: &mut DeTable<'_>, path: &str) {
@@ -210,6 +229,9 @@ const SCHEDULE: [&str; 8] = ["cron", "timezone", "kind", "queue", "payload", "te
 /// Keys of retention.
 const RETENTION: [&str; 4] = ["outcomes", "attempts", "dead_letters", "waiting_dead_letters"];
 
+/// Keys of a provider.
+const PROVIDER: [&str; 4] = ["per_second", "per_minute", "per_day", "burst"];
+
 /// The kinds of table in the file.
 #[derive(Clone, Copy)]
 enum Table {
@@ -220,6 +242,8 @@ enum Table {
     Schedules,
     Schedule,
     Retention,
+    Providers,
+    Provider,
 }
 
 enum Expected {
@@ -231,25 +255,33 @@ enum Expected {
 impl Table {
     fn expected(self, name: &str) -> Expected {
         match self {
-            Self::File | Self::Settings | Self::Inner(_) | Self::Schedule | Self::Retention
+            Self::File
+            | Self::Settings
+            | Self::Inner(_)
+            | Self::Schedule
+            | Self::Retention
+            | Self::Provider
                 if !self.names().contains(&name) =>
             {
                 Expected::Nothing
             }
-            Self::File | Self::Queues | Self::Schedules => Expected::Table,
+            Self::File | Self::Queues | Self::Schedules | Self::Providers => Expected::Table,
             Self::Schedule if name == "payload" => Expected::Table,
             Self::Settings if INNER.contains(&name) => Expected::Table,
-            Self::Settings | Self::Inner(_) | Self::Schedule | Self::Retention => Expected::Value,
+            Self::Settings | Self::Inner(_) | Self::Schedule | Self::Retention | Self::Provider => {
+                Expected::Value
+            }
         }
     }
 
     /// The names that this table may hold; none where every name may stand.
     fn names(self) -> Vec<&'static str> {
         match self {
-            Self::Queues | Self::Schedules => Vec::new(),
-            Self::File => vec!["defaults", "queues", "schedules", "retention"],
+            Self::Queues | Self::Schedules | Self::Providers => Vec::new(),
+            Self::File => vec!["defaults", "queues", "schedules", "retention", "providers"],
             Self::Schedule => SCHEDULE.to_vec(),
             Self::Retention => RETENTION.to_vec(),
+            Self::Provider => PROVIDER.to_vec(),
             Self::Settings => {
                 let mut names: Vec<_> = KEYS.iter().filter_map(|key| key.name.split('.').next()).collect();
                 names.dedup();
@@ -264,10 +296,11 @@ impl Table {
 
     fn example(self, name: &str) -> String {
         match (self, name) {
-            (Self::File, name @ ("queues" | "schedules")) => {
+            (Self::File, name @ ("queues" | "schedules" | "providers")) => {
                 format!("write [{name}.<name>] on a line of its own")
             }
             (Self::Schedules, name) => format!("write [schedules.{name}] on a line of its own"),
+            (Self::Providers, name) => format!("write [providers.{name}] on a line of its own"),
             (Self::Schedule, name) => format!("write {name} = {{ key = value }}"),
             (Self::File, name) => format!("write [{name}] on a line of its own"),
             (Self::Queues, name) => format!("write [queues.{name}] on a line of its own"),

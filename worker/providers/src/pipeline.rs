@@ -1,0 +1,148 @@
+//! The way of every call to an outside service, written once.
+//!
+//! ```text
+//! credentials → observe → limit → breaker → deadline → the client's call, which classifies → (fallback)
+//! ```
+//!
+//! 1. `credentials`: with whose account the call is made
+//! 2. `observe`: how it ended, for metrics and the log
+//! 3. `limit`: the caller's turn with everybody who uses the same allowance; learns from what answers say
+//! 4. `breaker`: hosts that fail again and again are left alone (`circuit` is its pure part)
+//! 5. `deadline`: an end to it
+//! 6. `fallback`: several such services in order, around all of it
+//!
+//! Each layer is a [`tower::Layer`]. A client knows none of them: it implements [`Client`] and is called inside
+//! [`Provider::call`], so adding a provider is one file.
+
+mod breaker;
+mod call;
+mod circuit;
+mod credentials;
+mod deadline;
+mod fallback;
+mod limit;
+mod observe;
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_util::future::BoxFuture;
+use tower::{Service, ServiceBuilder};
+
+use self::{
+    breaker::{Breaker, BreakerLayer},
+    deadline::{Deadline, DeadlineLayer},
+    limit::{LimitLayer, Limited},
+    observe::{ObserveLayer, Observed},
+};
+pub use self::{
+    call::{Answer, Call, Caller, Client, Facts, Place, Target},
+    circuit::{Circuit, CircuitPolicy, Health},
+    credentials::{Account, Credentials, GlobalCredentials},
+    fallback::{Fallback, PassOn},
+    limit::{LimitKey, Limits, NoLimits, Turn},
+    observe::{CallEvent, CallObserver},
+};
+use crate::{ProviderError, Receipt};
+
+/// Every layer below the credentials, shared by all clients of a process. Cheap to clone.
+#[derive(Clone)]
+pub struct Pipeline {
+    layers: Observed<Limited<Breaker<Deadline<Perform>>>>,
+}
+
+impl Pipeline {
+    /// With these limits; `observer` hears of every call.
+    pub fn new(limits: Arc<dyn Limits>, observer: Arc<dyn CallObserver>, circuits: CircuitPolicy) -> Self {
+        let layers = ServiceBuilder::new()
+            .layer(ObserveLayer { observer: Arc::clone(&observer) })
+            .layer(LimitLayer { limits, observer: Arc::clone(&observer) })
+            .layer(BreakerLayer::new(circuits, observer))
+            .layer(DeadlineLayer)
+            .service(Perform);
+        Self { layers }
+    }
+
+    /// Without limits and listeners, for tools and tests.
+    pub fn bare() -> Self {
+        Self::new(Arc::new(NoLimits), Arc::new(()), CircuitPolicy::default())
+    }
+
+    /// Sends a call through the layers.
+    pub async fn run(&self, call: Call<'_>) -> Answer {
+        // Every layer is always ready: none of them waits inside the process.
+        self.layers.clone().call(call).await
+    }
+}
+
+/// The innermost service: carries out the call.
+#[derive(Debug, Clone, Copy)]
+struct Perform;
+
+impl<'a> Service<Call<'a>> for Perform {
+    type Response = Receipt;
+    type Error = ProviderError;
+    type Future = BoxFuture<'a, Answer>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call<'a>) -> Self::Future {
+        call.work
+    }
+}
+
+/// One service as jobs use it: its credentials and the pipeline around its client.
+pub struct Provider<C> {
+    credentials: Arc<dyn Credentials<C>>,
+    pipeline: Pipeline,
+}
+
+impl<C: Client> Provider<C> {
+    /// A client that every tenant uses.
+    pub fn global(client: C, pipeline: &Pipeline) -> Self {
+        Self::new(Arc::new(GlobalCredentials::new(client)), pipeline)
+    }
+
+    /// Clients by tenant.
+    pub fn new(credentials: Arc<dyn Credentials<C>>, pipeline: &Pipeline) -> Self {
+        Self { credentials, pipeline: pipeline.clone() }
+    }
+
+    /// Calls the client for one job: `work` is given the client of the job's tenant.
+    ///
+    /// # Errors
+    /// What the client answers, or that it is not this job's turn ([`ProviderError::standing`]).
+    pub async fn call<'a, F, W>(&'a self, caller: Caller<'a>, work: F) -> Answer
+    where
+        F: FnOnce(Arc<C>) -> W + Send + 'a,
+        W: Future<Output = Answer> + Send + 'a,
+    {
+        let account = self.credentials.of(caller.tenant).await?;
+        let facts = Arc::new(facts(&account, caller));
+        let work = Box::pin(async move { work(account.client).await });
+        self.pipeline.run(Call { facts, work }).await
+    }
+}
+
+fn facts<C: Client>(account: &Account<C>, caller: Caller<'_>) -> Facts {
+    let Target { provider, operation, host, deadline, may_double } = account.client.target();
+    let credential = caller.place.map_or(&*account.id, |place| place.name);
+    Facts {
+        provider,
+        operation,
+        tenant: caller.tenant.map(Into::into),
+        ticket: caller.ticket,
+        key: LimitKey {
+            provider,
+            tenant: account.tenant.as_deref().unwrap_or_default().into(),
+            credential: credential.into(),
+        },
+        host: caller.place.map_or(host, |place| place.host.into()),
+        deadline,
+        may_double,
+    }
+}

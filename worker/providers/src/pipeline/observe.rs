@@ -1,0 +1,132 @@
+//! Outermost layer: tells how each call ended, and writes one log line for each that failed.
+//!
+//! The fields of the line are those of the integration directive: service, operation, error, code, tenant. What was not
+//! sent because it was not its turn is ordinary and logged for developers only: a backlog would fill the log.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::BoxFuture;
+use tower::{Layer, Service};
+use tracing::{debug, error, warn};
+
+use super::call::{Answer, Call, Facts};
+use crate::{ErrorClass, ProviderError, Receipt, Standing};
+
+/// Something that happened to a call.
+#[derive(Debug, Clone, Copy)]
+pub enum CallEvent<'a> {
+    /// It was made and ended; `error` says how, when it failed.
+    Ended {
+        /// The call.
+        facts: &'a Facts,
+        /// How long it took, the layers included.
+        took: Duration,
+        /// How it failed.
+        error: Option<&'a ProviderError>,
+    },
+    /// It was not made: not its turn, or its host is left alone.
+    PutOff {
+        /// The call.
+        facts: &'a Facts,
+        /// Why.
+        error: &'a ProviderError,
+    },
+    /// How much of an allowance is used up, 0 to 1.
+    LimitUsed {
+        /// The call that found out.
+        facts: &'a Facts,
+        /// The share.
+        used: f64,
+    },
+    /// A host is left alone from now on.
+    CircuitOpened {
+        /// The call that was the last straw.
+        facts: &'a Facts,
+    },
+}
+
+/// Hears every event. Called between calls: it must not block.
+pub trait CallObserver: Send + Sync + 'static {
+    /// Something happened.
+    fn observe(&self, event: &CallEvent<'_>);
+}
+
+/// Hears nothing.
+impl CallObserver for () {
+    fn observe(&self, _: &CallEvent<'_>) {}
+}
+
+/// The layer.
+#[derive(Clone)]
+pub(super) struct ObserveLayer {
+    pub(super) observer: Arc<dyn CallObserver>,
+}
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observed<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Observed { inner, observer: Arc::clone(&self.observer) }
+    }
+}
+
+/// Tells how the inner calls end.
+#[derive(Clone)]
+pub(super) struct Observed<S> {
+    inner: S,
+    observer: Arc<dyn CallObserver>,
+}
+
+impl<'a, S> Service<Call<'a>> for Observed<S>
+where
+    S: Service<Call<'a>, Response = Receipt, Error = ProviderError, Future = BoxFuture<'a, Answer>>,
+{
+    type Response = Receipt;
+    type Error = ProviderError;
+    type Future = BoxFuture<'a, Answer>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, call: Call<'a>) -> Self::Future {
+        let (facts, observer) = (Arc::clone(&call.facts), Arc::clone(&self.observer));
+        let inner = self.inner.call(call);
+        Box::pin(async move {
+            let began = Instant::now();
+            let answer = inner.await;
+            let took = began.elapsed();
+            match answer.as_ref().err() {
+                Some(error) if error.was_not_sent() => {
+                    observer.observe(&CallEvent::PutOff { facts: &facts, error });
+                }
+                error => observer.observe(&CallEvent::Ended { facts: &facts, took, error }),
+            }
+            if let Err(error) = &answer {
+                log(&facts, error);
+            }
+            answer
+        })
+    }
+}
+
+fn log(facts: &Facts, failed: &ProviderError) {
+    let (service, operation) = (facts.provider, facts.operation);
+    let (code, class) = (failed.code.as_deref().unwrap_or_default(), failed.class.name());
+    let tenant = facts.tenant.as_deref().unwrap_or_default();
+    macro_rules! say {
+        ($level:ident) => {
+            $level!(service, operation, error = %failed, code, class, tenant, "External service error")
+        };
+    }
+    match failed.class {
+        _ if failed.was_not_sent() || failed.standing == Standing::RefusedWithTurn => say!(debug),
+        // Nothing works until a person has mended it.
+        ErrorClass::Auth | ErrorClass::Quota => say!(error),
+        _ => say!(warn),
+    }
+}

@@ -22,7 +22,7 @@ use axum::{
 use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-mod connection;
+pub(crate) mod connection;
 
 use connection::{ResetSwitch, ResettableListener};
 

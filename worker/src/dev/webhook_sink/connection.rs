@@ -26,11 +26,11 @@ use tokio::{
 
 /// Handed to the handler of each request on the connection.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ResetSwitch(Arc<AtomicBool>);
+pub(crate) struct ResetSwitch(Arc<AtomicBool>);
 
 impl ResetSwitch {
     /// Throws the switch; the response that is returned never reaches the client.
-    pub(super) fn reset(&self) -> Response {
+    pub(crate) fn reset(&self) -> Response {
         self.0.store(true, Ordering::Release);
         ().into_response()
     }
@@ -46,7 +46,7 @@ impl Connected<IncomingStream<'_, ResettableListener>> for ResetSwitch {
     }
 }
 
-pub(super) struct ResettableListener(pub(super) TcpListener);
+pub(crate) struct ResettableListener(pub(crate) TcpListener);
 
 impl Listener for ResettableListener {
     type Io = ResettableStream;
@@ -62,7 +62,7 @@ impl Listener for ResettableListener {
     }
 }
 
-pub(super) struct ResettableStream {
+pub(crate) struct ResettableStream {
     stream: TcpStream,
     switch: ResetSwitch,
 }

@@ -57,7 +57,7 @@ enum Command {
     Worker(worker::Args),
     /// Serve health checks and metrics
     Serve(serve::Args),
-    /// Private Redis, Postgres and receivers with a worker, until Ctrl-C
+    /// Private Redis and Postgres, every provider and a worker, until Ctrl-C
     Dev(dev::Args),
     /// Every provider's API on this machine, until Ctrl-C: try and test without an account
     Sandbox(sandbox::Args),

@@ -227,9 +227,7 @@ impl Sandbox {
             Ok(entries)
         }
     }
-}
 
-impl Sandbox {
     /// The entries behind this number, as soon as there is one; none when that takes longer than `deadline`.
     pub async fn wait_after(&self, seq: u64, deadline: Duration) -> Vec<Entry> {
         let mut changes = self.shared.journal.watch();
@@ -271,3 +269,6 @@ fn environment(shared: &Shared) -> Vec<(&'static str, String)> {
         ("GOOGLE_VISION_API_KEY", text(credential::GOOGLE)),
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ const CANARY: &str = "flota_sandbox_canary_5Xq";
 async fn sing(stage: &Stage) {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let bearer = format!("Bearer {CANARY}");
-    let bodies = [mail(), question(), json!({ "secret": CANARY }), json!({ CANARY: CANARY })];
+    let bodies = [mail(), question(), json!({ "secret": CANARY }), json!({ "typo": CANARY })];
     for path in [
         "/sendgrid/v3/mail/send",
         "/whatsapp/v23.0/123/messages",

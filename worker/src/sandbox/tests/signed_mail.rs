@@ -44,7 +44,7 @@ fn sign(
     let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hash(canonical.as_bytes()));
     let key_of_day = mac(format!("AWS4{secret}").as_bytes(), day);
     let signing =
-        [("eu-west-1"), service, "aws4_request"].into_iter().fold(key_of_day, |key, part| mac(&key, part));
+        ["eu-west-1", service, "aws4_request"].into_iter().fold(key_of_day, |key, part| mac(&key, part));
     let signature = hex::encode(mac(&signing, &text));
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders=host;x-amz-date, Signature={signature}"

@@ -212,7 +212,7 @@ mod tests {
         faults.add(Fault::status("webhook", 500).at("/flaky").times(2));
         faults.add(Fault::status("webhook", 503));
 
-        let mut struck = |path| faults.take("webhook", "deliver", path).and_then(|fault| fault.status);
+        let struck = |path| faults.take("webhook", "deliver", path).and_then(|fault| fault.status);
 
         assert_eq!(struck("/hooks/flaky"), Some(500));
         assert_eq!(struck("/hooks/other"), Some(503));

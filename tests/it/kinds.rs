@@ -8,20 +8,15 @@ use flota_producer::{
     CompleteChat, DeliverWebhook, EmailBody, JobId, MediaSource, NewJob, PushKeys, PushSubscription,
     ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
 };
-use flota_providers::{
-    pipeline::Pipeline,
-    push::{
-        browser::{Browser, check_vapid},
-        new_vapid_pair,
-    },
-};
+use flota_providers::{pipeline::Pipeline, push::new_vapid_pair};
 use flota_tests::fleet::{QUEUE, TestQueue, drain};
 use flota_worker::{
     assemble,
     config::Environment,
     database,
-    dev::{ProviderSink, Service, SmtpSink, WebhookAnswer},
+    dev::{WebhookAnswer, WebhookSink},
     processors,
+    sandbox::{BrowserSubscription, Fault, Reset, Sandbox},
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -32,8 +27,7 @@ const NUMBER: &str = "+525512345678";
 /// A worker with the real processors, and what they talk to.
 struct Stage {
     queue: TestQueue,
-    providers: ProviderSink,
-    mail: SmtpSink,
+    sandbox: Sandbox,
     files: tempfile::TempDir,
     vapid_public_key: String,
     fleet: Fleet,
@@ -42,20 +36,13 @@ struct Stage {
 impl Stage {
     /// With every service, or with none.
     async fn set(configured: bool) -> Self {
-        let (providers, mail) = (
-            ProviderSink::start().await.expect("the stage is set"),
-            SmtpSink::start().await.expect("the stage is set"),
-        );
+        let sandbox = Sandbox::start().await.expect("the stage is set");
         let files = tempfile::tempdir().expect("the stage is set");
         let (vapid_public_key, private) = new_vapid_pair().expect("the stage is set");
         let mut variables: BTreeMap<&str, String> = BTreeMap::new();
         if configured {
-            variables.extend(providers.environment());
+            variables.extend(sandbox.environment());
             variables.extend([
-                ("SMTP_HOST", "127.0.0.1".to_owned()),
-                ("SMTP_PORT", mail.port().to_string()),
-                ("SMTP_TLS", "none".to_owned()),
-                ("SMTP_FROM_EMAIL", "noreply@flota.example".to_owned()),
                 ("VAPID_PUBLIC_KEY", vapid_public_key.clone()),
                 ("VAPID_PRIVATE_KEY", private.expose_secret().to_owned()),
                 ("VAPID_SUBJECT", "mailto:admin@flota.example".to_owned()),
@@ -72,7 +59,7 @@ impl Stage {
         let services = assemble::services(&environment, &pool, &Pipeline::bare()).expect("the stage is set");
         let queue = TestQueue::new().await;
         let fleet = queue.start_with(processors::registry().bind(services));
-        Self { queue, providers, mail, files, vapid_public_key, fleet }
+        Self { queue, sandbox, files, vapid_public_key, fleet }
     }
 
     fn put(&self, name: &str, content: &[u8]) {
@@ -92,15 +79,18 @@ impl Stage {
         record.result.unwrap_or_default()
     }
 
-    fn sent(&self, service: Service) -> Value {
-        let received = self.providers.received(service);
+    fn sent(&self, provider: &str) -> Value {
+        let received = self.sandbox.received(provider);
         serde_json::from_slice(&received.last().expect("a request").body).expect("the stage is set")
     }
 
-    fn push(&self, browser: &Browser) -> SendPush {
-        let keys = PushKeys { p256dh: browser.p256dh(), auth: browser.auth() };
-        let endpoint = self.providers.push_endpoint();
-        let subscription = PushSubscription { endpoint, expiration_time: None, keys };
+    fn browser(&self) -> BrowserSubscription {
+        self.sandbox.subscribe(Some(&self.vapid_public_key)).expect("a browser")
+    }
+
+    fn push(browser: BrowserSubscription) -> SendPush {
+        let keys = PushKeys { p256dh: browser.keys.p256dh, auth: browser.keys.auth };
+        let subscription = PushSubscription { endpoint: browser.endpoint, expiration_time: None, keys };
         SendPush::new(subscription, "Order 42", "It is on its way.")
     }
 
@@ -112,15 +102,13 @@ impl Stage {
 #[tokio::test]
 async fn a_push_notification_can_be_opened_by_its_browser() {
     let stage = Stage::set(true).await;
-    let browser = Browser::new().unwrap();
 
-    let id = stage.enqueue(NewJob::new(stage.push(&browser))).await;
+    let id = stage.enqueue(NewJob::new(Stage::push(stage.browser()))).await;
 
     stage.queue.witness.wait_for(id, Verdict::Complete).await;
-    let request = &stage.providers.received(Service::Push)[0];
-    let content: Value = serde_json::from_slice(&browser.open(&request.body).unwrap()).unwrap();
+    let request = &stage.sandbox.received("push")[0];
+    let content: Value = serde_json::from_slice(&stage.sandbox.notifications()[0]).unwrap();
     assert_eq!(content, json!({ "title": "Order 42", "body": "It is on its way." }));
-    assert!(check_vapid(request.header("authorization").unwrap(), &stage.vapid_public_key).is_ok());
     assert_eq!(request.header("topic"), Some(id.to_string().replace('-', "").as_str()));
     stage.end().await;
 }
@@ -128,12 +116,11 @@ async fn a_push_notification_can_be_opened_by_its_browser() {
 #[tokio::test]
 async fn an_ended_subscription_is_gone_and_one_inside_our_network_is_refused() {
     let stage = Stage::set(true).await;
-    let browser = Browser::new().unwrap();
-    stage.providers.fail_once(Service::Push, WebhookAnswer::status(410));
-    let mut inside = stage.push(&browser);
+    stage.sandbox.fault(Fault::status("push", 410)).unwrap();
+    let mut inside = Stage::push(stage.browser());
     inside.subscription.endpoint = "https://169.254.169.254/push".into();
 
-    let gone = stage.enqueue(NewJob::new(stage.push(&browser))).await;
+    let gone = stage.enqueue(NewJob::new(Stage::push(stage.browser()))).await;
     stage.queue.witness.wait_for(gone, Verdict::Bury).await;
     let inside = stage.enqueue(NewJob::new(inside)).await;
     stage.queue.witness.wait_for(inside, Verdict::Bury).await;
@@ -153,7 +140,7 @@ async fn a_whatsapp_message_carries_the_id_of_its_job() {
     let id = stage.enqueue(NewJob::new(SendWhatsapp::new(NUMBER, body))).await;
 
     stage.queue.witness.wait_for(id, Verdict::Complete).await;
-    let sent = stage.sent(Service::Whatsapp);
+    let sent = stage.sent("whatsapp");
     assert_eq!((&sent["to"], &sent["biz_opaque_callback_data"]), (&json!(NUMBER), &json!(id.to_string())));
     stage.end().await;
 }
@@ -161,13 +148,13 @@ async fn a_whatsapp_message_carries_the_id_of_its_job() {
 #[tokio::test]
 async fn a_text_message_whose_answer_was_lost_is_repeated_once_as_ambiguous() {
     let stage = Stage::set(true).await;
-    stage.providers.fail_once(Service::Sms, WebhookAnswer::Reset);
+    stage.sandbox.fault(Fault { reset: Some(Reset::AfterWork), ..Fault::of("twilio") }).unwrap();
 
     let result = stage.complete(NewJob::new(SendSms::new(NUMBER, "Your code is 1234."))).await;
 
     let records = stage.queue.records().await;
     assert_eq!(result["status"], "queued");
-    assert_eq!(stage.providers.received(Service::Sms).len(), 2);
+    assert_eq!(stage.sandbox.journal(Some("twilio")).len(), 2);
     assert!(records.iter().any(|(_, record)| record.class == Some(ErrorClass::Ambiguous)));
     stage.end().await;
 }
@@ -175,7 +162,7 @@ async fn a_text_message_whose_answer_was_lost_is_repeated_once_as_ambiguous() {
 #[tokio::test]
 async fn an_answer_of_a_model_is_the_result_and_a_limit_costs_no_try() {
     let stage = Stage::set(true).await;
-    stage.providers.fail_once(Service::Chat, WebhookAnswer::status(429));
+    stage.sandbox.fault(Fault::status("llm", 429)).unwrap();
 
     let id = stage.enqueue(NewJob::new(CompleteChat::ask("Why is the sky blue?"))).await;
 
@@ -202,25 +189,25 @@ async fn a_recording_is_read_from_the_directory_and_nothing_else_is() {
         let id = stage.enqueue(NewJob::new(TranscribeAudio::new(MediaSource::file(file)))).await;
         stage.queue.witness.wait_for(id, Verdict::Bury).await;
     }
-    assert_eq!(stage.providers.received(Service::Transcription).len(), 1);
+    assert_eq!(stage.sandbox.journal(Some("openai")).len(), 1);
     stage.end().await;
 }
 
 #[tokio::test]
 async fn a_picture_is_downloaded_past_the_guard_and_read() {
     let stage = Stage::set(true).await;
-    let server = ProviderSink::start().await.unwrap();
+    let server = WebhookSink::start().await.unwrap();
     stage.put("receipt.gif", b"GIF89a-pixels-");
-    server.fail_once(
-        Service::Push,
+    server.answer(
+        "/picture",
         WebhookAnswer::Respond { status: 200, headers: vec![], body: "GIF89a-far-".into() },
     );
 
     let near = stage.complete(NewJob::new(ReadImage::new(MediaSource::file("receipt.gif")))).await;
-    let far = stage.complete(NewJob::new(ReadImage::new(MediaSource::url(server.push_endpoint())))).await;
+    let far = stage.complete(NewJob::new(ReadImage::new(MediaSource::url(server.url("/picture"))))).await;
 
     assert_eq!((&near["text"], &far["text"]), (&json!("TOTAL 42.00"), &json!("TOTAL 42.00")));
-    let content = stage.sent(Service::Vision)["requests"][0]["image"]["content"].as_str().unwrap().to_owned();
+    let content = stage.sent("google_vision")["requests"][0]["image"]["content"].as_str().unwrap().to_owned();
     assert_eq!(URL_SAFE_NO_PAD.decode(content.trim_end_matches('=')).unwrap(), b"GIF89a-far-");
     stage.end().await;
 }
@@ -231,7 +218,7 @@ async fn a_mail_arrives() {
 
     stage.complete(NewJob::new(SendEmail::new("ana@example.com", EmailBody::text("Hi", "Hello")))).await;
 
-    assert_eq!(stage.mail.mails().len(), 1);
+    assert_eq!(stage.sandbox.smtp().mails().len(), 1);
     stage.end().await;
 }
 
@@ -241,7 +228,7 @@ async fn without_its_settings_every_kind_waits_and_burns_no_try() {
     let jobs = [
         NewJob::new(SendEmail::new("ana@example.com", EmailBody::text("Hi", "Hello"))),
         NewJob::new(DeliverWebhook::to_url("https://example.com/hook", "order.paid", Value::Null)),
-        NewJob::new(stage.push(&Browser::new().unwrap())),
+        NewJob::new(Stage::push(stage.browser())),
         NewJob::new(SendWhatsapp::new(NUMBER, WhatsappBody::text("Hola"))),
         NewJob::new(SendSms::new(NUMBER, "Hola")),
         NewJob::new(CompleteChat::ask("Why?")),

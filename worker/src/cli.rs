@@ -28,6 +28,7 @@ pub mod output;
 mod queue;
 #[cfg(test)]
 mod reference;
+mod sandbox;
 mod schedule;
 mod serve;
 mod worker;
@@ -57,8 +58,10 @@ enum Command {
     Worker(worker::Args),
     /// Serve health checks and metrics
     Serve(serve::Args),
-    /// Private Redis, Postgres and receivers with a worker, until Ctrl-C
+    /// Private Redis and Postgres, every provider and a worker, until Ctrl-C
     Dev(dev::Args),
+    /// Every provider's API on this machine, until Ctrl-C: try and test without an account
+    Sandbox(sandbox::Args),
     /// Show the whole story in half a minute: jobs succeed, retry and die; exit 0 only if all went as it should
     Demo(demo::Args),
     /// Put a job into its queue
@@ -165,6 +168,7 @@ async fn dispatch(command: Command, global: Global, environment: Environment) ->
         Command::Worker(args) => worker::run(&global, environment, args).await,
         Command::Serve(args) => serve::run(&global, environment, args).await,
         Command::Dev(args) => dev::run(&global, args).await,
+        Command::Sandbox(args) => sandbox::run(&global, args).await,
         Command::Demo(args) => demo::run(&global, args).await,
         Command::Enqueue(args) => enqueue::run(&global, environment, args).await,
         Command::Job(command) => job::run(&global, environment, command).await,

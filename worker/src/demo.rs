@@ -2,8 +2,8 @@
 //!
 //! `stories.rs` says what is enqueued and how each job must end, `stage.rs` has the servers, the worker and the
 //! endpoints, and this file plays the stories and checks the promises. Nothing here is simulated: mails go through
-//! SMTP, webhooks through HTTP, each other service
-//! answers in its own shape on loopback, the worker is killed with SIGKILL.
+//! SMTP, webhooks through HTTP, every request is held to its vendor's
+//! specification, the worker is killed with SIGKILL.
 
 mod stage;
 mod stories;
@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    dev::{Service, SmtpFault, SmtpStep, WebhookAnswer},
+    sandbox::{Fault, Reset},
     view::JobView,
 };
 
@@ -84,7 +84,7 @@ impl Report {
 /// When the stage cannot be set or a job does not end; promises that did not hold are in the report.
 pub async fn play(tell: &dyn Fn(&str)) -> anyhow::Result<Report> {
     let began = Instant::now();
-    tell("starting a private Redis and Postgres, a mail server and a webhook receiver");
+    tell("starting a private Redis and Postgres, and a sandbox with every provider");
     let mut stage = Stage::set().await?;
     tell("starting a worker");
     stage.start_worker().await?;
@@ -111,18 +111,18 @@ async fn ordinary_jobs(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) 
 
 async fn other_kinds(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
     tell("one job of every other kind: push, WhatsApp, SMS, chat, transcription, picture");
-    let providers = &stage.stack.providers;
+    let sandbox = &stage.stack.sandbox;
     std::fs::write(stage.stack.job_files().join(stories::RECORDING), b"OggS-sound-")?;
     std::fs::write(stage.stack.job_files().join(stories::PICTURE), b"GIF89a-pixels-")?;
-    providers.fail_once(Service::Chat, WebhookAnswer::retry_after(429, Duration::from_secs(1)));
+    sandbox.fault(Fault::status("llm", 429).header("retry-after", "1"))?;
     play_all(stage, report, stories::other_kinds(stage)).await?;
-    let opened = stage.push_can_be_opened();
+    let opened = stage.push_was_opened();
     report.check("the browser can open its notification, signed by us", opened, || "it cannot".to_owned());
-    let body = json!({ "error": { "message": "Message undeliverable", "code": 131_026 } }).to_string();
-    providers.fail_once(Service::Whatsapp, WebhookAnswer::Respond { status: 400, headers: Vec::new(), body });
+    // Meta's body for a 400 says 131026: not on WhatsApp.
+    sandbox.fault(Fault::status("whatsapp", 400))?;
     play_all(stage, report, [stories::not_on_whatsapp()]).await?;
     let answer = report.jobs.iter().find(|played| played.job.kind == "complete_chat");
-    let tries = stage.stack.providers.received(Service::Chat).len();
+    let tries = sandbox.journal(Some("llm")).len();
     let charged = answer.map_or(0, |played| played.job.attempt);
     report.check("a rate limit is waited for and costs no try", (tries, charged) == (2, 1), || {
         format!("{tries} calls, attempt {charged}")
@@ -136,18 +136,19 @@ async fn misbehaving_receivers(
     tell: &dyn Fn(&str),
 ) -> anyhow::Result<()> {
     tell("receivers that answer 500, 429, 410, hang and reset");
-    let hang = WebhookAnswer::Hang(Duration::from_secs(10));
-    for (path, answers) in [
-        ("/flaky", vec![WebhookAnswer::status(500), WebhookAnswer::status(503)]),
-        ("/busy", vec![WebhookAnswer::retry_after(429, Duration::from_secs(1))]),
-        ("/slow", vec![hang]),
-        ("/reset", vec![WebhookAnswer::Reset]),
-        ("/broken", vec![WebhookAnswer::status(500); 3]),
-        ("/gone", vec![WebhookAnswer::status(410)]),
+    let status = |status| Fault::status("webhook", status);
+    let cut_off = Fault { reset: Some(Reset::Before), ..Fault::of("webhook") };
+    let hang = Fault { delay_ms: 10_000, ..cut_off.clone() };
+    for fault in [
+        status(500).at("/flaky"),
+        status(503).at("/flaky"),
+        status(429).header("retry-after", "1").at("/busy"),
+        hang.at("/slow"),
+        cut_off.at("/reset"),
+        status(500).times(3).at("/broken"),
+        status(410).at("/gone"),
     ] {
-        for answer in answers {
-            stage.stack.webhooks.answer(path, answer);
-        }
+        stage.stack.sandbox.fault(fault)?;
     }
     play_all(stage, report, stories::troubled_webhooks(stage)).await?;
     let disabled = stage.is_disabled("/gone").await?;
@@ -162,7 +163,7 @@ async fn misbehaving_mail_server(
 ) -> anyhow::Result<()> {
     tell("a mail server that says 450 come back later, and 550 no such user");
     for (story, fault) in [(stories::greylisted(), 450), (stories::nobody(), 550)] {
-        stage.stack.smtp.fault(SmtpStep::RcptTo, SmtpFault::reply(fault));
+        stage.stack.sandbox.fault(Fault::status("smtp", fault))?;
         play_all(stage, report, [story]).await?;
     }
     Ok(())
@@ -212,7 +213,8 @@ async fn replayed_letter(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)
 async fn killed_worker(stage: &mut Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
     tell("kill -9 while a job runs; a second worker takes it over when the lease (3 s) has ended");
     let story = stories::interrupted(stage);
-    stage.stack.webhooks.answer("/long", WebhookAnswer::Hang(Duration::from_secs(30)));
+    let hang = Fault { reset: Some(Reset::Before), delay_ms: 30_000, ..Fault::of("webhook") };
+    stage.stack.sandbox.fault(hang.at("/long"))?;
     let before = stage.deliveries("/long").len();
     let began = Instant::now();
     let id = stage.producer.enqueue(story.job).await?.id;
@@ -235,7 +237,7 @@ async fn killed_worker(stage: &mut Stage, report: &mut Report, tell: &dyn Fn(&st
 
 /// What receivers and servers have at the end.
 async fn evidence(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
-    let mails = stage.stack.smtp.mails();
+    let mails = stage.stack.sandbox.smtp().mails();
     let expected = stories::mails().len() + 2;
     report.check(format!("each of {expected} mails arrived exactly once"), mails.len() == expected, || {
         format!("{} mails", mails.len())
@@ -251,6 +253,8 @@ async fn evidence(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     report.check("every delivery carries a valid Standard Webhooks signature", unsigned.is_empty(), || {
         unsigned.join(", ")
     });
+    let refused = stage.refused_by_vendors();
+    report.check("every request fits its vendor's specification", refused.is_empty(), || refused.join(", "));
     let left = stage.left_in_redis().await?;
     report.check("nothing is left in Redis", left == 0, || format!("{left} jobs"));
     Ok(())

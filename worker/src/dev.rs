@@ -10,7 +10,6 @@ pub mod arrivals;
 pub mod postgres_server;
 pub mod private_directory;
 pub mod programs;
-pub mod provider_sink;
 pub mod redis_server;
 pub mod server_error;
 pub mod server_user;
@@ -25,7 +24,6 @@ mod supervise;
 
 pub use arrivals::TooFewArrived;
 pub use postgres_server::{Durability, PostgresOptions, PostgresServer};
-pub use provider_sink::{ProviderSink, Service};
 pub use redis_server::{RedisOptions, RedisServer};
 pub use server_error::ServerError;
 pub use smtp_sink::{Mail, SmtpFault, SmtpSink, SmtpSinkOptions, SmtpStep};

@@ -25,6 +25,7 @@ pub mod outcomes;
 pub mod process;
 pub mod processors;
 pub mod retention;
+pub mod sandbox;
 pub mod schedules;
 pub mod services;
 pub mod shutdown;

@@ -10,6 +10,7 @@ use clap::Parser;
 use crate::{
     dev::{stack::Stack, worker_process::WorkerProcess},
     exit::{Done, Exit, Stop},
+    sandbox::{Entry, Verdict},
     shutdown::Shutdown,
 };
 
@@ -62,37 +63,51 @@ fn welcome(stack: &Stack, environment: &[(String, String)], log: &Path) {
         anstream::println!("export {name}='{value}'");
     }
     anstream::println!("# The worker's log: {}", log.display());
-    anstream::println!("# What arrives at the mail server and the webhook receiver is shown here. Try:");
+    anstream::println!("# What arrives at the providers (a sandbox on this machine) is shown here. Try:");
     anstream::println!(
         "flota enqueue send_email --wait --data '{{\"to\":[\"ana@example.com\"],\"body\":{{\"subject\":\"Hi\",\"text\":\"Hello\"}}}}'"
     );
-    anstream::println!("id=$(flota endpoint add --url {} -o id)", stack.webhooks.url("/hooks"));
+    anstream::println!(
+        "id=$(printenv WEBHOOK_SECRET | flota endpoint add --url {} --secret-stdin -o id)",
+        stack.sandbox.url("/webhooks/orders")
+    );
     anstream::println!(
         "flota enqueue deliver_webhook --wait --data '{{\"endpoint\":\"'$id'\",\"event\":\"order.paid\",\"data\":{{\"order\":42}}}}'"
     );
+    anstream::println!("# What the providers were sent, without secrets, and how to make one fail:");
+    anstream::println!("curl {}", stack.sandbox.url("/__journal"));
+    anstream::println!(
+        "curl {} -d '{{\"provider\":\"twilio\",\"status\":503}}'",
+        stack.sandbox.url("/__faults")
+    );
 }
 
-/// One line for each mail and webhook, for ever.
+/// One line for each request to a provider, for ever.
 async fn tell_of_arrivals(stack: &Stack) {
-    let (mut mails, mut webhooks) = (0, 0);
+    let (mut told, mut mails) = (0, 0);
     loop {
         // A wait that ends in vain after its hour starts again.
-        tokio::select! {
-            arrived = stack.smtp.wait_for(mails + 1, A_WHILE) => {
-                for mail in arrived.unwrap_or_default().iter().skip(mails) {
-                    mails += 1;
-                    let subject = mail.header("subject").unwrap_or_default();
-                    anstream::println!("mail to {}: {}", mail.to.join(", "), printable(&subject));
-                }
-            }
-            arrived = stack.webhooks.wait_for(webhooks + 1, A_WHILE) => {
-                for request in arrived.unwrap_or_default().iter().skip(webhooks) {
-                    webhooks += 1;
-                    let body = String::from_utf8_lossy(&request.body);
-                    let body = shorten(&printable(&body), 200);
-                    anstream::println!("webhook {} {}: {body}", request.method, request.path);
-                }
-            }
+        let arrived = stack.sandbox.wait_after(told, A_WHILE).await;
+        for entry in &arrived {
+            told = entry.seq;
+            anstream::println!("{}", in_short(entry));
+        }
+        // This machine's own mail may be shown with recipients and subject.
+        for mail in stack.sandbox.smtp().mails().iter().skip(mails) {
+            mails += 1;
+            let subject = mail.header("subject").unwrap_or_default();
+            anstream::println!("mail to {}: {}", mail.to.join(", "), printable(&subject));
         }
     }
+}
+
+fn in_short(entry: &Entry) -> String {
+    let verdict = match entry.verdict {
+        Verdict::Accepted => "accepted",
+        Verdict::Refused => "refused",
+        Verdict::Fault => "fault",
+    };
+    let why = entry.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    let summary = shorten(&printable(&entry.summary.to_string()), 200);
+    format!("{} {}: {verdict}{why} {summary}", entry.provider, entry.operation)
 }

@@ -8,6 +8,7 @@
 
 mod error;
 mod integrations;
+mod live_or_sandbox;
 mod reader;
 mod secrets;
 mod smtp;
@@ -137,6 +138,7 @@ impl Environment {
 fn read(reader: &mut Reader<'_>) -> Option<Environment> {
     let redis = Settings::from_lookup(reader.lookup).map_err(|error| reader.problems.push(error.into())).ok();
     let deployment = reader.parse("FLOTA_ENV", deployment).unwrap_or(Deployment::Development);
+    live_or_sandbox::check(reader, deployment == Deployment::Production);
     let mut environment = Environment {
         database_url: reader.parse("DATABASE_URL", database_url),
         smtp: smtp::read(reader, deployment == Deployment::Production),

@@ -9,16 +9,15 @@ use std::{
 use anyhow::{Context, bail};
 use flota_engine::inspect;
 use flota_producer::{JobId, Producer, Settings, clock, link::Link};
-use flota_providers::{
-    push::browser::{Browser, check_vapid},
-    webhook::{SigningSecret, verify},
-};
+use flota_providers::webhook::{SigningSecret, verify};
+use secrecy::ExposeSecret;
 use sqlx::PgPool;
 
 use crate::{
     database, dead,
-    dev::{ReceivedRequest, Service, stack::Stack, worker_process::WorkerProcess},
+    dev::{ReceivedRequest, stack::Stack, worker_process::WorkerProcess},
     endpoints::{self, Endpoints},
+    sandbox::{BrowserSubscription, Verdict},
     view::{self, JobView},
 };
 
@@ -43,6 +42,8 @@ concurrency = 16
 "#;
 /// The queues above.
 const NAMES: [&str; 6] = ["email", "webhook", "notification", "llm", "transcription", "ocr"];
+/// Where the sandbox receives webhooks.
+const WEBHOOKS: &str = "/webhooks";
 /// Paths of the webhook receiver, each a registered endpoint.
 const PATHS: [&str; 8] = ["/orders", "/flaky", "/busy", "/slow", "/reset", "/broken", "/gone", "/long"];
 /// Pause between two looks at a job.
@@ -52,7 +53,7 @@ pub(super) struct Stage {
     pub(super) stack: Stack,
     pub(super) producer: Producer,
     /// The one that push notifications are for.
-    pub(super) browser: Browser,
+    pub(super) browser: BrowserSubscription,
     link: Link,
     pool: PgPool,
     endpoints: BTreeMap<&'static str, (String, SigningSecret)>,
@@ -71,7 +72,9 @@ impl Stage {
         let mut endpoints = BTreeMap::new();
         for path in PATHS {
             let secret = SigningSecret::generate()?;
-            let id = register.add(Some("acme"), &stack.webhooks.url(path), Some("demo"), &secret).await?;
+            let url = stack.sandbox.url(&format!("{WEBHOOKS}{path}"));
+            let id = register.add(Some("acme"), &url, Some("demo"), &secret).await?;
+            stack.sandbox.trust_webhook_secret(secret.to_text().expose_secret());
             endpoints.insert(path, (id, secret));
         }
         let queues_file = stack.directory.path().join("queues.toml");
@@ -79,7 +82,7 @@ impl Stage {
         Ok(Self {
             link: Link::new(settings.address())?,
             producer: Producer::new(settings)?,
-            browser: Browser::new()?,
+            browser: stack.sandbox.subscribe(Some(stack.vapid_public_key()))?,
             stack,
             pool,
             endpoints,
@@ -158,7 +161,8 @@ impl Stage {
 
     /// Everything that was delivered to this path.
     pub(super) fn deliveries(&self, path: &str) -> Vec<ReceivedRequest> {
-        self.stack.webhooks.received().into_iter().filter(|request| request.path == path).collect()
+        let received = self.stack.sandbox.received("webhook").into_iter();
+        received.filter(|request| request.path.strip_prefix(WEBHOOKS) == Some(path)).collect()
     }
 
     pub(super) async fn wait_for_deliveries(
@@ -170,8 +174,8 @@ impl Stage {
         let deadline = Instant::now() + patience;
         while self.deliveries(path).len() < count {
             let left = deadline.saturating_duration_since(Instant::now());
-            let more = self.stack.webhooks.received().len() + 1;
-            self.stack.webhooks.wait_for(more, left).await.with_context(|| self.end_of_log())?;
+            let more = self.stack.sandbox.journal(None).len() + 1;
+            self.stack.sandbox.wait_for(None, more, left).await.with_context(|| self.end_of_log())?;
         }
         Ok(())
     }
@@ -180,24 +184,33 @@ impl Stage {
     pub(super) fn badly_signed(&self) -> Vec<String> {
         let now = clock::unix_now().as_secs() as i64;
         let is_bad = |request: &ReceivedRequest| {
-            let Some((_, secret)) = self.endpoints.get(request.path.as_str()) else { return true };
+            let Some((_, secret)) = self.endpoints.get(request.path.trim_start_matches(WEBHOOKS)) else {
+                return true;
+            };
             let field = |name| request.header(name).unwrap_or_default();
             let (id, time, signature) =
                 (field("webhook-id"), field("webhook-timestamp"), field("webhook-signature"));
             verify(std::slice::from_ref(secret), id, time, signature, &request.body, now).is_err()
         };
-        self.stack.webhooks.received().into_iter().filter(is_bad).map(|request| request.path).collect()
+        self.stack
+            .sandbox
+            .received("webhook")
+            .into_iter()
+            .filter(is_bad)
+            .map(|request| request.path)
+            .collect()
     }
 
-    /// Whether the browser can open its one notification, and its push service would accept our signature.
-    pub(super) fn push_can_be_opened(&self) -> bool {
-        let received = self.stack.providers.received(Service::Push);
-        let opens = |request: &ReceivedRequest| {
-            let authorization = request.header("authorization").unwrap_or_default();
-            self.browser.open(&request.body).is_ok()
-                && check_vapid(authorization, self.stack.vapid_public_key()).is_ok()
-        };
-        received.len() == 1 && received.iter().all(opens)
+    /// Whether the browser has opened its one notification; its push service took it only with our signature.
+    pub(super) fn push_was_opened(&self) -> bool {
+        self.stack.sandbox.notifications().len() == 1
+    }
+
+    /// Requests that their vendor would have refused.
+    pub(super) fn refused_by_vendors(&self) -> Vec<String> {
+        let refused =
+            self.stack.sandbox.journal(None).into_iter().filter(|entry| entry.verdict == Verdict::Refused);
+        refused.map(|entry| format!("{}: {}", entry.provider, entry.why.unwrap_or_default())).collect()
     }
 
     /// Jobs that are still somewhere in Redis.

@@ -51,8 +51,9 @@ pub(super) fn webhook(stage: &Stage) -> Story {
 
 /// One job of every kind that is neither mail nor webhook.
 pub(super) fn other_kinds(stage: &Stage) -> Vec<Story> {
-    let keys = PushKeys { p256dh: stage.browser.p256dh(), auth: stage.browser.auth() };
-    let endpoint = stage.stack.providers.push_endpoint();
+    let browser = stage.browser.clone();
+    let keys = PushKeys { p256dh: browser.keys.p256dh, auth: browser.keys.auth };
+    let endpoint = browser.endpoint;
     let subscription = PushSubscription { endpoint, expiration_time: None, keys };
     let template = WhatsappBody::template("order_shipped", "es_MX", Vec::new());
     let done = |name, job| Story { name, job, expected: DONE };

@@ -8,7 +8,7 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    fmt, io,
     net::Ipv4Addr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -79,6 +79,11 @@ pub enum SmtpFault {
     /// The message is kept and the connection is reset instead of answered: the client cannot know. At other
     /// steps than [`SmtpStep::Content`] the same as [`SmtpFault::Reset`].
     KeepAndReset,
+    /// The message is kept and this line is the reply. At other steps than [`SmtpStep::Content`] the same as
+    /// [`SmtpFault::Reply`].
+    KeepAndReply(String),
+    /// The step goes on this much later; a further fault at the same step then happens too.
+    Late(Duration),
 }
 
 impl SmtpFault {
@@ -108,7 +113,17 @@ pub struct SmtpSink {
 struct Shared {
     options: SmtpSinkOptions,
     mails: Arrivals<Mail>,
+    observer: Option<Observer>,
     faults: Mutex<VecDeque<(SmtpStep, SmtpFault)>>,
+}
+
+/// Hears of every mail before its client is answered.
+struct Observer(Box<dyn Fn(&Mail) + Send + Sync>);
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Observer")
+    }
 }
 
 impl SmtpSink {
@@ -119,9 +134,22 @@ impl SmtpSink {
 
     /// Starts a server on a loopback port chosen by the kernel.
     pub async fn start_with(options: SmtpSinkOptions) -> io::Result<Self> {
+        Self::start_inner(options, None).await
+    }
+
+    /// The same, with somebody who hears of every mail before its client is answered.
+    pub async fn start_observed(
+        options: SmtpSinkOptions,
+        observer: impl Fn(&Mail) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::start_inner(options, Some(Observer(Box::new(observer)))).await
+    }
+
+    async fn start_inner(options: SmtpSinkOptions, observer: Option<Observer>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared { options, mails: Arrivals::of("mails"), faults: Mutex::default() });
+        let shared =
+            Arc::new(Shared { options, mails: Arrivals::of("mails"), observer, faults: Mutex::default() });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { port, shared, accepting })
     }
@@ -139,6 +167,11 @@ impl SmtpSink {
     /// How many queued faults have not happened yet.
     pub fn faults_left(&self) -> usize {
         self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Forgets the faults that have not happened yet.
+    pub fn clear_faults(&self) {
+        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Every mail accepted so far, oldest first.
@@ -159,6 +192,13 @@ impl Drop for SmtpSink {
 }
 
 impl Shared {
+    fn keep(&self, mail: Mail) {
+        if let Some(Observer(observer)) = &self.observer {
+            observer(&mail);
+        }
+        self.mails.push(mail);
+    }
+
     /// Takes the next fault if it belongs to this step.
     fn take_fault(&self, step: SmtpStep) -> Option<SmtpFault> {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,17 +1,16 @@
-//! Everything a fleet needs, private and on loopback: Redis, a migrated Postgres, a mail server, a webhook receiver, the
-//! other outside services, fresh keys, and the environment that leads a worker to them.
+//! Everything a fleet needs, private and on loopback: Redis, a migrated Postgres, a sandbox with every outside service,
+//! fresh keys, and the environment that leads a worker to them.
 
 use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
 
+use anyhow::Context;
 use flota_providers::{push::new_vapid_pair, webhook::SigningSecret};
 use secrecy::ExposeSecret;
 
 use crate::{
     database,
-    dev::{
-        PostgresOptions, PostgresServer, ProviderSink, RedisOptions, RedisServer, SmtpSink, WebhookSink,
-        private_directory::PrivateDirectory,
-    },
+    dev::{PostgresOptions, PostgresServer, RedisOptions, RedisServer, private_directory::PrivateDirectory},
+    sandbox::Sandbox,
     vault::{Vault, VaultError},
 };
 
@@ -19,6 +18,8 @@ use crate::{
 const DATABASE: &str = "flota";
 /// Folder that jobs may read files from.
 const JOB_FILES: &str = "job-files";
+/// Key file of the sandbox's Google account.
+const SERVICE_ACCOUNT: &str = "service-account.json";
 /// Name of the key that seals endpoint secrets.
 const KEY_ID: &str = "dev";
 /// What webhooks may reach here, although private: this machine itself.
@@ -30,12 +31,8 @@ pub struct Stack {
     pub redis: RedisServer,
     /// Postgres, with one migrated database.
     pub postgres: PostgresServer,
-    /// Keeps the mail.
-    pub smtp: SmtpSink,
-    /// Keeps the webhooks.
-    pub webhooks: WebhookSink,
-    /// Plays push service, WhatsApp, SMS, language model, transcription and pictures.
-    pub providers: ProviderSink,
+    /// Plays every outside service, and receives mail and webhooks.
+    pub sandbox: Sandbox,
     /// For logs and other files.
     pub directory: PrivateDirectory,
     encryption_keys: String,
@@ -63,15 +60,19 @@ impl Stack {
         pool.close().await;
         let files = PrivateDirectory::open(inside("files").as_deref(), None).await?;
         std::fs::create_dir_all(files.path().join(JOB_FILES))?;
+        let sandbox = Sandbox::start().await?;
+        let key_file =
+            sandbox.service_account().context("no key for the sandbox could be made; try again")?;
+        std::fs::write(files.path().join(SERVICE_ACCOUNT), key_file)?;
+        let webhook_secret = SigningSecret::parse(&kept(&files, "webhook.secret", new_secret)?)?;
+        sandbox.trust_webhook_secret(webhook_secret.to_text().expose_secret());
         Ok(Self {
             redis,
             postgres,
-            smtp: SmtpSink::start().await?,
-            webhooks: WebhookSink::start().await?,
-            providers: ProviderSink::start().await?,
+            sandbox,
             vapid_pair: kept(&files, "vapid.pair", new_pair)?,
             encryption_keys: kept(&files, "encryption.key", || Ok(Vault::generate(KEY_ID)?))?,
-            webhook_secret: SigningSecret::parse(&kept(&files, "webhook.secret", new_secret)?)?,
+            webhook_secret,
             directory: files,
         })
     }
@@ -105,10 +106,6 @@ impl Stack {
             ("FLOTA_ENV", "development".to_owned()),
             ("REDIS_URL", self.redis.url()),
             ("DATABASE_URL", self.database_url()),
-            ("SMTP_HOST", "127.0.0.1".to_owned()),
-            ("SMTP_PORT", self.smtp.port().to_string()),
-            ("SMTP_TLS", "none".to_owned()),
-            ("SMTP_FROM_EMAIL", "noreply@flota.example".to_owned()),
             ("SMTP_FROM_NAME", "Flota".to_owned()),
             ("FLOTA_ENCRYPTION_KEYS", self.encryption_keys.clone()),
             ("WEBHOOK_SECRET", self.webhook_secret.to_text().expose_secret().to_owned()),
@@ -117,12 +114,15 @@ impl Stack {
             ("VAPID_PUBLIC_KEY", self.vapid_public_key().to_owned()),
             ("VAPID_PRIVATE_KEY", self.vapid_pair.split(' ').next_back().unwrap_or_default().to_owned()),
             ("VAPID_SUBJECT", "mailto:admin@flota.example".to_owned()),
+            (
+                "GOOGLE_APPLICATION_CREDENTIALS",
+                self.directory.path().join(SERVICE_ACCOUNT).display().to_string(),
+            ),
         ];
-        variables
-            .into_iter()
-            .chain(self.providers.environment())
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
+        // Pictures are read with the service account, so that its way is walked too.
+        let sandbox =
+            self.sandbox.environment().into_iter().filter(|(name, _)| *name != "GOOGLE_VISION_API_KEY");
+        variables.into_iter().chain(sandbox).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 

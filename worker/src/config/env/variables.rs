@@ -271,6 +271,14 @@ pub const VARIABLES: &[Variable] = &[
     ),
     plain(
         FLEET,
+        "FLOTA_ALLOW_LIVE_ON_LOOPBACK",
+        Some("false"),
+        "true",
+        "true to let live credentials go to an address of this machine, because a proxy here forwards to the vendor. \
+         Without it they are refused there, so that a sandbox never gets one.",
+    ),
+    plain(
+        FLEET,
         "FLOTA_QUEUES_FILE",
         Some("queues.toml in the working directory, or else the one built in"),
         "/etc/flota/queues.toml",

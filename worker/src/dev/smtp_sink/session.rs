@@ -192,14 +192,18 @@ impl Session {
             data,
         });
         self.forget_mail();
-        match (self.shared.take_fault(SmtpStep::Content), mail) {
+        match (self.next_fault(SmtpStep::Content).await, mail) {
             (Some(SmtpFault::KeepAndReset), Ok(mail)) => {
-                self.shared.mails.push(mail);
+                self.shared.keep(mail);
                 Err(Ending::Reset)
+            }
+            (Some(SmtpFault::KeepAndReply(reply)), Ok(mail)) => {
+                self.shared.keep(mail);
+                self.reply(&reply).await
             }
             (Some(fault), _) => self.suffer(fault).await,
             (None, Ok(mail)) => {
-                self.shared.mails.push(mail);
+                self.shared.keep(mail);
                 self.reply("250 2.0.0 kept").await
             }
             (None, Err(refusal)) => self.reply(refusal).await,
@@ -221,15 +225,25 @@ impl Session {
 
     /// Lets the queued fault happen, if one is queued for this step: true when the step has been refused.
     pub(super) async fn fault_at(&mut self, step: SmtpStep) -> Result<bool, Ending> {
-        match self.shared.take_fault(step) {
+        match self.next_fault(step).await {
             Some(fault) => self.suffer(fault).await.map(|()| true),
             None => Ok(false),
         }
     }
 
+    /// The queued fault of this step, after the delays that stand before it.
+    async fn next_fault(&self, step: SmtpStep) -> Option<SmtpFault> {
+        loop {
+            match self.shared.take_fault(step)? {
+                SmtpFault::Late(delay) => tokio::time::sleep(delay).await,
+                fault => return Some(fault),
+            }
+        }
+    }
+
     async fn suffer(&mut self, fault: SmtpFault) -> Result<(), Ending> {
         match fault {
-            SmtpFault::Reply(reply) => {
+            SmtpFault::Reply(reply) | SmtpFault::KeepAndReply(reply) => {
                 self.reply(&reply).await?;
                 // RFC 5321 section 3.8: whoever says 421 closes the connection.
                 if reply.starts_with("421") { Err(Ending::Closed) } else { Ok(()) }
@@ -239,6 +253,8 @@ impl Session {
                 Err(Ending::Closed)
             }
             SmtpFault::Reset | SmtpFault::KeepAndReset => Err(Ending::Reset),
+            // Waited for in `next_fault`.
+            SmtpFault::Late(_) => Ok(()),
         }
     }
 

@@ -1,0 +1,189 @@
+//! Every provider's happy path, with our own client where there is one.
+
+use flota_providers::{
+    api::ApiSettings,
+    chat::{ChatClient, ChatRequest, ChatSettings},
+    google_token::ServiceAccount,
+    sms::{SmsClient, SmsSettings},
+    transcription::{TranscriptionClient, TranscriptionSettings},
+    vision::{VisionClient, VisionRequest, VisionSettings},
+    whatsapp::{WhatsappClient, WhatsappContent, WhatsappSettings},
+};
+
+use super::*;
+
+fn now() -> i64 {
+    flota_producer::clock::unix_now().as_secs() as i64
+}
+
+fn api(stage: &Stage, path: &str) -> ApiSettings {
+    ApiSettings::new(stage.sandbox.url(path), SOON)
+}
+
+fn whatsapp(stage: &Stage, token: &str) -> WhatsappClient {
+    let settings = WhatsappSettings {
+        api: api(stage, "/whatsapp/v23.0"),
+        phone_number_id: "123456789".into(),
+        access_token: token.into(),
+    };
+    WhatsappClient::new(settings).unwrap()
+}
+
+#[tokio::test]
+async fn whatsapp_takes_text_and_templates() {
+    let stage = Stage::set().await;
+    let client = whatsapp(&stage, credential::WHATSAPP);
+    let text = WhatsappContent::Text { body: "Hola".into(), preview_url: false };
+    let components = vec![json!({ "type": "body", "parameters": [{ "type": "text", "text": "Ana" }] })];
+    let template =
+        WhatsappContent::Template { name: "order_shipped".into(), language: "es_MX".into(), components };
+
+    for content in [text, template] {
+        let receipt = client.send("+525512345678", &content, "job-1").await.unwrap();
+        assert!(receipt.provider_ref.unwrap().starts_with("wamid."));
+    }
+
+    let kinds: Vec<Value> = stage
+        .sandbox
+        .journal(Some("whatsapp"))
+        .into_iter()
+        .map(|entry| entry.summary["type"].clone())
+        .collect();
+    assert_eq!(kinds, ["text", "template"]);
+}
+
+#[tokio::test]
+async fn whatsapp_media_goes_up_and_comes_down_again() {
+    let stage = Stage::set().await;
+    let body = "--x\r\ncontent-disposition: form-data; name=\"messaging_product\"\r\n\r\nwhatsapp\r\n\
+                --x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.png\"\r\ncontent-type: image/png\r\n\r\npixels\r\n--x--\r\n";
+    let bearer = format!("Bearer {}", credential::WHATSAPP);
+    let headers = [("authorization", &*bearer), ("content-type", "multipart/form-data; boundary=x")];
+
+    let up = stage.post_text("/whatsapp/v23.0/123/media", &headers, body.into()).await.unwrap().json();
+    let id = up["id"].as_str().unwrap();
+    let get = |url: String| stage.http.get(url).bearer_auth(credential::WHATSAPP).send();
+    let about =
+        Came::from(get(stage.sandbox.url(&format!("/whatsapp/v23.0/{id}"))).await.unwrap()).await.json();
+    let down = Came::from(get(about["url"].as_str().unwrap().to_owned()).await.unwrap()).await;
+    let message = json!({ "messaging_product": "whatsapp", "to": "525512345678", "type": "image", "image": { "id": id } });
+    let sent = stage.post("/whatsapp/v23.0/123/messages", credential::WHATSAPP, &message).await.unwrap();
+
+    assert_eq!((about["mime_type"].as_str(), about["file_size"].as_u64()), (Some("image/png"), Some(6)));
+    assert_eq!((down.status, &*down.text, sent.status), (200, "pixels", 200), "{}", sent.text);
+}
+
+#[tokio::test]
+async fn a_message_can_be_marked_as_read() {
+    let stage = Stage::set().await;
+    let read = json!({ "messaging_product": "whatsapp", "status": "read", "message_id": "wamid.1" });
+
+    let came = stage.post("/whatsapp/v23.0/123/messages", credential::WHATSAPP, &read).await.unwrap();
+
+    assert_eq!((came.status, came.json()), (200, json!({ "success": true })));
+}
+
+#[tokio::test]
+async fn twilio_takes_a_text_message() {
+    let stage = Stage::set().await;
+    let settings = SmsSettings {
+        api: api(&stage, "/twilio/2010-04-01"),
+        account_sid: credential::TWILIO_ACCOUNT.into(),
+        auth_token: credential::TWILIO_TOKEN.into(),
+        from: "+15005550006".into(),
+    };
+
+    let receipt =
+        SmsClient::new(settings).unwrap().send("+525512345678", &"x".repeat(161), now()).await.unwrap();
+
+    assert_eq!(receipt.detail.unwrap()["segments"], "2");
+    assert!(receipt.provider_ref.unwrap().starts_with("SM"));
+}
+
+#[tokio::test]
+async fn a_language_model_repeats_the_question_whole_or_as_a_stream() {
+    let stage = Stage::set().await;
+    let settings = ChatSettings {
+        api: api(&stage, "/llm/v1"),
+        api_key: credential::LLM.into(),
+        model: "a/b".into(),
+        fallback: Some("c/d".into()),
+        max_tokens: 10,
+        temperature: 0.5,
+    };
+    let request = ChatRequest { messages: vec![("user".into(), "Why?".into())], ..ChatRequest::default() };
+
+    let receipt = ChatClient::new(settings).unwrap().complete(&request, now()).await.unwrap();
+    let mut streamed = question();
+    streamed["stream"] = json!(true);
+    let stream = stage.post("/llm/v1/chat/completions", credential::LLM, &streamed).await.unwrap();
+
+    assert_eq!(receipt.detail.unwrap()["answer"], "You said: Why?");
+    assert!(
+        stream.text.starts_with(": OPENROUTER") && stream.text.ends_with("data: [DONE]\n\n"),
+        "{}",
+        stream.text
+    );
+}
+
+#[tokio::test]
+async fn a_recording_is_transcribed() {
+    let stage = Stage::set().await;
+    let settings = TranscriptionSettings {
+        api: api(&stage, "/openai/v1"),
+        api_key: credential::OPENAI.into(),
+        model: "whisper-1".into(),
+    };
+    let client = TranscriptionClient::new(settings).unwrap();
+
+    let receipt = client.transcribe("OggS-sound-".into(), Some("es"), Some("Flota"), now()).await.unwrap();
+
+    assert_eq!(receipt.detail.unwrap()["text"], "Buenos días.");
+}
+
+#[tokio::test]
+async fn a_picture_is_read_with_a_token_of_the_service_account() {
+    let stage = Stage::set().await;
+    let account = ServiceAccount::from_json(&stage.sandbox.service_account().unwrap(), SOON).unwrap();
+    let settings = VisionSettings {
+        api: api(&stage, "/vision/v1"),
+        tokens: Arc::new(account),
+        project: Some("shop".into()),
+    };
+    let wanted = VisionRequest { labels: true, languages: vec!["es".into()], sparse: false };
+
+    let receipt = VisionClient::new(settings).unwrap().read(b"GIF89a-pixels-", &wanted, now()).await.unwrap();
+
+    let detail = receipt.detail.unwrap();
+    assert_eq!((&detail["text"], &detail["labels"][0]["label"]), (&json!("TOTAL 42.00"), &json!("Receipt")));
+    assert_eq!(stage.sandbox.journal(Some("google_token")).len(), 1);
+}
+
+#[tokio::test]
+async fn sendgrid_takes_a_mail_and_says_200_to_its_own_sandbox_mode() {
+    let stage = Stage::set().await;
+    let mut test = mail();
+    test["mail_settings"] = json!({ "sandbox_mode": { "enable": true } });
+
+    let real = stage.post("/sendgrid/v3/mail/send", credential::SENDGRID, &mail()).await.unwrap();
+    let test = stage.post("/sendgrid/v3/mail/send", credential::SENDGRID, &test).await.unwrap();
+
+    assert_eq!((real.status, &*real.text, test.status), (202, "", 200));
+    assert!(real.headers.contains_key("x-message-id"));
+}
+
+#[tokio::test]
+async fn many_callers_at_once_each_get_their_own_answer() {
+    let stage = Stage::set().await;
+
+    let calls = futures_util::future::join_all((0..64).map(|n| {
+        let body = json!({ "messages": [{ "role": "user", "content": format!("number {n}") }] });
+        let stage = &stage;
+        async move { stage.post("/llm/v1/chat/completions", credential::LLM, &body).await.unwrap().json() }
+    }));
+
+    for (n, answer) in calls.await.into_iter().enumerate() {
+        assert_eq!(answer["choices"][0]["message"]["content"], format!("You said: number {n}"));
+    }
+    assert_eq!(stage.sandbox.journal(Some("llm")).len(), 64);
+}

@@ -123,8 +123,8 @@ impl Stage {
             })
         };
         let names = ["WEBHOOK_SECRET", "FLOTA_WEBHOOK_ALLOW_CIDRS"];
-        let environment = Environment::from_lookup(&lookup, names.into_iter())
-            .map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
+        let environment =
+            Environment::from_lookup(&lookup, names).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
         // Nothing here asks Postgres, and a pool connects when it is first asked.
         let pool = database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1)?;
         let services = assemble::services(&environment, &pool, &pipeline)?;

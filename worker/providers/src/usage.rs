@@ -181,7 +181,7 @@ mod tests {
 
     fn read(headers: &[(&'static str, &str)]) -> Option<(f64, f64, Option<u64>)> {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        let usage = Usage::of(&HeaderMap::from_iter(headers))?;
+        let usage = Usage::of(&headers.collect::<HeaderMap>())?;
         Some((
             usage.limit,
             usage.remaining,

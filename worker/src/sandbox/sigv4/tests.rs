@@ -29,12 +29,11 @@ impl Request {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut headers = Vec::<(String, String)>::new();
         for line in lines {
-            match (line.starts_with(' '), headers.last_mut()) {
-                (true, Some((_, value))) => value.push_str(line),
-                _ => {
-                    let (name, value) = line.split_once(':').unwrap();
-                    headers.push((name.to_owned(), value.to_owned()));
-                }
+            if let (true, Some((_, value))) = (line.starts_with(' '), headers.last_mut()) {
+                value.push_str(line);
+            } else {
+                let (name, value) = line.split_once(':').unwrap();
+                headers.push((name.to_owned(), value.to_owned()));
             }
         }
         let mut map = HeaderMap::new();

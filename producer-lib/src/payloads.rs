@@ -16,6 +16,7 @@ pub use chat::{ChatMessage, ChatRole, CompleteChat};
 pub use email::{EmailBody, SendEmail};
 pub use image::ReadImage;
 pub use media::MediaSource;
+pub use phone::check_number;
 pub use push::{PushKeys, PushSubscription, PushUrgency, SendPush};
 pub use sms::SendSms;
 pub use webhook::{DeliverWebhook, MAX_URL, check_public_url};

@@ -17,6 +17,7 @@ use flota_worker::{
     dev::{WebhookAnswer, WebhookSink},
     processors,
     sandbox::{BrowserSubscription, Fault, Reset, Sandbox},
+    suppressions::Suppressions,
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -56,7 +57,9 @@ impl Stage {
         // Nothing here asks Postgres, and a pool connects when it is first asked.
         let pool =
             database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1).expect("the stage is set");
-        let services = assemble::services(&environment, &pool, &Pipeline::bare()).expect("the stage is set");
+        let mut services =
+            assemble::services(&environment, &pool, &Pipeline::bare()).expect("the stage is set");
+        services.suppressions = Suppressions::empty();
         let queue = TestQueue::new().await;
         let fleet = queue.start_with(processors::registry().bind(services));
         Self { queue, sandbox, files, vapid_public_key, fleet }

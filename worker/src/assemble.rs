@@ -17,6 +17,7 @@ use crate::{
     endpoints::Endpoints,
     files::Files,
     services::{Outbound, Services, Webhooks},
+    suppressions::Suppressions,
     vault::{Vault, VaultError},
 };
 
@@ -73,7 +74,8 @@ pub enum AssembleError {
     },
 }
 
-/// Everything that processors may use; every call to a provider goes through `pipeline`.
+/// Everything that processors may use; every call to a provider goes through `pipeline`. Starts the task that follows
+/// the suppression list.
 ///
 /// # Errors
 /// See [`AssembleError`]; what is merely not set leaves its service out.
@@ -87,6 +89,7 @@ pub fn services(
     let secret = environment.webhook_secret.as_ref();
     let more = &environment.integrations;
     Ok(Services {
+        suppressions: Suppressions::following(pool.clone()),
         mailer: mailer.map(|mailer| Provider::global(mailer, pipeline)),
         webhooks: Webhooks::new(&environment.webhook_allow, pipeline).map_err(AssembleError::Http)?,
         endpoints: vault.map(|vault| Endpoints::new(pool.clone(), vault)),

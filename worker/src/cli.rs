@@ -31,6 +31,7 @@ mod reference;
 mod sandbox;
 mod schedule;
 mod serve;
+mod suppression;
 mod worker;
 mod workers;
 
@@ -87,6 +88,9 @@ enum Command {
     /// Register where webhooks go
     #[command(subcommand)]
     Endpoint(endpoint::Command),
+    /// Stop writing to addresses that bounce or opted out
+    #[command(subcommand)]
+    Suppression(suppression::Command),
     /// Prepare Postgres
     #[command(subcommand)]
     Db(db::Command),
@@ -178,6 +182,7 @@ async fn dispatch(command: Command, global: Global, environment: Environment) ->
         Command::Workers(command) => workers::run(&global, environment, command).await,
         Command::Schedule(command) => schedule::run(&global, environment, command).await,
         Command::Endpoint(command) => endpoint::run(&global, environment, command).await,
+        Command::Suppression(command) => suppression::run(&global, environment, command).await,
         Command::Db(command) => db::run(&global, environment, command).await,
         Command::Config(command) => config::run(&global, &environment, command),
         Command::Doctor(args) => doctor::run(&global, environment, args).await,

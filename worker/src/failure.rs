@@ -11,7 +11,11 @@ use flota_providers::{
     ErrorClass as ProviderClass, ProviderError, Standing, email::templates::TemplateError,
 };
 
-use crate::{endpoints::EndpointError, files::FileError};
+use crate::{
+    endpoints::EndpointError,
+    files::FileError,
+    suppressions::{Channel, NotReadYet},
+};
 
 /// How long work waits for a person to mend a credential, a quota or a setting, before it is tried again.
 const FOR_A_PERSON: Duration = Duration::from_mins(5);
@@ -33,6 +37,19 @@ pub enum Error {
     /// A file of the job cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Everybody that it is for is not to be written to.
+    #[error(
+        "{who} of this job is on the suppression list of channel {channel}, so nothing was sent; see `flota suppression list --channel {channel}`"
+    )]
+    Suppressed {
+        /// How they would be written to.
+        channel: Channel,
+        /// Whom, for people: `the recipient`, `each of 3 recipients`.
+        who: String,
+    },
+    /// Nobody can tell yet who is not to be written to.
+    #[error(transparent)]
+    Suppressions(#[from] NotReadYet),
     /// The job waited longer than its effect is worth.
     #[error(
         "the job waited {waited} s, but its notification was worth sending for {ttl} s only; nothing was sent"
@@ -60,6 +77,10 @@ impl From<Error> for Failure {
             Error::Template(error) => Self::permanent(error.to_string()),
             Error::Endpoint(error) => from_endpoint(&error),
             Error::File(error) => from_file(&error),
+            Error::Suppressed { .. } => {
+                Self { code: Some("suppressed".into()), ..Self::permanent(error.to_string()) }
+            }
+            Error::Suppressions(_) => park(ErrorClass::Internal, FOR_POSTGRES, error.to_string()),
             Error::TooLate { .. } => Self::permanent(error.to_string()),
             Error::NotConfigured { .. } => park(ErrorClass::Auth, FOR_A_PERSON, error.to_string()),
         }

@@ -29,6 +29,7 @@ pub mod sandbox;
 pub mod schedules;
 pub mod services;
 pub mod shutdown;
+pub mod suppressions;
 pub mod telemetry;
 pub mod vault;
 pub mod view;

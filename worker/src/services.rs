@@ -19,10 +19,12 @@ use flota_providers::{
 use ipnet::IpNet;
 use url::Url;
 
-use crate::{endpoints::Endpoints, files::Files};
+use crate::{endpoints::Endpoints, files::Files, suppressions::Suppressions};
 
 /// Everything a processor may use. What is `None` was not configured; jobs that need it wait for it.
 pub struct Services {
+    /// Knows who is not written to any more.
+    pub suppressions: Suppressions,
     /// Sends mail.
     pub mailer: Option<Provider<SmtpMailer>>,
     /// Delivers webhooks.

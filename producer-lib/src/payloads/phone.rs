@@ -8,7 +8,10 @@ const MAX_DIGITS: usize = 15;
 const MIN_DIGITS: usize = 7;
 
 /// `+` and 7 to 15 digits, the first not 0.
-pub(super) fn check_number(field: &str, number: &str) -> Result<(), Invalid> {
+///
+/// # Errors
+/// When it is no such number.
+pub fn check_number(field: &str, number: &str) -> Result<(), Invalid> {
     let digits = number.strip_prefix('+').unwrap_or_default();
     let valid = (MIN_DIGITS..=MAX_DIGITS).contains(&digits.len())
         && digits.bytes().all(|byte| byte.is_ascii_digit())

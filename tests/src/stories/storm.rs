@@ -19,6 +19,7 @@ use flota_worker::{
     dev::{RedisOptions, RedisServer},
     limits::{self, ProviderLimits, Window},
     processors,
+    suppressions::Suppressions,
 };
 use secrecy::ExposeSecret;
 use tokio::time::sleep;
@@ -127,7 +128,8 @@ impl Stage {
             Environment::from_lookup(&lookup, names).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
         // Nothing here asks Postgres, and a pool connects when it is first asked.
         let pool = database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1)?;
-        let services = assemble::services(&environment, &pool, &pipeline)?;
+        let mut services = assemble::services(&environment, &pool, &pipeline)?;
+        services.suppressions = Suppressions::empty();
         let fleet = queue.start_with(processors::registry().bind(services));
         Ok(Self { redis, queue, fleet, busy, calm })
     }

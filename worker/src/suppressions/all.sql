@@ -1,0 +1,1 @@
+SELECT channel, tenant, address, false AS removed FROM suppressions WHERE removed_at IS NULL

@@ -1,0 +1,1 @@
+DELETE FROM suppressions WHERE removed_at < now() - interval '1 day'

@@ -57,7 +57,7 @@ pub enum Standing {
     /// It was made, and its failure is about the credential or endpoint as a whole.
     #[default]
     Answered,
-    /// It was made, and a limit was met that is about its recipient only: others go on.
+    /// It was made, and its failure is about its recipient only: others go on.
     OneRecipient,
     /// It was refused as too fast, and the job has a turn of its own at the end of the wait.
     RefusedWithTurn,

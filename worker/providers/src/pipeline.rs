@@ -1,15 +1,16 @@
 //! The way of every call to an outside service, written once.
 //!
 //! ```text
-//! credentials → observe → limit → breaker → deadline → the client's call, which classifies → (fallback)
+//! credentials → observe → pause → limit → breaker → deadline → the client's call, which classifies → (fallback)
 //! ```
 //!
 //! 1. `credentials`: with whose account the call is made
 //! 2. `observe`: how it ended, for metrics and the log
-//! 3. `limit`: the caller's turn with everybody who uses the same allowance; learns from what answers say
-//! 4. `breaker`: hosts that fail again and again are left alone (`circuit` is its pure part)
-//! 5. `deadline`: an end to it
-//! 6. `fallback`: several such services in order, around all of it
+//! 3. `pause`: a credential that was refused is not tried again by everybody
+//! 4. `limit`: the caller's turn with everybody who uses the same allowance; learns from what answers say
+//! 5. `breaker`: hosts that fail again and again are left alone (`circuit` is its pure part, and that of `pause`)
+//! 6. `deadline`: an end to it
+//! 7. `fallback`: several such services in order, around all of it
 //!
 //! Each layer is a [`tower::Layer`]. A client knows none of them: it implements [`Client`] and is called inside
 //! [`Provider::call`], so adding a provider is one file.
@@ -17,11 +18,13 @@
 mod breaker;
 mod call;
 mod circuit;
+mod circuits;
 mod credentials;
 mod deadline;
 mod fallback;
 mod limit;
 mod observe;
+mod pause;
 
 use std::{
     sync::Arc,
@@ -36,6 +39,7 @@ use self::{
     deadline::{Deadline, DeadlineLayer},
     limit::{LimitLayer, Limited},
     observe::{ObserveLayer, Observed},
+    pause::{PauseLayer, Paused},
 };
 pub use self::{
     call::{Answer, Call, Caller, Client, Facts, Place, Target},
@@ -50,7 +54,7 @@ use crate::{ProviderError, Receipt};
 /// Every layer below the credentials, shared by all clients of a process. Cheap to clone.
 #[derive(Clone)]
 pub struct Pipeline {
-    layers: Observed<Limited<Breaker<Deadline<Perform>>>>,
+    layers: Observed<Paused<Limited<Breaker<Deadline<Perform>>>>>,
 }
 
 impl Pipeline {
@@ -58,6 +62,7 @@ impl Pipeline {
     pub fn new(limits: Arc<dyn Limits>, observer: Arc<dyn CallObserver>, circuits: CircuitPolicy) -> Self {
         let layers = ServiceBuilder::new()
             .layer(ObserveLayer { observer: Arc::clone(&observer) })
+            .layer(PauseLayer::new(Arc::clone(&observer)))
             .layer(LimitLayer { limits, observer: Arc::clone(&observer) })
             .layer(BreakerLayer::new(circuits, observer))
             .layer(DeadlineLayer)

@@ -22,7 +22,7 @@ use web_push::{
 };
 
 use crate::{
-    ErrorClass, ProviderError, Receipt,
+    ErrorClass, ProviderError, Receipt, Standing,
     api::advice,
     exchange::{HttpAnswer, Repeat},
     outbound::{OutboundClient, OutboundPost},
@@ -247,9 +247,12 @@ fn refused(answer: &HttpAnswer, now_unix: i64) -> ProviderError {
     let said = one_line(&answer.body, MOST_SAID);
     let said = if said.is_empty() { said } else { format!(" It said: {said}") };
     let message = format!("The push service answered {}. {advice}{said}", answer.status);
+    // One browser may have subscribed with another key: no reason to let all others wait.
+    let standing = if class == ErrorClass::Auth { Standing::OneRecipient } else { Standing::Answered };
     ProviderError::new(PROVIDER, SEND, class, message)
         .with_code(answer.status.to_string())
         .with_server_wait(wait)
+        .with_standing(standing)
 }
 
 /// What a status means. Pure; the wait is added by the caller.

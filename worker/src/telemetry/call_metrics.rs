@@ -16,7 +16,8 @@ use flota_providers::{
 use metrics::{counter, gauge, histogram};
 
 use super::metrics::{
-    PROVIDER_CALL_DURATION, PROVIDER_CALLS, PROVIDER_CIRCUITS_OPENED, PROVIDER_LIMIT_USED, PROVIDER_PUT_OFF,
+    PROVIDER_CALL_DURATION, PROVIDER_CALLS, PROVIDER_CIRCUITS_OPENED, PROVIDER_CREDENTIALS_PAUSED,
+    PROVIDER_LIMIT_USED, PROVIDER_PUT_OFF,
 };
 
 /// For how long the highest share counts.
@@ -52,13 +53,20 @@ impl CallObserver for CallMetrics {
                     .record(took);
             }
             CallEvent::PutOff { facts, error } => {
-                let is_limit = error.standing == Standing::Turn || error.code.as_deref() == Some("own_limit");
-                let reason = if is_limit { "limit" } else { "circuit" };
+                let reason = match error.code.as_deref() {
+                    _ if error.standing == Standing::Turn => "limit",
+                    Some("own_limit") => "limit",
+                    Some("credential_paused") => "credential",
+                    _ => "circuit",
+                };
                 counter!(PROVIDER_PUT_OFF, "provider" => facts.provider, "reason" => reason).increment(1);
             }
             CallEvent::LimitUsed { facts, used } => {
                 let used = self.highest(facts.provider, used);
                 gauge!(PROVIDER_LIMIT_USED, "provider" => facts.provider).set(used);
+            }
+            CallEvent::CredentialPaused { facts } => {
+                counter!(PROVIDER_CREDENTIALS_PAUSED, "provider" => facts.provider).increment(1);
             }
             CallEvent::CircuitOpened { facts } => {
                 counter!(PROVIDER_CIRCUITS_OPENED, "provider" => facts.provider).increment(1);

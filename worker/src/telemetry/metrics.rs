@@ -86,6 +86,8 @@ pub const PROVIDER_LIMIT_USED: &str = "flota_provider_limit_used_ratio";
 pub const PROVIDER_LIMIT_ESTIMATES: &str = "flota_provider_limit_estimates_total";
 /// Hosts that are left alone.
 pub const PROVIDER_CIRCUITS_OPENED: &str = "flota_provider_circuits_opened_total";
+/// Credentials that rest.
+pub const PROVIDER_CREDENTIALS_PAUSED: &str = "flota_provider_credentials_paused_total";
 /// Which release this is.
 pub const BUILD_INFO: &str = "flota_build_info";
 
@@ -223,7 +225,13 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: PROVIDER_PUT_OFF,
         kind: MetricKind::Counter,
-        labels: &[PROVIDER, ("reason", "`limit`: not its turn; `circuit`: its host is left alone")],
+        labels: &[
+            PROVIDER,
+            (
+                "reason",
+                "`limit`: not its turn; `circuit`: its host is left alone; `credential`: it was refused and rests",
+            ),
+        ],
         help: "Calls that were not made; their jobs wait and are charged nothing.",
     },
     Metric {
@@ -243,6 +251,12 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &[PROVIDER],
         help: "Times that a host was left alone for a while because it failed again and again.",
+    },
+    Metric {
+        name: PROVIDER_CREDENTIALS_PAUSED,
+        kind: MetricKind::Counter,
+        labels: &[PROVIDER],
+        help: "Times that a credential was refused, or an account had nothing left, and is not used for a while.",
     },
     Metric {
         name: BUILD_INFO,

@@ -1,13 +1,10 @@
-//! Third layer: leaves a host alone that fails again and again (`circuit.rs`).
+//! Fourth layer: leaves a host alone that fails again and again (`circuit.rs`).
 //!
-//! In this process only: each notices an outage by itself after a few calls, and nothing has to be agreed on. Nothing is
-//! sent while a circuit is open, so nothing is charged to the jobs that wait.
+//! Nothing is sent while a circuit is open, so nothing is charged to the jobs that wait.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
-    time::Instant,
 };
 
 use futures_util::future::BoxFuture;
@@ -15,24 +12,24 @@ use tower::{Layer, Service};
 
 use super::{
     call::{Answer, Call, Facts},
-    circuit::{Circuit, CircuitPolicy, Health},
+    circuit::{CircuitPolicy, Health},
+    circuits::Circuits,
     observe::{CallEvent, CallObserver},
 };
 use crate::{ErrorClass, ProviderError, Receipt, Standing};
 
-type Hosts = Mutex<HashMap<(&'static str, Box<str>), Circuit>>;
+type Hosts = Circuits<(&'static str, Box<str>), ()>;
 
 /// The layer.
 #[derive(Clone)]
 pub(super) struct BreakerLayer {
-    policy: CircuitPolicy,
     hosts: Arc<Hosts>,
     observer: Arc<dyn CallObserver>,
 }
 
 impl BreakerLayer {
     pub(super) fn new(policy: CircuitPolicy, observer: Arc<dyn CallObserver>) -> Self {
-        Self { policy, hosts: Arc::default(), observer }
+        Self { hosts: Arc::new(Circuits::new(policy)), observer }
     }
 }
 
@@ -92,9 +89,7 @@ impl Drop for Report<'_> {
 
 impl BreakerLayer {
     fn admit(&self, facts: &Facts) -> Result<(), ProviderError> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(circuit) = hosts.get_mut(&(facts.provider, facts.host.clone())) else { return Ok(()) };
-        circuit.admit(Instant::now(), &self.policy).map_err(|after| {
+        self.hosts.admit(&host(facts), &facts.ticket).map_err(|(after, ())| {
             let message = format!(
                 "The host has failed again and again, so nothing was sent; it is asked again in {} ms.",
                 after.as_millis()
@@ -107,25 +102,14 @@ impl BreakerLayer {
     }
 
     fn report(&self, facts: &Facts, health: Health) {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (facts.provider, facts.host.clone());
-        let opened = match (hosts.get_mut(&key), health) {
-            (None, Health::Well | Health::Unknown) => false,
-            (None, Health::Ill) => hosts.entry(key).or_default().report(health, Instant::now(), &self.policy),
-            (Some(circuit), health) => {
-                let opened = circuit.report(health, Instant::now(), &self.policy);
-                // Customers' endpoints come and go: only those in trouble are remembered.
-                if circuit.is_blank() {
-                    hosts.remove(&key);
-                }
-                opened
-            }
-        };
-        drop(hosts);
-        if opened {
+        if self.hosts.report(&host(facts), health, ()) {
             self.observer.observe(&CallEvent::CircuitOpened { facts });
         }
     }
+}
+
+fn host(facts: &Facts) -> (&'static str, Box<str>) {
+    (facts.provider, facts.host.clone())
 }
 
 /// What an answer says of its host. Refusals of any kind are answers too.

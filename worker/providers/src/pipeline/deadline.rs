@@ -1,4 +1,4 @@
-//! Fourth layer: an end to every call, whatever its client waits for.
+//! Fifth layer: an end to every call, whatever its client waits for.
 //!
 //! Clients have limits of their own and know what their end means; this one stands a little behind them, for what they
 //! do not see.

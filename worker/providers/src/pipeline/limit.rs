@@ -1,4 +1,4 @@
-//! Second layer: waits its turn with everybody who uses the same allowance, and passes on what the provider says of it.
+//! Third layer: waits its turn with everybody who uses the same allowance, and passes on what the provider says of it.
 //!
 //! Nobody waits inside the call: a job that has to wait is told when its turn is and gives its slot to others. Where
 //! turns are kept is for the [`Limits`] that come in; this crate knows no Redis.

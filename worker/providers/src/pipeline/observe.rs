@@ -42,6 +42,11 @@ pub enum CallEvent<'a> {
         /// The share.
         used: f64,
     },
+    /// A credential rests from now on.
+    CredentialPaused {
+        /// The call that was refused.
+        facts: &'a Facts,
+    },
     /// A host is left alone from now on.
     CircuitOpened {
         /// The call that was the last straw.

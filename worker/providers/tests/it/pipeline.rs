@@ -70,6 +70,7 @@ impl CallObserver for Book {
                 format!("put off {}", error.code.as_deref().unwrap_or_default())
             }
             CallEvent::LimitUsed { used, .. } => format!("used {used:.2}"),
+            CallEvent::CredentialPaused { facts } => format!("paused {}", facts.key),
             CallEvent::CircuitOpened { facts } => format!("opened {}", facts.provider),
         });
     }
@@ -152,7 +153,7 @@ async fn a_host_that_fails_again_and_again_is_left_alone() {
     let error = send(&provider).await.unwrap_err();
 
     assert_eq!((error.standing, error.code.as_deref()), (Standing::NotSent, Some("circuit_open")));
-    assert!(error.retry_after().is_some_and(|wait| wait <= Duration::from_secs(5)));
+    assert!(error.retry_after().is_some_and(|wait| wait <= Duration::from_secs(10)));
     assert_eq!(receiver.received().len(), 3);
     assert!(book.lines().contains(&"opened twilio".to_owned()), "{:?}", book.lines());
 }
@@ -176,4 +177,24 @@ async fn work_that_the_client_does_not_end_ends_by_the_deadline() {
     let error = provider.call(caller, |_| std::future::pending()).await.unwrap_err();
 
     assert_eq!((error.class, error.operation), (ErrorClass::Ambiguous, "send"));
+}
+
+#[tokio::test]
+async fn a_refused_credential_rests_and_what_is_put_off_says_why() {
+    let body = br#"{"code":20003,"message":"Authenticate"}"#.to_vec();
+    let receiver = Receiver::start(Answer { status: 401, body, ..Answer::default() }).await;
+    let book = Arc::new(Book::default());
+    let provider = sms(receiver.address, &with(&book));
+    let refused = send(&provider).await.unwrap_err();
+
+    let error = send(&provider).await.unwrap_err();
+
+    assert_eq!((refused.class, refused.standing), (ErrorClass::Auth, Standing::Answered));
+    assert_eq!((error.class, error.standing), (ErrorClass::Auth, Standing::NotSent));
+    assert_eq!(error.code.as_deref(), Some("credential_paused"));
+    assert!(error.to_string().contains(&*refused.message), "{error}");
+    let wait = error.retry_after().unwrap();
+    assert!((Duration::from_secs(55)..=Duration::from_mins(2)).contains(&wait), "{wait:?}");
+    assert_eq!(receiver.received().len(), 1);
+    assert!(book.lines().contains(&"paused twilio::global".to_owned()), "{:?}", book.lines());
 }

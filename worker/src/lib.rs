@@ -29,6 +29,8 @@ pub mod sandbox;
 pub mod schedules;
 pub mod services;
 pub mod shutdown;
+#[cfg(test)]
+mod statements;
 pub mod suppressions;
 pub mod telemetry;
 pub mod vault;

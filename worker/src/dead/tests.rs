@@ -2,7 +2,6 @@
 
 mod deciding;
 mod finding;
-mod statements;
 
 use flota_producer::JobId;
 use sqlx::PgPool;

@@ -3,9 +3,9 @@
 //! One server of each kind serves all tests of the process; a test has a key prefix and a database of its own, copied
 //! from a migrated template. Tests that stop or fill a server start one for themselves.
 
+mod copying;
 mod reading;
 mod recording;
-mod statements;
 mod throughput;
 mod trouble;
 

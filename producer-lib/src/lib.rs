@@ -28,8 +28,9 @@ pub use new_job::{DEFAULT_KEY_WINDOW, NewJob, When, check_tenant};
 pub use outbox::{Outbox, OutboxError};
 pub use payload::{Invalid, Payload};
 pub use payloads::{
-    ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EmailBody, MediaSource, PushKeys, PushSubscription,
-    PushUrgency, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
+    ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EmailAttachment, EmailBody, MediaSource, PushKeys,
+    PushSubscription, PushUrgency, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio,
+    WhatsappBody,
 };
 pub use producer::{BATCH, Producer, Receipt};
 pub use script::script;

@@ -1,5 +1,6 @@
 //! The catalogue: one struct per job kind that comes with Flota.
 
+mod attachment;
 mod audio;
 mod chat;
 mod email;
@@ -11,6 +12,7 @@ mod sms;
 mod webhook;
 mod whatsapp;
 
+pub use attachment::EmailAttachment;
 pub use audio::TranscribeAudio;
 pub use chat::{ChatMessage, ChatRole, CompleteChat};
 pub use email::{EmailBody, SendEmail};

@@ -1,10 +1,10 @@
 //! Builds the services of processors from the environment: the one place where settings become clients.
 
+mod email;
 mod integrations;
 
 use flota_providers::{
     ProviderError,
-    email::{SmtpMailer, SmtpSettings, SmtpTls},
     pipeline::{Client, Pipeline, Provider},
     push::VapidError,
     webhook::{SecretError, SigningSecret},
@@ -12,20 +12,15 @@ use flota_providers::{
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 
+pub use self::email::mailer;
 use crate::{
-    config::env::{Environment, SmtpMode, SmtpVariables},
+    config::env::Environment,
     endpoints::Endpoints,
     files::Files,
     services::{Outbound, Services, Webhooks},
     suppressions::Suppressions,
     vault::{Vault, VaultError},
 };
-
-/// Longest that one step of an SMTP conversation may take (RFC 5321 section 4.5.3.2 allows minutes; a worker slot is
-/// too dear for that).
-const SMTP_STEP: std::time::Duration = std::time::Duration::from_secs(20);
-/// Connections to the mail server that one process keeps at most.
-const SMTP_POOL: usize = 16;
 
 /// Longest that a push service or a download may take: 25 MiB in a minute is a slow line.
 const OUTBOUND: std::time::Duration = std::time::Duration::from_mins(1);
@@ -36,6 +31,14 @@ pub enum AssembleError {
     /// The mail server's settings.
     #[error("SMTP settings: {0}")]
     Smtp(#[source] ProviderError),
+    /// Who e-mail comes from.
+    #[error("{variable}: {source}")]
+    Sender {
+        /// The variable to look at.
+        variable: &'static str,
+        /// Why.
+        source: Box<ProviderError>,
+    },
     /// A certificate file.
     #[error("SMTP_CA_FILE names a file that cannot be read: {path}")]
     Certificate {
@@ -84,13 +87,12 @@ pub fn services(
     pool: &PgPool,
     pipeline: &Pipeline,
 ) -> Result<Services, AssembleError> {
-    let mailer = environment.smtp.as_ref().map(mailer).transpose()?;
     let vault = environment.encryption_keys.as_ref().map(Vault::parse).transpose()?;
     let secret = environment.webhook_secret.as_ref();
     let more = &environment.integrations;
     Ok(Services {
         suppressions: Suppressions::following(pool.clone()),
-        mailer: mailer.map(|mailer| Provider::global(mailer, pipeline)),
+        email: email::carriers(environment, pipeline)?,
         webhooks: Webhooks::new(&environment.webhook_allow, pipeline).map_err(AssembleError::Http)?,
         endpoints: vault.map(|vault| Endpoints::new(pool.clone(), vault)),
         webhook_secret: secret.map(|secret| SigningSecret::parse(secret.expose_secret())).transpose()?,
@@ -113,31 +115,4 @@ fn piped<V, C: Client>(
 ) -> Result<Option<Provider<C>>, AssembleError> {
     let client = variables.map(build).transpose()?;
     Ok(client.map(|client| Provider::global(client, pipeline)))
-}
-
-/// The client of the mail server.
-///
-/// # Errors
-/// When its settings cannot work.
-pub fn mailer(smtp: &SmtpVariables) -> Result<SmtpMailer, AssembleError> {
-    let read = |path: &std::path::PathBuf| {
-        std::fs::read(path).map_err(|source| AssembleError::Certificate { path: path.clone(), source })
-    };
-    SmtpMailer::new(SmtpSettings {
-        host: smtp.host.clone(),
-        port: smtp.port,
-        username: smtp.username.clone(),
-        password: smtp.password.clone(),
-        tls: match smtp.tls {
-            SmtpMode::StartTls => SmtpTls::StartTls,
-            SmtpMode::Implicit => SmtpTls::Implicit,
-            SmtpMode::None => SmtpTls::None,
-        },
-        from_email: smtp.from_email.clone(),
-        from_name: smtp.from_name.clone(),
-        timeout: SMTP_STEP,
-        pool_size: SMTP_POOL,
-        extra_root_ca_pem: smtp.ca_file.as_ref().map(read).transpose()?,
-    })
-    .map_err(AssembleError::Smtp)
 }

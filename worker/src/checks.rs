@@ -9,7 +9,7 @@ use serde::Serialize;
 use sqlx::PgPool;
 
 use crate::{
-    config::Environment,
+    config::{Environment, env::EmailProvider},
     database, endpoints,
     failure::chain,
     outbox::{self, Standing},
@@ -218,14 +218,7 @@ pub async fn outbox(pool: Option<&PgPool>) -> Vec<Finding> {
 
 /// Looks at the settings that kinds of jobs need.
 pub fn providers(environment: &Environment) -> Vec<Finding> {
-    let mail = match &environment.smtp {
-        Some(smtp) => Finding::ok("email", format!("SMTP by {}:{}", smtp.host, smtp.port)),
-        None => Finding::warning(
-            "email",
-            "no mail server: send_email jobs wait",
-            "set SMTP_HOST and SMTP_FROM_EMAIL",
-        ),
-    };
+    let mail = email(environment);
     let vault = match environment.encryption_keys.as_ref().map(Vault::parse) {
         Some(Ok(_)) => Finding::ok("endpoint secrets", "can be sealed and opened"),
         Some(Err(error)) => {
@@ -243,4 +236,32 @@ pub fn providers(environment: &Environment) -> Vec<Finding> {
         Finding::warning("webhook secret", "not set: webhooks to plain URLs wait", fix)
     };
     vec![mail, vault, fleet]
+}
+
+fn email(environment: &Environment) -> Finding {
+    let ways: Vec<String> =
+        environment.email.order.iter().map(|provider| way(*provider, environment)).collect();
+    if ways.is_empty() {
+        let fix = "set SENDGRID_API_KEY, AWS_SES_ACCESS_KEY_ID or SMTP_HOST, and the address that messages come from";
+        return Finding::warning("email", "no way to send: send_email jobs wait", fix);
+    }
+    let is_test = environment.email.sendgrid.as_ref().is_some_and(|sendgrid| sendgrid.sandbox_mode);
+    if is_test && environment.email.order.contains(&EmailProvider::Sendgrid) {
+        let found = format!("{}; SendGrid only checks mails and sends none", ways.join(", then "));
+        return Finding::warning("email", found, "unset SENDGRID_SANDBOX when mails shall arrive");
+    }
+    Finding::ok("email", ways.join(", then "))
+}
+
+/// A way of sending, in a few words.
+fn way(provider: EmailProvider, environment: &Environment) -> String {
+    let smtp = environment.smtp.as_ref().map(|smtp| format!("SMTP by {}:{}", smtp.host, smtp.port));
+    match provider {
+        EmailProvider::Sendgrid => "SendGrid".to_owned(),
+        EmailProvider::Ses => {
+            let region = environment.email.ses.as_ref().map(|ses| ses.region.as_str()).unwrap_or_default();
+            format!("SES in {region}")
+        }
+        EmailProvider::Smtp => smtp.unwrap_or_default(),
+    }
 }

@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_missing_setting_waits_and_names_the_variable() {
-        let failure = Failure::from(Error::NotConfigured { what: "A mail server", variable: "SMTP_HOST" });
+        let failure = Failure::from(Error::NotConfigured { what: "E-mail", variable: "SMTP_HOST" });
 
         assert!(matches!(failure.remedy, Remedy::Park { .. }));
         assert!(failure.message.contains("set SMTP_HOST"));

@@ -250,6 +250,14 @@ fn environment(shared: &Shared) -> Vec<(&'static str, String)> {
     let at = |path: &str| format!("{}{path}", shared.house.origin);
     let text = str::to_owned;
     vec![
+        ("SENDGRID_BASE_URL", at("/sendgrid")),
+        ("SENDGRID_API_KEY", text(credential::SENDGRID)),
+        ("SENDGRID_FROM_EMAIL", text("noreply@flota.example")),
+        ("AWS_SES_BASE_URL", at("/ses")),
+        ("AWS_SES_ACCESS_KEY_ID", text(credential::AWS_KEY)),
+        ("AWS_SES_SECRET_ACCESS_KEY", text(credential::AWS_SECRET)),
+        ("AWS_SES_REGION", text("us-east-1")),
+        ("AWS_SES_FROM_EMAIL", text("noreply@flota.example")),
         ("SMTP_HOST", text("127.0.0.1")),
         ("SMTP_PORT", shared.smtp.port().to_string()),
         ("SMTP_TLS", text("none")),

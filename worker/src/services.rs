@@ -6,7 +6,7 @@ use flota_producer::public_address;
 use flota_providers::{
     ProviderError,
     chat::ChatClient,
-    email::SmtpMailer,
+    email::Carriers,
     outbound::{OutboundClient, OutboundSettings},
     pipeline::{Pipeline, Provider},
     push::VapidKey,
@@ -25,8 +25,8 @@ use crate::{endpoints::Endpoints, files::Files, suppressions::Suppressions};
 pub struct Services {
     /// Knows who is not written to any more.
     pub suppressions: Suppressions,
-    /// Sends mail.
-    pub mailer: Option<Provider<SmtpMailer>>,
+    /// Every way of sending e-mail, in order.
+    pub email: Option<Carriers>,
     /// Delivers webhooks.
     pub webhooks: Webhooks,
     /// Knows registered endpoints.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::attachment::{EmailAttachment, check_attachments};
 use crate::payload::{Invalid, Payload};
 
 /// Most recipients of one message, all fields together (the lowest limit of the providers: SES, 50).
@@ -38,6 +39,9 @@ pub struct SendEmail {
     pub reply_to: Option<String>,
     /// What it says.
     pub body: EmailBody,
+    /// Files that go along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<EmailAttachment>,
 }
 
 /// What an email says: a template with its variables, or finished text.
@@ -100,7 +104,15 @@ impl EmailBody {
 impl SendEmail {
     /// To one recipient, without copies.
     pub fn new(to: impl Into<String>, body: EmailBody) -> Self {
-        Self { to: vec![to.into()], cc: Vec::new(), bcc: Vec::new(), reply_to: None, body }
+        let (cc, bcc, attachments) = (Vec::new(), Vec::new(), Vec::new());
+        Self { to: vec![to.into()], cc, bcc, reply_to: None, body, attachments }
+    }
+
+    /// With one more file.
+    #[must_use]
+    pub fn attach(mut self, file: EmailAttachment) -> Self {
+        self.attachments.push(file);
+        self
     }
 }
 
@@ -120,12 +132,13 @@ impl Payload for SendEmail {
         if let Some(address) = &self.reply_to {
             check_mailbox("reply_to", address)?;
         }
+        check_attachments(&self.attachments)?;
         self.body.validate()
     }
 }
 
 /// A line break or NUL in a header would let the value write headers of its own.
-fn one_line(field: &str, value: &str) -> Result<(), Invalid> {
+pub(super) fn one_line(field: &str, value: &str) -> Result<(), Invalid> {
     let clean = !value.chars().any(char::is_control);
     Invalid::unless(clean, field, "must not hold line breaks or other control characters")
 }

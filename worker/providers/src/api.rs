@@ -106,7 +106,12 @@ impl Api {
 
     /// A POST to this path of the API; it begins with a slash.
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
-        self.http.post(format!("{}{path}", self.base_url))
+        self.http.post(self.url(path))
+    }
+
+    /// The address of this path of the API.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url)
     }
 
     /// Makes the call and answers whatever came back.

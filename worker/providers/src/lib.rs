@@ -12,6 +12,7 @@ pub mod pipeline;
 pub mod push;
 mod receipt;
 mod retry_after;
+mod sigv4;
 pub mod sms;
 mod text;
 pub mod transcription;

@@ -45,7 +45,7 @@ pub use self::{
     call::{Answer, Call, Caller, Client, Facts, Place, Target},
     circuit::{Circuit, CircuitPolicy, Health},
     credentials::{Account, Credentials, GlobalCredentials},
-    fallback::{Fallback, PassOn},
+    fallback::{Fallback, PassOn, Step},
     limit::{LimitKey, Limits, NoLimits, Turn},
     observe::{CallEvent, CallObserver},
 };
@@ -55,6 +55,7 @@ use crate::{ProviderError, Receipt};
 #[derive(Clone)]
 pub struct Pipeline {
     layers: Observed<Paused<Limited<Breaker<Deadline<Perform>>>>>,
+    observer: Arc<dyn CallObserver>,
 }
 
 impl Pipeline {
@@ -64,10 +65,15 @@ impl Pipeline {
             .layer(ObserveLayer { observer: Arc::clone(&observer) })
             .layer(PauseLayer::new(Arc::clone(&observer)))
             .layer(LimitLayer { limits, observer: Arc::clone(&observer) })
-            .layer(BreakerLayer::new(circuits, observer))
+            .layer(BreakerLayer::new(circuits, Arc::clone(&observer)))
             .layer(DeadlineLayer)
             .service(Perform);
-        Self { layers }
+        Self { layers, observer }
+    }
+
+    /// Who hears of every call; a [`Fallback`] around several pipelines tells the same one.
+    pub fn observer(&self) -> Arc<dyn CallObserver> {
+        Arc::clone(&self.observer)
     }
 
     /// Without limits and listeners, for tools and tests.

@@ -97,6 +97,6 @@ fn tokens(credential: &VisionCredential) -> Result<Arc<dyn TokenSource>, Assembl
     }
 }
 
-fn because_of(variable: &'static str) -> impl Fn(ProviderError) -> AssembleError {
+pub(super) fn because_of(variable: &'static str) -> impl Fn(ProviderError) -> AssembleError {
     move |source| AssembleError::Api { variable, source: Box::new(source) }
 }

@@ -6,6 +6,7 @@
 //! The structs here say what was configured, in words of this file; the composition root turns them into what
 //! providers and servers take.
 
+mod email;
 mod error;
 mod integrations;
 mod live_or_sandbox;
@@ -29,6 +30,7 @@ use url::Url;
 
 use self::reader::Reader;
 pub use self::{
+    email::{EmailProvider, EmailVariables, SendgridVariables, SesVariables},
     error::{EnvironmentError, EnvironmentErrors, EnvironmentWarning},
     integrations::{
         ChatVariables, Integrations, PushVariables, SmsVariables, TranscriptionVariables, VisionCredential,
@@ -50,6 +52,8 @@ pub struct Environment {
     pub database_url: Option<SecretString>,
     /// `SMTP_*`: the mail server; `None` when `SMTP_HOST` is not set.
     pub smtp: Option<SmtpVariables>,
+    /// `SENDGRID_*`, `AWS_SES_*` and `FLOTA_EMAIL_PROVIDERS`: the other ways of sending, and the order of all.
+    pub email: EmailVariables,
     /// `WEBHOOK_SECRET`: signs webhooks that are sent to a URL, `whsec_…`.
     pub webhook_secret: Option<SecretString>,
     /// `FLOTA_WEBHOOK_ALLOW_CIDRS`: networks that webhooks may reach although they are private.
@@ -139,9 +143,11 @@ fn read(reader: &mut Reader<'_>) -> Option<Environment> {
     let redis = Settings::from_lookup(reader.lookup).map_err(|error| reader.problems.push(error.into())).ok();
     let deployment = reader.parse("FLOTA_ENV", deployment).unwrap_or(Deployment::Development);
     live_or_sandbox::check(reader, deployment == Deployment::Production);
+    let smtp = smtp::read(reader, deployment == Deployment::Production);
     let mut environment = Environment {
         database_url: reader.parse("DATABASE_URL", database_url),
-        smtp: smtp::read(reader, deployment == Deployment::Production),
+        email: email::read(reader, smtp.is_some(), deployment == Deployment::Production),
+        smtp,
         webhook_secret: reader.parse("WEBHOOK_SECRET", secrets::signing_secret),
         webhook_allow: reader.parse("FLOTA_WEBHOOK_ALLOW_CIDRS", networks).unwrap_or_default(),
         encryption_keys: reader.parse("FLOTA_ENCRYPTION_KEYS", secrets::encryption_keys),

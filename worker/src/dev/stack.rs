@@ -106,6 +106,7 @@ impl Stack {
             ("FLOTA_ENV", "development".to_owned()),
             ("REDIS_URL", self.redis.url()),
             ("DATABASE_URL", self.database_url()),
+            ("SENDGRID_FROM_NAME", "Flota".to_owned()),
             ("SMTP_FROM_NAME", "Flota".to_owned()),
             ("FLOTA_ENCRYPTION_KEYS", self.encryption_keys.clone()),
             ("WEBHOOK_SECRET", self.webhook_secret.to_text().expose_secret().to_owned()),

@@ -77,7 +77,19 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// Every provider, in the order of the documentation.
 pub const BUILT_IN: &[Limit] = &[
     Limit {
-        provider: email::PROVIDER,
+        provider: email::sendgrid::PROVIDER,
+        windows: &[],
+        about: "One key; depends on the plan. 429 and `X-RateLimit-*` are obeyed.",
+    },
+    Limit {
+        provider: email::ses::PROVIDER,
+        windows: &[],
+        about: "One account in one region: its sending rate and quota are its own, and count recipients \
+                (<https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas.html>). Set `per_second` to the rate; \
+                `Maximum sending rate exceeded` is obeyed.",
+    },
+    Limit {
+        provider: email::SMTP,
         windows: &[],
         about: "The mail server; its own limits are in its manual. A greeting with 421 is obeyed.",
     },

@@ -1,42 +1,58 @@
-//! Sends one transactional email by SMTP.
+//! Sends one transactional email by the first of the configured providers that takes it.
 //!
 //! Every attempt carries the same Message-ID, made from the job's id, so a mail that went out twice after a fault can
-//! be recognised as one.
+//! be recognised as one. What cannot work anywhere (a template, a file) is told before any provider is called.
+
+use std::sync::Arc;
 
 use flota_engine::{IfRepeated, Job, Processor, Receipt};
-use flota_producer::{EmailBody, SendEmail, clock};
-use flota_providers::email::{Email, templates};
+use flota_producer::{EmailAttachment, EmailBody, SendEmail, clock};
+use flota_providers::email::{Attachment, Email, Letter, templates};
 
-use crate::{failure::Error, services::Services};
+use crate::{failure::Error, files, services::Services};
 
 /// Language of a template when the job names none.
 const DEFAULT_LOCALE: &str = "es";
+/// Most bytes of all attachments together: more than any provider takes, so that each can say its own limit.
+const MOST_ATTACHED: usize = 32_000_000;
 
 impl Processor<Services> for SendEmail {
     const IF_REPEATED: IfRepeated = IfRepeated {
         at_worst: "The mail arrives twice.",
-        key: "`Message-ID`, made from the job's id: the same in every run, for ever.",
+        key: "`Message-ID`, made from the job's id: the same in every run, for ever. SES writes its own.",
         receiver: "Nothing: many mail systems show or keep a mail with a known Message-ID once.",
     };
 
     type Error = Error;
 
-    async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
-        let missing = Error::NotConfigured { what: "A mail server", variable: "SMTP_HOST" };
-        let mailer = services.mailer.as_ref().ok_or(missing)?;
-        let email = compose(self, job.id.to_string())?;
-        let (email, now) = (&email, clock::unix_now().as_secs() as i64);
-        let sent =
-            mailer.call(super::caller(job), |mailer| async move { mailer.send(email, now).await }).await?;
-        Ok(Receipt {
-            provider: Some(sent.provider.into()),
-            provider_ref: sent.provider_ref,
-            result: sent.detail,
-        })
+    async fn run(mut self, job: &Job, services: &Services) -> Result<Receipt, Error> {
+        let variable = "SENDGRID_API_KEY, AWS_SES_ACCESS_KEY_ID or SMTP_HOST";
+        let missing = Error::NotConfigured { what: "E-mail", variable };
+        let carriers = services.email.as_ref().ok_or(missing)?;
+        let attached = std::mem::take(&mut self.attachments);
+        let mut email = compose(self, job.id.to_string(), job.envelope.tenant.clone())?;
+        email.attachments = load(attached, services).await?;
+        let letter = Letter {
+            email: Arc::new(email),
+            ticket: job.id.to_string().into(),
+            now_unix: clock::unix_now().as_secs() as i64,
+        };
+        Ok(super::receipt(carriers.send(letter).await?))
     }
 }
 
-fn compose(mail: SendEmail, message_key: String) -> Result<Email, Error> {
+/// Reads the files, one after the other: their bytes lie in memory until the mail is out.
+async fn load(attached: Vec<EmailAttachment>, services: &Services) -> Result<Vec<Attachment>, Error> {
+    let (mut loaded, mut left) = (Vec::new(), MOST_ATTACHED);
+    for EmailAttachment { source, name, content_type, content_id } in attached {
+        let content = files::read(&source, left, services.files.as_ref(), &services.outbound).await?;
+        left -= content.len();
+        loaded.push(Attachment { name, content_type, content_id, content });
+    }
+    Ok(loaded)
+}
+
+fn compose(mail: SendEmail, message_key: String, tenant: Option<String>) -> Result<Email, Error> {
     let (subject, text, html) = match mail.body {
         EmailBody::Text { subject, text, html } => (subject, text, html),
         EmailBody::Template { template, locale, variables } => {
@@ -46,7 +62,7 @@ fn compose(mail: SendEmail, message_key: String) -> Result<Email, Error> {
         }
     };
     let SendEmail { to, cc, bcc, reply_to, .. } = mail;
-    Ok(Email { to, cc, bcc, reply_to, subject, text, html, message_key })
+    Ok(Email { to, cc, bcc, reply_to, subject, text, html, attachments: Vec::new(), tenant, message_key })
 }
 
 #[cfg(test)]
@@ -59,7 +75,7 @@ mod tests {
             templates::TEMPLATES.iter().find(|template| template.name == "welcome").unwrap().example();
         let body = EmailBody::Template { template: "welcome".into(), locale: None, variables };
 
-        let email = compose(SendEmail::new("ana@example.com", body), "key".into()).unwrap();
+        let email = compose(SendEmail::new("ana@example.com", body), "key".into(), None).unwrap();
 
         assert!(email.subject.contains("Bienven") || email.subject.contains("bienven"), "{}", email.subject);
         assert!(email.text.is_some() && email.html.is_some());
@@ -81,7 +97,7 @@ mod tests {
     fn an_unknown_template_is_a_template_error() {
         let body = EmailBody::template("birthday", "es", serde_json::Map::new());
 
-        let error = compose(SendEmail::new("ana@example.com", body), "key".into()).unwrap_err();
+        let error = compose(SendEmail::new("ana@example.com", body), "key".into(), None).unwrap_err();
 
         assert!(matches!(error, Error::Template(_)) && error.to_string().contains("welcome"), "{error}");
     }

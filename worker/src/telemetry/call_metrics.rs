@@ -17,6 +17,7 @@ use metrics::{counter, gauge, histogram};
 
 use super::metrics::{
     PROVIDER_CALL_DURATION, PROVIDER_CALLS, PROVIDER_CIRCUITS_OPENED, PROVIDER_CREDENTIALS_PAUSED,
+    PROVIDER_FALLBACKS,
     PROVIDER_LIMIT_USED, PROVIDER_PUT_OFF,
 };
 
@@ -71,6 +72,9 @@ impl CallObserver for CallMetrics {
             CallEvent::CircuitOpened { facts } => {
                 counter!(PROVIDER_CIRCUITS_OPENED, "provider" => facts.provider).increment(1);
             }
+            CallEvent::PassedOn { from, to, .. } => {
+                counter!(PROVIDER_FALLBACKS, "from" => from, "to" => to).increment(1);
+            }
         }
     }
 }
@@ -117,6 +121,8 @@ mod tests {
                 error: Some(&failed(ErrorClass::Timeout)),
             });
             counts.observe(&CallEvent::PutOff { facts: &facts, error: &limited });
+            let error = &failed(ErrorClass::Quota);
+            counts.observe(&CallEvent::PassedOn { from: "sendgrid", to: "ses", error });
             for used in [0.2, 0.7, 0.4] {
                 counts.observe(&CallEvent::LimitUsed { facts: &facts, used });
             }
@@ -127,6 +133,7 @@ mod tests {
             "flota_provider_calls_total{provider=\"twilio\",operation=\"send\",result=\"ok\"} 1",
             "flota_provider_calls_total{provider=\"twilio\",operation=\"send\",result=\"timeout\"} 1",
             "flota_provider_put_off_total{provider=\"twilio\",reason=\"limit\"} 1",
+            "flota_provider_fallbacks_total{from=\"sendgrid\",to=\"ses\"} 1",
             "flota_provider_limit_used_ratio{provider=\"twilio\"} 0.7",
             "flota_provider_call_duration_seconds_count{provider=\"twilio\",operation=\"send\"} 2",
         ] {

@@ -88,6 +88,8 @@ pub const PROVIDER_LIMIT_ESTIMATES: &str = "flota_provider_limit_estimates_total
 pub const PROVIDER_CIRCUITS_OPENED: &str = "flota_provider_circuits_opened_total";
 /// Credentials that rest.
 pub const PROVIDER_CREDENTIALS_PAUSED: &str = "flota_provider_credentials_paused_total";
+/// Calls that went on to another provider.
+pub const PROVIDER_FALLBACKS: &str = "flota_provider_fallbacks_total";
 /// Which release this is.
 pub const BUILD_INFO: &str = "flota_build_info";
 
@@ -257,6 +259,12 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &[PROVIDER],
         help: "Times that a credential was refused, or an account had nothing left, and is not used for a while.",
+    },
+    Metric {
+        name: PROVIDER_FALLBACKS,
+        kind: MetricKind::Counter,
+        labels: &[("from", "who failed or was left alone"), ("to", "who was tried next")],
+        help: "Times that a provider could not take a call and the next one was tried.",
     },
     Metric {
         name: BUILD_INFO,

@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use lettre::transport::smtp::{client::AsyncSmtpConnection, commands::Rset};
 use secrecy::SecretString;
 use serde_json::json;
@@ -34,12 +35,12 @@ use self::{
     transmit::{Sent, step, transmit},
 };
 use super::{
-    PROVIDER,
+    Mailer, SMTP as PROVIDER,
     message::{Email, Outgoing, Sender, compose},
 };
 use crate::{
     ErrorClass, ProviderError, Receipt,
-    pipeline::{Client, Target},
+    pipeline::{Answer, Client, Target},
 };
 
 /// How long a connection waits for its next message. Servers close idle ones after 10 s (under load) to 300 s.
@@ -163,7 +164,7 @@ impl SmtpMailer {
 
     async fn send_over(&self, mut waiting: Waiting, outgoing: &Outgoing) -> Result<Sent, Failure> {
         let timeout = self.connector.timeout();
-        let result = transmit(&mut waiting.connection, outgoing, timeout).await;
+        let result = transmit(&mut waiting.connection, outgoing, self.connector.hello(), timeout).await;
         waiting.messages += 1;
         let usable = match &result {
             Ok(_) => true,
@@ -215,6 +216,12 @@ impl Client for SmtpMailer {
     fn target(&self) -> Target {
         let host = self.connector.server().into();
         Target { provider: PROVIDER, operation: "send", host, deadline: None, may_double: true }
+    }
+}
+
+impl Mailer for SmtpMailer {
+    fn carry<'a>(&'a self, email: &'a Email, now_unix: i64) -> BoxFuture<'a, Answer> {
+        Box::pin(self.send(email, now_unix))
     }
 }
 

@@ -1,19 +1,30 @@
 //! Several services for one purpose, tried in order.
 //!
 //! Which failures go on to the next one is a list of classes. `Ambiguous` is never on it: the first service may have done
-//! the work, and the second would do it again.
+//! the work, and the second would do it again. A service that refused our account or has nothing left for us is tried
+//! last for a minute, so that a backlog does not knock at a closed door once per job.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
+    error::Error,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use futures_util::future::BoxFuture;
 use tower::{Service, ServiceExt};
 use tracing::warn;
 
-use super::call::Answer;
-use crate::{ErrorClass, ProviderError, Receipt};
+use super::{
+    call::Answer,
+    observe::{CallEvent, CallObserver},
+};
+use crate::{ErrorClass, ProviderError, Receipt, email::TOO_LARGE};
+
+/// How long a service that refused our account is tried last. A person needs longer to mend it; one call a minute finds
+/// out soon enough.
+const REST: Duration = Duration::from_mins(1);
 
 /// After which failures the next service is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,42 +37,94 @@ pub struct PassOn {
     pub trouble: bool,
     /// When it is too much for the service right now.
     pub rate_limited: bool,
+    /// When the request is larger than this service takes.
+    pub too_large: bool,
 }
 
 impl PassOn {
     /// Everything after which another service may well succeed. A limit passes by itself and is waited for.
-    pub const DEFAULT: Self = Self { auth: true, quota: true, trouble: true, rate_limited: false };
+    pub const DEFAULT: Self =
+        Self { auth: true, quota: true, trouble: true, rate_limited: false, too_large: true };
 
-    /// Whether the next service is tried after this class of failure.
-    pub fn after(self, class: ErrorClass) -> bool {
-        match class {
+    /// Whether the next service is tried after this failure.
+    pub fn after(self, error: &ProviderError) -> bool {
+        match error.class {
             ErrorClass::Auth => self.auth,
             ErrorClass::Quota => self.quota,
             ErrorClass::ServerError | ErrorClass::Timeout | ErrorClass::Network => self.trouble,
             ErrorClass::RateLimited { .. } => self.rate_limited,
-            // The request is wrong for everybody, or may have been carried out.
-            ErrorClass::Permanent | ErrorClass::Gone | ErrorClass::Ambiguous => false,
+            // The request is wrong for everybody, unless only its size is.
+            ErrorClass::Permanent => self.too_large && error.code.as_deref() == Some(TOO_LARGE),
+            // The target is gone wherever it is looked for, or the work may have been done.
+            ErrorClass::Gone | ErrorClass::Ambiguous => false,
         }
     }
 }
 
-/// Services in their order, each with everything that belongs to it (its pipeline included).
+/// One service and its name.
 #[derive(Debug, Clone)]
-pub struct Fallback<S> {
-    services: Vec<S>,
-    pass_on: PassOn,
+pub struct Step<S> {
+    /// What it is called in metrics.
+    pub name: &'static str,
+    /// It, with everything that belongs to it (its pipeline included).
+    pub service: S,
 }
 
-impl<S> Fallback<S> {
-    /// Tries `services` in this order. At least one is needed for anything to be done.
-    pub fn new(services: Vec<S>, pass_on: PassOn) -> Self {
-        Self { services, pass_on }
+/// Services in their order.
+#[derive(Clone)]
+pub struct Fallback<S> {
+    steps: Vec<Step<S>>,
+    pass_on: PassOn,
+    resting: Arc<Mutex<HashMap<&'static str, Instant>>>,
+    observer: Arc<dyn CallObserver>,
+}
+
+/// What the services before the last one said, so that it is not lost when all fail.
+#[derive(Debug, thiserror::Error)]
+#[error("before that, {said}")]
+struct Before {
+    said: String,
+    #[source]
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl<S: Clone> Fallback<S> {
+    /// Tries `steps` in this order. At least one is needed for anything to be done.
+    pub fn new(steps: Vec<Step<S>>, pass_on: PassOn, observer: Arc<dyn CallObserver>) -> Self {
+        Self { steps, pass_on, resting: Arc::default(), observer }
+    }
+
+    /// The order of this moment: those that rest come last.
+    fn in_order(&self) -> VecDeque<Step<S>> {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.retain(|_, since| since.elapsed() < REST);
+        let (rested, tired): (Vec<_>, Vec<_>) =
+            self.steps.iter().cloned().partition(|step| !resting.contains_key(step.name));
+        rested.into_iter().chain(tired).collect()
+    }
+
+    /// Lets a service rest that refused our account, and no other.
+    fn note(&self, name: &'static str, answer: &Answer) {
+        let refused =
+            matches!(answer, Err(error) if matches!(error.class, ErrorClass::Auth | ErrorClass::Quota));
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused {
+            resting.insert(name, Instant::now());
+        } else {
+            resting.remove(name);
+        }
+    }
+
+    fn tell(&self, from: &'static str, to: &'static str, error: &ProviderError) {
+        let class = error.class.name();
+        warn!(service = from, class, next = to, error = %error, "{from} failed ({class}); {to} is tried");
+        self.observer.observe(&CallEvent::PassedOn { from, to, error });
     }
 }
 
 impl<S, R> Service<R> for Fallback<S>
 where
-    S: Service<R, Response = Receipt, Error = ProviderError> + Clone + Send + 'static,
+    S: Service<R, Response = Receipt, Error = ProviderError> + Clone + Send + Sync + 'static,
     S::Future: Send,
     R: Clone + Send + 'static,
 {
@@ -74,23 +137,50 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let mut services = VecDeque::from(self.services.clone());
-        let pass_on = self.pass_on;
+        let fallback = self.clone();
         Box::pin(async move {
-            let mut answer = Err(nobody());
-            while let Some(service) = services.pop_front() {
-                answer = service.oneshot(request.clone()).await;
-                match &answer {
-                    Err(error) if pass_on.after(error.class) && !services.is_empty() => {
-                        let (service, class) = (error.provider, error.class.name());
-                        warn!(service, class, "{service} failed ({class}); the next service is tried");
-                    }
-                    _ => break,
+            let mut steps = fallback.in_order();
+            let mut failed: Option<ProviderError> = None;
+            while let Some(Step { name, service }) = steps.pop_front() {
+                let answer = service.oneshot(request.clone()).await;
+                fallback.note(name, &answer);
+                let error = match answer {
+                    Ok(receipt) => return Ok(receipt),
+                    Err(error) => error,
+                };
+                let next = steps.front().filter(|_| fallback.pass_on.after(&error));
+                if let Some(next) = next {
+                    fallback.tell(name, next.name, &error);
+                }
+                let ends = next.is_none();
+                failed = Some(after(failed, error));
+                if ends {
+                    break;
                 }
             }
-            answer
+            Err(failed.unwrap_or_else(nobody))
         })
     }
+}
+
+/// `last`, with `first` underneath. What becomes of the job follows from the last one: it was the most that could be done.
+fn after(first: Option<ProviderError>, mut last: ProviderError) -> ProviderError {
+    if let Some(first) = first {
+        let cause = last.source.take();
+        last.source = Some(Box::new(Before { said: in_full(&first), cause }));
+    }
+    last
+}
+
+/// An error and its causes.
+fn in_full(error: &ProviderError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(" ({error})"));
+        cause = error.source();
+    }
+    text
 }
 
 fn nobody() -> ProviderError {
@@ -120,7 +210,8 @@ mod tests {
                 std::future::ready(answer)
             })
         });
-        let answer = Fallback::new(services.collect(), PassOn::DEFAULT).oneshot(()).await;
+        let steps = services.map(|service| Step { name: "any", service }).collect();
+        let answer = Fallback::new(steps, PassOn::DEFAULT, Arc::new(())).oneshot(()).await;
         let asked = *count.lock().unwrap();
         (asked, answer)
     }
@@ -146,11 +237,89 @@ mod tests {
         }
     }
 
+    /// A service that answers with what is first in its list.
+    fn scripted(
+        name: &'static str,
+        answers: Vec<Answer>,
+        asked: &Arc<Mutex<Vec<&'static str>>>,
+    ) -> Step<Scripted> {
+        let (answers, asked) = (Arc::new(Mutex::new(VecDeque::from(answers))), Arc::clone(asked));
+        let service = service_fn(move |()| {
+            asked.lock().unwrap().push(name);
+            std::future::ready(answers.lock().unwrap().pop_front().unwrap())
+        });
+        Step { name, service: Scripted::new(service) }
+    }
+
+    type Scripted = tower::util::BoxCloneSyncService<(), Receipt, ProviderError>;
+
+    fn taken() -> Answer {
+        Ok(Receipt { provider: "second", provider_ref: None, detail: None })
+    }
+
+    fn failed(provider: &'static str, class: ErrorClass) -> ProviderError {
+        ProviderError::new(provider, "send", class, format!("The {provider} sentence."))
+    }
+
+    #[tokio::test]
+    async fn who_refuses_our_account_is_tried_last_for_a_while() {
+        let asked = Arc::default();
+        let refusal = Err(failed("first", ErrorClass::Quota));
+        let trouble = Err(failed("second", ErrorClass::ServerError));
+        let steps = vec![
+            scripted("first", vec![refusal, taken(), taken()], &asked),
+            scripted("second", vec![taken(), taken(), trouble], &asked),
+        ];
+        let fallback = Fallback::new(steps, PassOn::DEFAULT, Arc::new(()));
+
+        for _ in 0..4 {
+            fallback.clone().oneshot(()).await.unwrap();
+        }
+
+        let expected = ["first", "second", "second", "second", "first", "first"];
+        assert_eq!(*asked.lock().unwrap(), expected, "and it is first again once it has taken one");
+    }
+
+    #[tokio::test]
+    async fn when_all_fail_nothing_that_was_said_is_lost() {
+        let asked = Arc::default();
+        let steps = vec![
+            scripted("first", vec![Err(failed("first", ErrorClass::Auth))], &asked),
+            scripted("second", vec![Err(failed("second", ErrorClass::ServerError))], &asked),
+            scripted("third", vec![Err(failed("third", ErrorClass::Network))], &asked),
+        ];
+
+        let error = Fallback::new(steps, PassOn::DEFAULT, Arc::new(())).oneshot(()).await.unwrap_err();
+
+        let mut said = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            said.push_str(&error.to_string());
+            cause = error.source();
+        }
+        assert_eq!((error.class, error.provider), (ErrorClass::Network, "third"));
+        for name in ["first", "second", "third"] {
+            assert!(said.contains(&format!("The {name} sentence.")), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_size_makes_a_permanent_refusal_worth_another_try() {
+        let asked = Arc::default();
+        let large = failed("first", ErrorClass::Permanent).with_code(TOO_LARGE);
+        let steps =
+            vec![scripted("first", vec![Err(large)], &asked), scripted("second", vec![taken()], &asked)];
+
+        let answer = Fallback::new(steps, PassOn::DEFAULT, Arc::new(())).oneshot(()).await;
+
+        assert_eq!(answer.unwrap().provider, "second");
+    }
+
     #[tokio::test]
     async fn without_any_service_the_job_waits_for_a_person() {
-        let services: Vec<tower::util::BoxCloneService<(), Receipt, ProviderError>> = Vec::new();
+        let services: Vec<Step<tower::util::BoxCloneSyncService<(), Receipt, ProviderError>>> = Vec::new();
 
-        let error = Fallback::new(services, PassOn::DEFAULT).oneshot(()).await.unwrap_err();
+        let error = Fallback::new(services, PassOn::DEFAULT, Arc::new(())).oneshot(()).await.unwrap_err();
 
         assert_eq!(error.class, ErrorClass::Auth);
     }

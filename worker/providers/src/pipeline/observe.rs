@@ -52,6 +52,15 @@ pub enum CallEvent<'a> {
         /// The call that was the last straw.
         facts: &'a Facts,
     },
+    /// A service failed, and the next one is tried.
+    PassedOn {
+        /// The service.
+        from: &'static str,
+        /// The next one.
+        to: &'static str,
+        /// How it failed.
+        error: &'a ProviderError,
+    },
 }
 
 /// Hears every event. Called between calls: it must not block.

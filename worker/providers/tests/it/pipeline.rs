@@ -71,6 +71,7 @@ impl CallObserver for Book {
             }
             CallEvent::LimitUsed { used, .. } => format!("used {used:.2}"),
             CallEvent::CredentialPaused { facts } => format!("paused {}", facts.key),
+            CallEvent::PassedOn { from, to, .. } => format!("passed on from {from} to {to}"),
             CallEvent::CircuitOpened { facts } => format!("opened {}", facts.provider),
         });
     }

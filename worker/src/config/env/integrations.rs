@@ -114,7 +114,7 @@ pub enum VisionCredential {
 }
 
 /// A required variable, and how it is spoken of when it asks for another.
-type Needed = (&'static str, &'static str);
+pub(super) type Needed = (&'static str, &'static str);
 
 const VAPID: [Needed; 3] = [
     ("VAPID_PRIVATE_KEY", "VAPID_PRIVATE_KEY is"),
@@ -204,7 +204,7 @@ fn vision(reader: &mut Reader<'_>, production: bool) -> Option<VisionVariables> 
 }
 
 /// `Some` when all are set; when only some are, the missing ones are told.
-fn all_or_none(reader: &mut Reader<'_>, needed: &[Needed]) -> Option<()> {
+pub(super) fn all_or_none(reader: &mut Reader<'_>, needed: &[Needed]) -> Option<()> {
     let set: Vec<bool> = needed.iter().map(|(name, _)| reader.text(name).is_some()).collect();
     let (_, because) = needed[set.iter().position(|set| *set)?];
     for ((name, _), _) in needed.iter().zip(&set).filter(|(_, set)| !**set) {
@@ -220,7 +220,7 @@ fn or_default(reader: &mut Reader<'_>, name: &'static str) -> String {
 }
 
 /// An API's address; `None` when it was refused.
-fn base_url(reader: &mut Reader<'_>, name: &'static str, production: bool) -> Option<String> {
+pub(super) fn base_url(reader: &mut Reader<'_>, name: &'static str, production: bool) -> Option<String> {
     let text = or_default(reader, name);
     match check_base_url(&text, production) {
         Ok(()) => Some(text),
@@ -231,7 +231,7 @@ fn base_url(reader: &mut Reader<'_>, name: &'static str, production: bool) -> Op
     }
 }
 
-fn check_base_url(text: &str, production: bool) -> Result<(), String> {
+pub(super) fn check_base_url(text: &str, production: bool) -> Result<(), String> {
     let example = "write one such as https://api.example.com/v1";
     let url = Url::parse(text).map_err(|error| format!("{error}; {example}"))?;
     let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
@@ -249,7 +249,7 @@ fn check_base_url(text: &str, production: bool) -> Result<(), String> {
 }
 
 /// Secrets go into HTTP headers, so a stray space or line break is a slip. The value is not repeated.
-fn credential(text: &str) -> Result<SecretString, String> {
+pub(super) fn credential(text: &str) -> Result<SecretString, String> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(text.into());
     }

@@ -112,7 +112,7 @@ fn from_email(reader: &mut Reader<'_>) -> Option<String> {
         let because = "SMTP_HOST is";
         reader.problems.push(EnvironmentError::Missing { name: "SMTP_FROM_EMAIL", because });
     }
-    reader.parse("SMTP_FROM_EMAIL", address)
+    reader.parse("SMTP_FROM_EMAIL", |text| address(text, "SMTP_FROM_NAME"))
 }
 
 fn host(text: &str) -> Result<String, String> {
@@ -128,8 +128,8 @@ fn port(text: &str) -> Result<u16, String> {
     number.ok_or_else(|| format!("\"{text}\" is not a port; write a number from 1 to 65535"))
 }
 
-/// Only a slip is caught here; whether the address exists is known to its server.
-fn address(text: &str) -> Result<String, String> {
+/// Only a slip is caught here; whether the address exists is known to its server. A name belongs into `name`.
+pub(super) fn address(text: &str, name: &str) -> Result<String, String> {
     let plain = !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ','));
     match text.split_once('@') {
         Some((local, domain))
@@ -138,7 +138,7 @@ fn address(text: &str) -> Result<String, String> {
             Ok(text.to_owned())
         }
         _ => Err(format!(
-            "\"{}\" is not an address; write one such as noreply@example.com, and the name into SMTP_FROM_NAME",
+            "\"{}\" is not an address; write one such as noreply@example.com, and the name into {name}",
             text.escape_debug()
         )),
     }

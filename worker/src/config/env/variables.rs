@@ -63,6 +63,9 @@ const fn secret(
 
 const REDIS: &str = "Redis";
 const POSTGRES: &str = "Postgres";
+const EMAIL_ORDER: &str = "E-mail";
+const SENDGRID: &str = "E-mail (SendGrid)";
+const SES: &str = "E-mail (Amazon SES)";
 const EMAIL: &str = "E-mail (SMTP)";
 const WEBHOOKS: &str = "Webhooks";
 const PUSH: &str = "Push notifications (VAPID)";
@@ -99,11 +102,70 @@ pub const VARIABLES: &[Variable] = &[
                   waits in Redis.",
     },
     plain(
+        EMAIL_ORDER,
+        "FLOTA_EMAIL_PROVIDERS",
+        Some("those that are configured, in the order sendgrid,ses,smtp"),
+        "sendgrid,ses,smtp",
+        "Ways of sending e-mail, in the order in which they are tried: sendgrid, ses, smtp. Each one that is named must be \
+         configured. Without any, e-mail jobs wait.",
+    ),
+    secret(
+        SENDGRID,
+        "SENDGRID_API_KEY",
+        "SG.REPLACE_ME",
+        "Key of the API, with the right to send mail. Needs SENDGRID_FROM_EMAIL.",
+    ),
+    plain(
+        SENDGRID,
+        "SENDGRID_FROM_EMAIL",
+        None,
+        "noreply@example.com",
+        "Address that messages come from: a verified sender, or one of an authenticated domain.",
+    ),
+    plain(SENDGRID, "SENDGRID_FROM_NAME", None, "ERP Core", "Name that messages come from."),
+    plain(
+        SENDGRID,
+        "SENDGRID_SANDBOX",
+        Some("false"),
+        "true",
+        "true to let SendGrid check every message without sending it (its sandbox mode): nothing arrives, nothing is charged.",
+    ),
+    plain(
+        SENDGRID,
+        "SENDGRID_BASE_URL",
+        Some("https://api.sendgrid.com"),
+        "https://api.eu.sendgrid.com",
+        "Where the API is; accounts in the European Union have one of their own.",
+    ),
+    plain(
+        SES,
+        "AWS_SES_ACCESS_KEY_ID",
+        None,
+        "AKIAXXXXXXXXXXXXXXXX",
+        "Id of an access key that may send (ses:SendEmail, ses:SendRawEmail). Needs the three below.",
+    ),
+    secret(SES, "AWS_SES_SECRET_ACCESS_KEY", "REPLACE_ME", "Secret of that key."),
+    plain(SES, "AWS_SES_REGION", None, "us-east-1", "Region of the account's identities."),
+    plain(
+        SES,
+        "AWS_SES_FROM_EMAIL",
+        None,
+        "noreply@example.com",
+        "Address that messages come from: a verified identity, or one of a verified domain.",
+    ),
+    plain(
+        SES,
+        "AWS_SES_BASE_URL",
+        Some("https://email.REGION.amazonaws.com"),
+        "https://email.us-east-1.amazonaws.com",
+        "Where the API is, when not at the region's own address.",
+    ),
+    plain(
         EMAIL,
         "SMTP_HOST",
         None,
         "smtp.example.com",
-        "Name of the mail server. Without it e-mail is not configured, and e-mail jobs cannot be sent.",
+        "Name of the mail server. Without it no e-mail goes by SMTP.",
     ),
     plain(
         EMAIL,

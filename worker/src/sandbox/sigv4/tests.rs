@@ -6,7 +6,10 @@ use axum::http::{HeaderName, HeaderValue};
 
 use super::*;
 
-const SUITE: &str = include_str!("suite.json");
+/// The one copy of it; our signer is held to it too.
+const SUITE: &str = include_str!("../../../providers/tests/data/aws_sigv4_suite.json");
+/// Cases whose path is taken as it is, which no service does but S3.
+const AS_IS: &str = "-unnormalized";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 /// 2015-08-30T12:36:00Z.
 const NOW: i64 = 1_440_938_160;
@@ -60,7 +63,8 @@ fn vanilla() -> Request {
 
 #[test]
 fn every_request_of_the_suite_is_verified_and_a_changed_one_is_not() {
-    let suite: BTreeMap<String, String> = serde_json::from_str(SUITE).unwrap();
+    let mut suite: BTreeMap<String, String> = serde_json::from_str(SUITE).unwrap();
+    suite.retain(|name, _| !name.ends_with(AS_IS));
 
     assert!(suite.len() > 25);
     for (name, text) in &suite {

@@ -6,7 +6,7 @@
 
 use std::{fmt, io, time::Duration};
 
-use super::super::PROVIDER;
+use super::super::{SMTP as PROVIDER, TOO_LARGE};
 use crate::{ErrorClass, ProviderError, causes, text::one_line};
 
 /// Longest reply that is quoted in a message, in bytes.
@@ -53,6 +53,11 @@ pub(super) enum Cause {
     NoStartTls,
     /// An address needs SMTPUTF8 and the server does not offer it.
     NoSmtpUtf8,
+    /// The message has more bytes than the server takes; it was not handed over.
+    TooLarge {
+        bytes: usize,
+        most: usize,
+    },
     /// A positive reply that does not fit the command.
     OutOfOrder,
 }
@@ -106,7 +111,11 @@ impl Failure {
         let lost = match &self.cause {
             Cause::Smtp(error) => error.status().is_none() && !error.is_client(),
             Cause::TimedOut(_) => true,
-            Cause::Tcp(_) | Cause::NoStartTls | Cause::NoSmtpUtf8 | Cause::OutOfOrder => false,
+            Cause::Tcp(_)
+            | Cause::NoStartTls
+            | Cause::NoSmtpUtf8
+            | Cause::TooLarge { .. }
+            | Cause::OutOfOrder => false,
         };
         // 421 is how a server says that it closes a connection that was idle for too long.
         self.stage < Stage::Message && (lost || self.code() == Some(421))
@@ -114,7 +123,8 @@ impl Failure {
 
     /// Whether the server still listens on this connection.
     pub(super) fn connection_survives(&self) -> bool {
-        self.code().is_some_and(|code| code != 421) || matches!(self.cause, Cause::NoSmtpUtf8)
+        self.code().is_some_and(|code| code != 421)
+            || matches!(self.cause, Cause::NoSmtpUtf8 | Cause::TooLarge { .. })
     }
 }
 
@@ -135,6 +145,12 @@ pub(super) fn classify(failure: Failure, server: &str) -> ProviderError {
             "smtputf8_missing",
             format!(
                 "An address has characters beyond ASCII before its @, and {server} does not take those (no SMTPUTF8). Use another address or server."
+            ),
+        ),
+        Cause::TooLarge { bytes, most } => permanent(
+            TOO_LARGE,
+            format!(
+                "The message has {bytes} bytes as it would be sent, and {server} takes at most {most}, so nothing was sent. Send smaller files, or links to them."
             ),
         ),
         Cause::OutOfOrder => error(

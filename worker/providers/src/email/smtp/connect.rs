@@ -15,7 +15,7 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
 
 use super::{
-    super::PROVIDER,
+    super::SMTP as PROVIDER,
     SmtpSettings, SmtpTls,
     classify::{Cause, Failure, Stage},
     line_by_line::LineByLine,
@@ -61,6 +61,11 @@ impl Connector {
     /// `host:port`, for messages.
     pub(super) fn server(&self) -> &str {
         &self.server
+    }
+
+    /// How we introduce ourselves.
+    pub(super) const fn hello(&self) -> &ClientId {
+        &self.hello
     }
 
     pub(super) const fn timeout(&self) -> Duration {

@@ -8,8 +8,8 @@ use lettre::{
     Address,
     transport::smtp::{
         client::AsyncSmtpConnection,
-        commands::{Data, Mail, Rcpt},
-        extension::{Extension, MailBodyParameter, MailParameter},
+        commands::{Data, Ehlo, Mail, Rcpt},
+        extension::{ClientId, Extension, MailBodyParameter, MailParameter},
         response::Response,
     },
 };
@@ -22,6 +22,10 @@ use crate::text::one_line;
 
 /// Longest reply that is kept, in bytes.
 const MOST_REPLY_BYTES: usize = 300;
+/// A server that takes less than this is not worth a question.
+const SURELY_TAKEN: usize = 1024 * 1024;
+/// What servers take that do not say: the common limit of large mail services.
+const USUAL_SIZE: usize = 25_000_000;
 
 /// A message that the server took over.
 #[derive(Debug)]
@@ -36,8 +40,10 @@ pub(super) struct Sent {
 pub(super) async fn transmit(
     connection: &mut AsyncSmtpConnection,
     outgoing: &Outgoing,
+    hello: &ClientId,
     timeout: Duration,
 ) -> Result<Sent, Failure> {
+    refuse_too_large(connection, outgoing.bytes.len(), hello, timeout).await?;
     let mail = Mail::new(outgoing.envelope.from().cloned(), mail_parameters(connection, outgoing)?);
     step(Stage::Mail, timeout, connection.command(mail)).await?;
     let refused = name_recipients(connection, outgoing.envelope.to(), timeout).await?;
@@ -60,6 +66,34 @@ pub(super) async fn step<T, E: Into<Cause>>(
         Ok(Err(error)) => Err(Failure { stage, cause: error.into() }),
         Err(_) => Err(Failure { stage, cause: Cause::TimedOut(timeout) }),
     }
+}
+
+/// Asks a server what it takes before a large message is handed over (SIZE, RFC 1870). It has said so before, but lettre
+/// does not keep the number; a second EHLO is allowed at any time (RFC 5321 4.1.4).
+async fn refuse_too_large(
+    connection: &mut AsyncSmtpConnection,
+    bytes: usize,
+    hello: &ClientId,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    if bytes < SURELY_TAKEN {
+        return Ok(());
+    }
+    let reply = step(Stage::Mail, timeout, connection.command(Ehlo::new(hello.clone()))).await?;
+    let most = reply.message().find_map(announced_size).unwrap_or(USUAL_SIZE);
+    if most < bytes {
+        return Err(Failure { stage: Stage::Mail, cause: Cause::TooLarge { bytes, most } });
+    }
+    Ok(())
+}
+
+/// `SIZE 35882577`; 0 and a missing number mean that there is no fixed limit.
+fn announced_size(line: &str) -> Option<usize> {
+    let (word, number) = line.split_once(' ').unwrap_or((line, ""));
+    if !word.eq_ignore_ascii_case("SIZE") {
+        return None;
+    }
+    Some(number.trim().parse().ok().filter(|most| *most != 0).unwrap_or(usize::MAX))
 }
 
 /// Addresses with characters beyond ASCII need a server that speaks SMTPUTF8 (RFC 6531).

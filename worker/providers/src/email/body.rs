@@ -1,0 +1,120 @@
+//! The parts of a message below its header: text, HTML and files, each encoded so that no line of it can mean
+//! something to a server.
+//!
+//! Bodies are normalised to CRLF and then encoded, always: lettre 0.11.23 passes a bare CR or LF on to the wire and
+//! stuffs dots after CRLF only (RUSTSEC-2026-0561), so no part may travel as it is. Quoted-printable is preferred because
+//! spam filters and people can read it; where its lines could start with a dot or a boundary, base64 takes its place.
+//! Files are always base64.
+//!
+//! ```text
+//! mixed( related( alternative( text, html ), inline files ), other files )      what is not needed is left out
+//! ```
+
+use lettre::{
+    Message,
+    message::{
+        self, Body, MessageBuilder, MultiPart, SinglePart,
+        header::{ContentTransferEncoding, ContentType},
+    },
+};
+
+use super::{
+    attachment::Attachment,
+    message::{Email, invalid},
+};
+use crate::ProviderError;
+
+/// A boundary starts with two hyphens on its line, and no encoded body of ours has such a line.
+const ALTERNATIVE: &str = "flota-alternative";
+/// Around HTML and the files that it shows.
+const RELATED: &str = "flota-related";
+/// Around the message and the files that go along.
+const MIXED: &str = "flota-mixed";
+
+/// A part, simple or not.
+enum Part {
+    Single(SinglePart),
+    Multi(MultiPart),
+}
+
+/// Adds everything below the header.
+pub(super) fn add(builder: MessageBuilder, email: &Email) -> Result<Message, ProviderError> {
+    let (inline, attached): (Vec<_>, Vec<_>) =
+        email.attachments.iter().partition(|file| file.content_id.is_some());
+    let content = wrapped(text_and_html(email)?, MultiPart::related().boundary(RELATED), &inline)?;
+    let content = wrapped(content, MultiPart::mixed().boundary(MIXED), &attached)?;
+    let built = match content {
+        Part::Single(part) => builder.singlepart(part),
+        Part::Multi(parts) => builder.multipart(parts),
+    };
+    built.map_err(|error| invalid("message", "it could not be composed").with_source(error))
+}
+
+fn text_and_html(email: &Email) -> Result<Part, ProviderError> {
+    let plain = email.text.as_deref().map(|text| part(text, ContentType::TEXT_PLAIN)).transpose()?;
+    let html = email.html.as_deref().map(|html| part(html, ContentType::TEXT_HTML)).transpose()?;
+    match (plain, html) {
+        // Clients show the last part they can, so the plain one comes first (RFC 2046 5.1.4).
+        (Some(plain), Some(html)) => {
+            Ok(Part::Multi(MultiPart::alternative().boundary(ALTERNATIVE).singlepart(plain).singlepart(html)))
+        }
+        (Some(only), None) | (None, Some(only)) => Ok(Part::Single(only)),
+        (None, None) => Err(invalid("text", "there is neither text nor HTML; give at least one")),
+    }
+}
+
+/// `content` with `files` behind it, or alone when there are none.
+fn wrapped(
+    content: Part,
+    around: message::MultiPartBuilder,
+    files: &[&Attachment],
+) -> Result<Part, ProviderError> {
+    if files.is_empty() {
+        return Ok(content);
+    }
+    let mut whole = match content {
+        Part::Single(part) => around.singlepart(part),
+        Part::Multi(parts) => around.multipart(parts),
+    };
+    for file in files {
+        whole = whole.singlepart(file_part(file)?);
+    }
+    Ok(Part::Multi(whole))
+}
+
+fn file_part(file: &Attachment) -> Result<SinglePart, ProviderError> {
+    file.check()?;
+    let unknown = || invalid("attachments", "a content type is not of the form `type/subtype`");
+    let content_type = ContentType::parse(&file.content_type()).map_err(|_| unknown())?;
+    let body = Body::new_with_encoding(file.content.to_vec(), ContentTransferEncoding::Base64)
+        .map_err(|_| invalid("attachments", "a file could not be encoded"))?;
+    let part = match &file.content_id {
+        Some(id) => message::Attachment::new_inline_with_name(id.clone(), file.name.clone()),
+        None => message::Attachment::new(file.name.clone()),
+    };
+    Ok(part.body(body, content_type))
+}
+
+fn part(text: &str, content_type: ContentType) -> Result<SinglePart, ProviderError> {
+    Ok(SinglePart::builder().header(content_type).body(encoded(text)?))
+}
+
+/// Quoted-printable, or base64 where a line of it would start with a dot or with two hyphens.
+fn encoded(text: &str) -> Result<Body, ProviderError> {
+    let normalised = crlf(text);
+    let encode = |encoding| {
+        Body::new_with_encoding(normalised.clone(), encoding)
+            .map_err(|_| invalid("text", "it could not be encoded"))
+    };
+    let readable = encode(ContentTransferEncoding::QuotedPrintable)?;
+    let risky = readable
+        .as_ref()
+        .split(|byte| *byte == b'\n')
+        .any(|line| line.starts_with(b".") || line.starts_with(b"--"));
+    if risky { encode(ContentTransferEncoding::Base64) } else { Ok(readable) }
+}
+
+/// Every CR, LF and CRLF becomes CRLF.
+fn crlf(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n")
+}

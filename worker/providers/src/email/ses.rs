@@ -1,0 +1,350 @@
+//! E-mail through Amazon SES, API v2 `SendEmail`
+//! (<https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>).
+//!
+//! Every message is sent as `Raw`: the bytes that SMTP would send, from the one composer that is held to hostile input.
+//! `Simple` would be a second way to write the same message, with rules of its own for names beyond ASCII. SES puts its
+//! own Message-ID and Date in the place of ours, whatever the form (<https://docs.aws.amazon.com/ses/latest/dg/header-fields.html>),
+//! so the receipt names SES's id and the tag `job_id` carries ours into events. There is no idempotency token: an answer
+//! that was lost is ambiguous.
+
+use std::fmt;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use futures_util::future::BoxFuture;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::{Position, Url};
+
+use super::{
+    Mailer,
+    message::{Email, Sender, compose},
+    recipients::Recipients,
+    size,
+};
+use crate::{
+    ErrorClass, ProviderError, Receipt,
+    api::{Api, ApiSettings, advice},
+    exchange::{HttpAnswer, Repeat},
+    pipeline::{Answer, Client, Target},
+    sigv4::{PathStyle, Signer, Unsigned, amz_date},
+};
+
+/// The name of this provider in receipts, errors and metrics.
+pub const PROVIDER: &str = "ses";
+const SEND: &str = "send";
+const PATH: &str = "/v2/email/outbound-emails";
+/// Largest request: SES takes 40 MB after base64 (<https://docs.aws.amazon.com/ses/latest/dg/quotas.html>).
+const MOST_BYTES: usize = 40_000_000;
+/// Longest value of a tag (API reference of `MessageTag`).
+const MOST_TAG_BYTES: usize = 256;
+
+/// Ends of file names that SES refuses, in order
+/// (<https://docs.aws.amazon.com/ses/latest/dg/mime-types.html>).
+const BLOCKED: &[&str] = &[
+    "ade", "adp", "app", "asp", "bas", "bat", "cer", "chm", "cmd", "com", "cpl", "crt", "csh", "der", "exe",
+    "fxp", "gadget", "hlp", "hta", "inf", "ins", "isp", "its", "js", "jse", "ksh", "lib", "lnk", "mad",
+    "maf", "mag", "mam", "maq", "mar", "mas", "mat", "mau", "mav", "maw", "mda", "mdb", "mde", "mdt", "mdw",
+    "mdz", "msc", "msh", "msh1", "msh1xml", "msh2", "msh2xml", "mshxml", "msi", "msp", "mst", "ops", "pcd",
+    "pif", "plg", "prf", "prg", "ps1", "ps1xml", "ps2", "ps2xml", "psc1", "psc2", "reg", "scf", "scr", "sct",
+    "shb", "shs", "sys", "tmp", "url", "vb", "vbe", "vbs", "vps", "vsmacros", "vss", "vst", "vsw", "vxd",
+    "ws", "wsc", "wsf", "wsh", "xnk",
+];
+
+/// The account that sends.
+#[derive(Debug, Clone)]
+pub struct SesSettings {
+    /// Where the API is, see [`base_url`].
+    pub api: ApiSettings,
+    /// `AKIA…`.
+    pub access_key_id: String,
+    /// The secret that goes with it.
+    pub secret_access_key: SecretString,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// Who the messages come from: a verified identity.
+    pub sender: Sender,
+}
+
+/// Where the API of a region is.
+pub fn base_url(region: &str) -> String {
+    format!("https://email.{region}.amazonaws.com")
+}
+
+/// Sends e-mail through one account.
+pub struct SesClient {
+    api: Api,
+    signer: Signer,
+    sender: Sender,
+    host: String,
+    path: String,
+}
+
+impl fmt::Debug for SesClient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SesClient").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Sent {
+    #[serde(rename = "MessageId")]
+    message_id: String,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    #[serde(rename = "__type", default)]
+    kind: String,
+    #[serde(alias = "Message", default)]
+    message: String,
+}
+
+impl SesClient {
+    /// Builds the client.
+    ///
+    /// # Errors
+    /// When the address is none, or the TLS stack cannot be set up.
+    pub fn new(settings: SesSettings) -> Result<Self, ProviderError> {
+        let SesSettings { api, access_key_id, secret_access_key, region, sender } = settings;
+        let api = Api::new(PROVIDER, api, secret_access_key.clone())?;
+        let url = Url::parse(&api.url(PATH)).map_err(|error| {
+            let message = "The address of the API is no URL; correct it.";
+            ProviderError::new(PROVIDER, "set up", ErrorClass::Permanent, message).with_source(error)
+        })?;
+        let host = url[Position::BeforeHost..Position::AfterPort].to_owned();
+        let path_style = PathStyle::Normalized;
+        let signer = Signer { access_key_id, secret_access_key, region, service: "ses", path_style };
+        Ok(Self { api, signer, sender, host, path: url.path().to_owned() })
+    }
+
+    /// Sends one message, dated and signed `now_unix` (Unix seconds).
+    ///
+    /// The receipt's `provider_ref` is SES's `MessageId`. Success means taken over by SES, not delivered.
+    pub async fn send(&self, email: &Email, now_unix: i64) -> Answer {
+        refuse_blocked(email)?;
+        let body = self.request(email, now_unix)?.to_string();
+        size::check(PROVIDER, body.len(), MOST_BYTES)?;
+        let date = amz_date(now_unix);
+        let headers = [("host", &*self.host), ("x-amz-date", &*date)];
+        let unsigned = Unsigned {
+            method: "POST",
+            path: &self.path,
+            query: "",
+            headers: &headers,
+            body: body.as_bytes(),
+        };
+        let request = self
+            .api
+            .post(PATH)
+            .header("authorization", self.signer.authorization(&unsigned, &date))
+            .header("x-amz-date", date)
+            .header("content-type", "application/json")
+            .body(body);
+        let answer = self.api.call(SEND, request, Repeat::MayDouble).await?;
+        match answer.is_success().then(|| answer.json::<Sent>()).flatten() {
+            Some(sent) => {
+                Ok(Receipt { provider: PROVIDER, provider_ref: Some(sent.message_id), detail: None })
+            }
+            None => Err(self.refused(&answer)),
+        }
+    }
+
+    fn request(&self, email: &Email, now_unix: i64) -> Result<Value, ProviderError> {
+        let outgoing = compose(email, &self.sender, now_unix)?;
+        let Recipients { to, cc, bcc, .. } = Recipients::read(email)?;
+        let addresses = |list: &[lettre::message::Mailbox]| -> Value {
+            list.iter().map(|mailbox| mailbox.email.to_string()).collect()
+        };
+        Ok(json!({
+            "FromEmailAddress": self.sender.mailbox.email.to_string(),
+            "Destination": {
+                "ToAddresses": addresses(&to),
+                "CcAddresses": addresses(&cc),
+                // Nowhere in the message itself.
+                "BccAddresses": addresses(&bcc),
+            },
+            "Content": { "Raw": { "Data": BASE64_STANDARD.encode(&outgoing.bytes) } },
+            "EmailTags": tags(email),
+        }))
+    }
+
+    fn refused(&self, answer: &HttpAnswer) -> ProviderError {
+        let refused: Option<Refused> = answer.json();
+        let named = answer.header("x-amzn-errortype").map(str::to_owned);
+        let (in_body, said) = refused.map_or_else(
+            || (String::new(), String::from_utf8_lossy(&answer.body).into_owned()),
+            |refused| (refused.kind, refused.message),
+        );
+        let named = named.unwrap_or(in_body);
+        let kind = kind(&named);
+        let class = classify(kind, answer.status, &said);
+        let advice = if is_about_the_clock(kind, &said) {
+            "The signature was too old or too new; set this machine's clock by NTP. Jobs wait until it is mended."
+        } else {
+            advice(class)
+        };
+        let code = match (kind, answer.status) {
+            ("", 413) => super::TOO_LARGE.to_owned(),
+            ("", status) => status.to_string(),
+            (kind, _) => kind.to_owned(),
+        };
+        self.api.error(SEND, class, advice, &said).with_code(code)
+    }
+}
+
+impl Client for SesClient {
+    fn target(&self) -> Target {
+        self.api.target(SEND, Repeat::MayDouble)
+    }
+}
+
+impl Mailer for SesClient {
+    fn carry<'a>(&'a self, email: &'a Email, now_unix: i64) -> BoxFuture<'a, Answer> {
+        Box::pin(self.send(email, now_unix))
+    }
+}
+
+fn refuse_blocked(email: &Email) -> Result<(), ProviderError> {
+    let is_blocked = |extension: &String| BLOCKED.contains(&extension.as_str());
+    match email.attachments.iter().map(super::Attachment::extension).find(is_blocked) {
+        Some(extension) => {
+            let message = format!(
+                "SES takes no files that end in .{extension}, so nothing was sent. Send it in an archive, or a link to it."
+            );
+            Err(ProviderError::new(PROVIDER, SEND, ErrorClass::Permanent, message).with_code("blocked_file"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The job's id, and the tenant where its name is one that tags can hold.
+fn tags(email: &Email) -> Value {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let job = email.message_key.replace(|letter: char| !letter.is_ascii() || !plain(letter as u8), "-");
+    let mut tags = vec![json!({ "Name": "job_id", "Value": job })];
+    let tenant = email.tenant.as_ref();
+    if let Some(tenant) =
+        tenant.filter(|tenant| (1..=MOST_TAG_BYTES).contains(&tenant.len()) && tenant.bytes().all(plain))
+    {
+        tags.push(json!({ "Name": "tenant_id", "Value": tenant }));
+    }
+    tags.into()
+}
+
+/// The type of an error: behind `#` and before `:`.
+fn kind(text: &str) -> &str {
+    let before = text.split(':').next().unwrap_or_default();
+    before.rsplit('#').next().unwrap_or_default().trim()
+}
+
+fn is_about_the_clock(kind: &str, said: &str) -> bool {
+    kind == "RequestExpired" || said.starts_with("Signature expired") || said.starts_with("Signature not yet")
+}
+
+/// What an error's type and a status mean. Pure.
+fn classify(kind: &str, status: u16, said: &str) -> ErrorClass {
+    match kind {
+        "TooManyRequestsException" | "ThrottlingException" | "Throttling" => {
+            if said.contains("Daily message quota exceeded") {
+                return ErrorClass::Quota;
+            }
+            ErrorClass::RateLimited { retry_after: None }
+        }
+        "LimitExceededException" | "SendingPausedException" => ErrorClass::Quota,
+        "AccountSuspendedException"
+        | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "AccessDenied"
+        | "AccessDeniedException"
+        | "MissingAuthenticationTokenException"
+        | "IncompleteSignatureException"
+        | "ExpiredTokenException"
+        | "OptInRequired"
+        | "RequestExpired" => ErrorClass::Auth,
+        "MessageRejected"
+        | "MailFromDomainNotVerifiedException"
+        | "BadRequestException"
+        | "NotFoundException" => ErrorClass::Permanent,
+        "InternalServerErrorException" | "InternalFailure" | "ServiceUnavailable" => ErrorClass::ServerError,
+        _ => by_status(status),
+    }
+}
+
+fn by_status(status: u16) -> ErrorClass {
+    match status {
+        // A success that cannot be read was probably carried out, and a gateway that gave up does not know.
+        200..=299 | 502 | 504 => ErrorClass::Ambiguous,
+        401 | 403 => ErrorClass::Auth,
+        429 => ErrorClass::RateLimited { retry_after: None },
+        408 | 500.. => ErrorClass::ServerError,
+        _ => ErrorClass::Permanent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_of_the_model_has_its_class() {
+        let limited = ErrorClass::RateLimited { retry_after: None };
+        let table = [
+            ("TooManyRequestsException", 429, "Maximum sending rate exceeded.", limited),
+            ("ThrottlingException", 400, "Maximum sending rate exceeded.", limited),
+            ("ThrottlingException", 400, "Daily message quota exceeded.", ErrorClass::Quota),
+            ("LimitExceededException", 400, "Daily message quota exceeded", ErrorClass::Quota),
+            ("AccountSuspendedException", 400, "", ErrorClass::Auth),
+            ("SendingPausedException", 400, "", ErrorClass::Quota),
+            ("MessageRejected", 400, "Email address is not verified.", ErrorClass::Permanent),
+            ("MailFromDomainNotVerifiedException", 400, "", ErrorClass::Permanent),
+            ("BadRequestException", 400, "", ErrorClass::Permanent),
+            ("NotFoundException", 404, "", ErrorClass::Permanent),
+            ("SignatureDoesNotMatch", 403, "", ErrorClass::Auth),
+            ("InvalidClientTokenId", 403, "", ErrorClass::Auth),
+            ("UnrecognizedClientException", 403, "", ErrorClass::Auth),
+            ("AccessDenied", 403, "", ErrorClass::Auth),
+            ("RequestExpired", 403, "", ErrorClass::Auth),
+            ("RequestExpired", 400, "", ErrorClass::Auth),
+            ("InternalServerErrorException", 500, "", ErrorClass::ServerError),
+            ("", 500, "", ErrorClass::ServerError),
+            ("", 503, "", ErrorClass::ServerError),
+            ("", 504, "", ErrorClass::Ambiguous),
+            ("", 200, "", ErrorClass::Ambiguous),
+            ("SomethingNew", 403, "", ErrorClass::Auth),
+            ("SomethingNew", 400, "", ErrorClass::Permanent),
+        ];
+
+        for (kind, status, said, class) in table {
+            assert_eq!(classify(kind, status, said), class, "{kind} {status} {said}");
+        }
+    }
+
+    #[test]
+    fn a_type_is_found_in_every_form_that_aws_writes() {
+        for text in [
+            "MessageRejected",
+            "com.amazonaws.sesv2#MessageRejected",
+            "MessageRejected:http://internal.amazon.com/coral/com.amazonaws.ses/",
+            "com.amazonaws.sesv2#MessageRejected:http://internal.amazon.com/#coral",
+        ] {
+            assert_eq!(kind(text), "MessageRejected");
+        }
+    }
+
+    #[test]
+    fn tags_hold_what_tags_can_hold() {
+        let email = |key: &str, tenant: &str| Email {
+            message_key: key.to_owned(),
+            tenant: Some(tenant.to_owned()),
+            ..Email::default()
+        };
+
+        assert_eq!(tags(&email("0198.a", "acme"))[0]["Value"], "0198-a");
+        assert_eq!(tags(&email("1", "acme"))[1], json!({ "Name": "tenant_id", "Value": "acme" }));
+        assert!(tags(&email("1", "a b"))[1].is_null());
+        assert!(BLOCKED.is_sorted());
+    }
+}

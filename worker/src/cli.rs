@@ -19,6 +19,7 @@ mod dead;
 mod demo;
 mod dev;
 mod doctor;
+mod email;
 mod endpoint;
 mod enqueue;
 mod job;
@@ -91,6 +92,9 @@ enum Command {
     /// Stop writing to addresses that bounce or opted out
     #[command(subcommand)]
     Suppression(suppression::Command),
+    /// Look at the e-mail templates
+    #[command(subcommand)]
+    Email(email::Command),
     /// Prepare Postgres
     #[command(subcommand)]
     Db(db::Command),
@@ -142,6 +146,12 @@ pub fn main_with(additions: Additions) -> ExitCode {
 
 fn run(cli: Cli, additions: Additions) -> Done {
     let global = Global { output: Output::new(cli.output), queues: cli.queues, additions };
+    let is_of_mail = matches!(cli.output, Some(Format::Html | Format::Text | Format::Eml));
+    if is_of_mail && !matches!(cli.command, Command::Email(email::Command::Preview(_))) {
+        let said =
+            "html, text and eml are formats of `flota email preview` only; use table, json, jsonl or id";
+        return Err(Stop::usage(said));
+    }
     // These need no environment and no runtime.
     match &cli.command {
         Command::Completion { shell } => {
@@ -152,6 +162,7 @@ fn run(cli: Cli, additions: Additions) -> Done {
             return Ok(Exit::Ok);
         }
         Command::Keys(command) => return keys::run(&global, command),
+        Command::Email(command) => return email::run(&global, command),
         Command::Config(config::Command::EnvExample) => return config::env_example(),
         _ => {}
     }
@@ -186,7 +197,7 @@ async fn dispatch(command: Command, global: Global, environment: Environment) ->
         Command::Db(command) => db::run(&global, environment, command).await,
         Command::Config(command) => config::run(&global, &environment, command),
         Command::Doctor(args) => doctor::run(&global, environment, args).await,
-        Command::Keys(_) | Command::Completion { .. } => Ok(Exit::Ok),
+        Command::Keys(_) | Command::Email(_) | Command::Completion { .. } => Ok(Exit::Ok),
     }
 }
 

@@ -1,9 +1,8 @@
 //! The demo: the whole story on this machine, with real servers and a real worker process.
 //!
 //! `stories.rs` says what is enqueued and how each job must end, `stage.rs` has the servers, the worker and the
-//! endpoints, and this file plays the stories and checks the promises. Nothing here is simulated: mails go through
-//! SMTP, webhooks through HTTP, every request is held to its vendor's
-//! specification, the worker is killed with SIGKILL.
+//! endpoints, and this file plays the stories and checks the promises. Nothing here is simulated: mails and webhooks go
+//! through HTTP and SMTP, every request is held to its vendor's specification, the worker is killed with SIGKILL.
 
 mod stage;
 mod stories;
@@ -70,6 +69,13 @@ impl Report {
         self.checks.push(Check { promise: promise.into(), held, seen });
     }
 
+    /// Who took over the mail of this story.
+    fn carrier_of(&self, story: &str) -> String {
+        let played = self.jobs.iter().find(|played| played.story == story);
+        let last = played.and_then(|played| played.job.attempts.last()?.provider.clone());
+        last.unwrap_or_default()
+    }
+
     fn add(&mut self, story: &'static str, expected: &Expected, job: JobView, took: Duration) {
         let held = job.state == expected.state && job.attempt == expected.attempts;
         let promise = format!("{story}: {} at attempt {}", expected.state, expected.attempts);
@@ -92,7 +98,7 @@ pub async fn play(tell: &dyn Fn(&str)) -> anyhow::Result<Report> {
     ordinary_jobs(&stage, &mut report, tell).await?;
     other_kinds(&stage, &mut report, tell).await?;
     misbehaving_receivers(&stage, &mut report, tell).await?;
-    misbehaving_mail_server(&stage, &mut report, tell).await?;
+    email_providers_in_trouble(&stage, &mut report, tell).await?;
     refusals(&stage, &mut report, tell).await?;
     replayed_letter(&stage, &mut report, tell).await?;
     killed_worker(&mut stage, &mut report, tell).await?;
@@ -156,15 +162,23 @@ async fn misbehaving_receivers(
     Ok(())
 }
 
-async fn misbehaving_mail_server(
+async fn email_providers_in_trouble(
     stage: &Stage,
     report: &mut Report,
     tell: &dyn Fn(&str),
 ) -> anyhow::Result<()> {
-    tell("a mail server that says 450 come back later, and 550 no such user");
-    for (story, fault) in [(stories::greylisted(), 450), (stories::nobody(), 550)] {
-        stage.stack.sandbox.fault(Fault::status("smtp", fault))?;
-        play_all(stage, report, [story]).await?;
+    tell("SendGrid that says 503, refuses a mail, and then our key: SES and the mail server step in");
+    let sandbox = &stage.stack.sandbox;
+    sandbox.fault(Fault::status("sendgrid", 503))?;
+    play_all(stage, report, [stories::sendgrid_is_down()]).await?;
+    sandbox.fault(Fault::status("sendgrid", 400))?;
+    play_all(stage, report, [stories::refused_mail()]).await?;
+    sandbox.fault(Fault::status("sendgrid", 401))?;
+    sandbox.fault(Fault::status("ses", 500))?;
+    play_all(stage, report, [stories::only_the_mail_server_is_left()]).await?;
+    for (story, expected) in [(stories::BY_SES, "ses"), (stories::BY_SMTP, "smtp")] {
+        let carrier = report.carrier_of(story);
+        report.check(format!("{story}: sent by {expected}"), carrier == expected, || carrier.clone());
     }
     Ok(())
 }
@@ -237,15 +251,11 @@ async fn killed_worker(stage: &mut Stage, report: &mut Report, tell: &dyn Fn(&st
 
 /// What receivers and servers have at the end.
 async fn evidence(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
-    let mails = stage.stack.sandbox.smtp().mails();
-    let expected = stories::mails().len() + 2;
-    report.check(format!("each of {expected} mails arrived exactly once"), mails.len() == expected, || {
-        format!("{} mails", mails.len())
+    let (mails, expected) = (stage.mails_taken(), stories::mails().len() + 3);
+    report.check(format!("each of {expected} mails was taken over exactly once"), mails == expected, || {
+        format!("{mails} mails")
     });
-    let parts = mails.iter().filter(|mail| {
-        mail.header("content-type").is_some_and(|kind| kind.contains("multipart/alternative"))
-    });
-    let templates = parts.count();
+    let templates = stage.mails_with_text_and_html();
     report.check("every template came as text and HTML", templates == stories::mails().len(), || {
         format!("{templates}")
     });

@@ -16,6 +16,7 @@ pub mod sendgrid;
 pub mod ses;
 mod size;
 mod smtp;
+mod subject;
 pub mod templates;
 
 pub(crate) use self::size::TOO_LARGE;

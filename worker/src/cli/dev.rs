@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::Parser;
+use serde_json::Value;
 
 use crate::{
     dev::{stack::Stack, worker_process::WorkerProcess},
@@ -84,13 +85,17 @@ fn welcome(stack: &Stack, environment: &[(String, String)], log: &Path) {
 
 /// One line for each request to a provider, for ever.
 async fn tell_of_arrivals(stack: &Stack) {
-    let (mut told, mut mails) = (0, 0);
+    let (mut told, mut mails, mut api_mails) = (0, 0, 0);
     loop {
         // A wait that ends in vain after its hour starts again.
         let arrived = stack.sandbox.wait_after(told, A_WHILE).await;
         for entry in &arrived {
             told = entry.seq;
             anstream::println!("{}", in_short(entry));
+        }
+        for request in stack.sandbox.received("sendgrid").iter().skip(api_mails) {
+            api_mails += 1;
+            anstream::println!("{}", mail_in_short(&request.body));
         }
         // This machine's own mail may be shown with recipients and subject.
         for mail in stack.sandbox.smtp().mails().iter().skip(mails) {
@@ -99,6 +104,15 @@ async fn tell_of_arrivals(stack: &Stack) {
             anstream::println!("mail to {}: {}", mail.to.join(", "), printable(&subject));
         }
     }
+}
+
+/// A mail as SendGrid gets it.
+fn mail_in_short(body: &[u8]) -> String {
+    let mail: Value = serde_json::from_slice(body).unwrap_or_default();
+    let to = mail["personalizations"][0]["to"].as_array().into_iter().flatten();
+    let to: Vec<&str> = to.filter_map(|one| one["email"].as_str()).collect();
+    let subject = mail["subject"].as_str().unwrap_or_default();
+    format!("mail to {}: {}", printable(&to.join(", ")), printable(subject))
 }
 
 fn in_short(entry: &Entry) -> String {

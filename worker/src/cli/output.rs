@@ -23,6 +23,12 @@ pub enum Format {
     Jsonl,
     /// Ids only, one per line.
     Id,
+    /// The HTML part; `email preview` only.
+    Html,
+    /// The plain part; `email preview` only.
+    Text,
+    /// The whole message as it would travel; `email preview` only.
+    Eml,
 }
 
 /// Where and how a command prints.
@@ -56,6 +62,11 @@ impl Output {
         if self.asked { self } else { Self { format: Format::Table, ..self } }
     }
 
+    /// The format that was asked for, if any was.
+    pub fn asked(self) -> Option<Format> {
+        self.asked.then_some(self.format)
+    }
+
     /// True when people read along.
     pub fn is_table(self) -> bool {
         self.format == Format::Table
@@ -66,7 +77,7 @@ impl Output {
         match self.format {
             Format::Table if items.is_empty() => line(empty),
             Format::Table => line(&table(T::COLUMNS, items.iter().map(Show::row)).to_string()),
-            Format::Json => line(&json(&items)),
+            Format::Json | Format::Html | Format::Text | Format::Eml => line(&json(&items)),
             Format::Jsonl => items.iter().try_for_each(|item| line(&json_line(item))),
             Format::Id => items.iter().try_for_each(|item| line(&item.id())),
         }
@@ -76,7 +87,7 @@ impl Output {
     pub fn one<T: Serialize>(self, item: &T, id: &str, text: impl FnOnce() -> String) -> io::Result<()> {
         match self.format {
             Format::Table => line(&text()),
-            Format::Json => line(&json(item)),
+            Format::Json | Format::Html | Format::Text | Format::Eml => line(&json(item)),
             Format::Jsonl => line(&json_line(item)),
             Format::Id => line(id),
         }

@@ -143,9 +143,10 @@ fn read(reader: &mut Reader<'_>) -> Option<Environment> {
     let redis = Settings::from_lookup(reader.lookup).map_err(|error| reader.problems.push(error.into())).ok();
     let deployment = reader.parse("FLOTA_ENV", deployment).unwrap_or(Deployment::Development);
     live_or_sandbox::check(reader, deployment == Deployment::Production);
+    let database_url = reader.parse("DATABASE_URL", database_url);
     let smtp = smtp::read(reader, deployment == Deployment::Production);
     let mut environment = Environment {
-        database_url: reader.parse("DATABASE_URL", database_url),
+        database_url,
         email: email::read(reader, smtp.is_some(), deployment == Deployment::Production),
         smtp,
         webhook_secret: reader.parse("WEBHOOK_SECRET", secrets::signing_secret),

@@ -206,6 +206,22 @@ impl Stage {
         self.stack.sandbox.notifications().len() == 1
     }
 
+    /// Mails that some provider took over.
+    pub(super) fn mails_taken(&self) -> usize {
+        let is_mail = |provider: &str| matches!(provider, "sendgrid" | "ses" | "smtp");
+        let journal = self.stack.sandbox.journal(None);
+        journal.iter().filter(|entry| is_mail(entry.provider) && entry.carried_out).count()
+    }
+
+    /// Mails at SendGrid that have both forms.
+    pub(super) fn mails_with_text_and_html(&self) -> usize {
+        let kinds = |request: &ReceivedRequest| {
+            let mail: serde_json::Value = serde_json::from_slice(&request.body).unwrap_or_default();
+            mail["content"].as_array().map_or(0, Vec::len)
+        };
+        self.stack.sandbox.received("sendgrid").iter().filter(|request| kinds(request) == 2).count()
+    }
+
     /// Requests that their vendor would have refused.
     pub(super) fn refused_by_vendors(&self) -> Vec<String> {
         let refused =

@@ -30,6 +30,10 @@ pub(super) const RECORDING: &str = "note.ogg";
 pub(super) const PICTURE: &str = "receipt.gif";
 
 pub(super) const DONE: Expected = Expected { state: "succeeded", attempts: 1 };
+/// The story of a mail that went by SES.
+pub(super) const BY_SES: &str = "SendGrid is down";
+/// The story of a mail that went by SMTP.
+pub(super) const BY_SMTP: &str = "revoked key, SES down";
 /// The story whose dead letter is replayed later.
 pub(super) const NOT_ON_WHATSAPP: &str = "not on WhatsApp";
 
@@ -87,18 +91,24 @@ pub(super) fn troubled_webhooks(stage: &Stage) -> Vec<Story> {
     ]
 }
 
-/// A mail that has to come back later.
-pub(super) fn greylisted() -> Story {
-    let body = EmailBody::text("Greylisted", "Second time lucky.");
-    let job = NewJob::new(SendEmail::new("grey@example.com", body));
-    Story { name: "450, then accepted", job, expected: Expected { state: "succeeded", attempts: 2 } }
+/// A mail that SES takes.
+pub(super) fn sendgrid_is_down() -> Story {
+    Story { name: BY_SES, job: mail_to("first@example.com"), expected: DONE }
 }
 
-/// A mail to somebody who does not exist.
-pub(super) fn nobody() -> Story {
-    let job =
-        NewJob::new(SendEmail::new("nobody@example.com", EmailBody::text("Hello?", "Is anybody there?")));
-    Story { name: "550 no such user", job, expected: Expected { state: "dead", attempts: 1 } }
+/// A mail that no provider would take, so none but the first is asked.
+pub(super) fn refused_mail() -> Story {
+    let expected = Expected { state: "dead", attempts: 1 };
+    Story { name: "mail refused for good", job: mail_to("nobody@example.com"), expected }
+}
+
+/// A mail that the last of three ways takes.
+pub(super) fn only_the_mail_server_is_left() -> Story {
+    Story { name: BY_SMTP, job: mail_to("last@example.com"), expected: DONE }
+}
+
+fn mail_to(address: &str) -> NewJob {
+    NewJob::new(SendEmail::new(address, EmailBody::text("Still here", "Another way was found.")))
 }
 
 /// A delivery whose worker is killed in the middle. A crash is not charged to the job.

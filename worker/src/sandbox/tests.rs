@@ -3,6 +3,7 @@
 mod clients;
 mod faults;
 mod journal;
+mod mail_clients;
 mod refusals;
 mod signed_mail;
 

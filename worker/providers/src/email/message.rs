@@ -14,6 +14,7 @@ use super::{
     attachment::Attachment,
     body,
     recipients::{Recipients, mailbox},
+    subject,
 };
 use crate::{ErrorClass, ProviderError};
 
@@ -66,6 +67,14 @@ impl Sender {
         Ok(Self { mailbox })
     }
 
+    /// The bytes of the message as they would travel, dated `now_unix` (Unix seconds).
+    ///
+    /// # Errors
+    /// `Permanent` with what is wrong with the e-mail.
+    pub fn compose(&self, email: &Email, now_unix: i64) -> Result<Vec<u8>, ProviderError> {
+        Ok(compose(email, self, now_unix)?.bytes)
+    }
+
     /// The Message-ID of the e-mail with this key.
     pub(super) fn message_id(&self, key: &str) -> Result<String, ProviderError> {
         let usable = (1..=MOST_KEY_BYTES).contains(&key.len())
@@ -100,7 +109,7 @@ pub(super) fn compose(email: &Email, sender: &Sender, now_unix: i64) -> Result<O
         .from(sender.mailbox.clone())
         .date(sent_at)
         .header(MessageId::from(message_id.clone()))
-        .subject(email.subject.as_str())
+        .header(subject::Subject::of(&email.subject))
         .envelope(envelope.clone());
     let Recipients { to, cc, bcc, reply_to } = recipients;
     builder = reply_to.into_iter().fold(builder, MessageBuilder::reply_to);

@@ -13,6 +13,8 @@ use crate::ProviderError;
 
 /// Longest address, in bytes (RFC 5321 4.5.3.1.3, without the angle brackets).
 const MOST_ADDRESS_BYTES: usize = 254;
+/// Longest name, in bytes: quoted it must fit a line of 998 (RFC 5321 4.5.3.1.6).
+const MOST_NAME_BYTES: usize = 320;
 
 /// Everybody whom an e-mail names.
 #[derive(Debug)]
@@ -72,6 +74,9 @@ pub(super) fn mailbox(field: &'static str, text: &str) -> Result<Mailbox, Provid
         Some((name, address)) => (unquoted(name.trim()), address),
         None => (String::new(), text),
     };
+    if name.len() > MOST_NAME_BYTES {
+        return Err(invalid(field, "a name is longer than 320 bytes"));
+    }
     let address: Address = address.trim().parse().map_err(|_| {
         invalid(field, "an address is malformed; write `a@example.com` or `Name <a@example.com>`")
     })?;

@@ -13,6 +13,8 @@ mod smtp;
 #[cfg(test)]
 mod smtp_server;
 #[cfg(test)]
+mod smtp_wire;
+#[cfg(test)]
 mod webhook_delivery;
 #[cfg(test)]
 mod webhook_guard;

@@ -346,3 +346,54 @@ fn the_committed_example_is_the_table() {
 fn the_documentation_is_the_table() {
     generated_text::check_part("docs/configuration.md", "environment", &markdown());
 }
+
+const SENDGRID: [(&str, &str); 2] =
+    [("SENDGRID_API_KEY", "SG.abc"), ("SENDGRID_FROM_EMAIL", "noreply@example.com")];
+const SES: [(&str, &str); 4] = [
+    ("AWS_SES_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+    ("AWS_SES_SECRET_ACCESS_KEY", "wJalr/XUtn+FEMI"),
+    ("AWS_SES_REGION", "eu-west-1"),
+    ("AWS_SES_FROM_EMAIL", "noreply@example.com"),
+];
+const SMTP: [(&str, &str); 2] = [("SMTP_HOST", "mail.example.com"), ("SMTP_FROM_EMAIL", "a@example.com")];
+
+#[test]
+fn ways_of_sending_e_mail_are_tried_in_the_usual_order_or_in_that_of_the_settings() {
+    let order = |more: &[(&str, &str)]| {
+        let variables: Vec<_> = SMTP.iter().chain(&SES).chain(&SENDGRID).chain(more).copied().collect();
+        from(&variables).unwrap().email.order
+    };
+
+    let (sendgrid, ses, smtp) = (EmailProvider::Sendgrid, EmailProvider::Ses, EmailProvider::Smtp);
+    assert_eq!(order(&[]), [sendgrid, ses, smtp]);
+    assert_eq!(order(&[("FLOTA_EMAIL_PROVIDERS", "smtp, sendgrid")]), [smtp, sendgrid]);
+    assert_eq!(from(&[]).unwrap().email.order, []);
+    assert_eq!(from(&SES).unwrap().email.order, [ses]);
+}
+
+#[test]
+fn slips_in_the_settings_of_e_mail_say_what_to_write() {
+    let with = |base: &[(&str, &str)], more: (&str, &str)| {
+        let variables: Vec<_> = base.iter().copied().chain([more]).collect();
+        refused(&variables)
+    };
+
+    assert_snapshot!(with(&SMTP, ("FLOTA_EMAIL_PROVIDERS", "sendgird")), @r#"FLOTA_EMAIL_PROVIDERS is not usable: "sendgird" is no way of sending e-mail; did you mean sendgrid?"#);
+    assert_snapshot!(with(&SMTP, ("FLOTA_EMAIL_PROVIDERS", "smtp,smtp")), @"FLOTA_EMAIL_PROVIDERS is not usable: it names smtp twice; name each once, in the order to try");
+    assert_snapshot!(with(&SMTP, ("FLOTA_EMAIL_PROVIDERS", "ses,smtp")), @"FLOTA_EMAIL_PROVIDERS is not usable: it names ses, but AWS_SES_ACCESS_KEY_ID is not set; set it or leave ses out");
+    assert_snapshot!(with(&[], SENDGRID[0]), @"SENDGRID_FROM_EMAIL is not set, but SENDGRID_API_KEY is; set both or neither");
+    assert_snapshot!(with(&SENDGRID, ("SENDGRID_SANDBOX", "yes")), @"SENDGRID_SANDBOX is not usable: it is neither true nor false; write one of them");
+    assert_snapshot!(with(&SES, ("AWS_SES_REGION", "Ireland")), @r#"AWS_SES_REGION is not usable: "Ireland" is not a region; write one such as us-east-1"#);
+}
+
+#[test]
+fn a_sandboxes_key_does_not_go_to_the_region_of_aws_that_holds_by_default() {
+    let variables: Vec<_> = SES
+        .into_iter()
+        .map(|(name, value)| {
+            (name, if name.ends_with("KEY_ID") { crate::sandbox::credential::AWS_KEY } else { value })
+        })
+        .collect();
+
+    assert!(refused(&variables).contains("amazonaws.com"), "{}", refused(&variables));
+}

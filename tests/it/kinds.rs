@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use flota_engine::{ErrorClass, Fleet, Verdict};
 use flota_producer::{
-    CompleteChat, DeliverWebhook, EmailBody, JobId, MediaSource, NewJob, PushKeys, PushSubscription,
+    CompleteChat, DeliverWebhook, EmailAttachment, EmailBody, JobId, MediaSource, NewJob, PushKeys, PushSubscription,
     ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
 };
 use flota_providers::{pipeline::Pipeline, push::new_vapid_pair};
@@ -216,12 +216,37 @@ async fn a_picture_is_downloaded_past_the_guard_and_read() {
 }
 
 #[tokio::test]
-async fn a_mail_arrives() {
+async fn a_mail_and_its_file_go_out_by_the_first_provider_that_takes_them() {
     let stage = Stage::set(true).await;
+    stage.put("invoice.pdf", b"%PDF-1.7");
+    stage.sandbox.fault(Fault::status("sendgrid", 503)).unwrap();
+    let invoice = EmailAttachment::new(MediaSource::file("invoice.pdf"), "Invoice 42.pdf");
+    let mail = SendEmail::new("ana@example.com", EmailBody::text("Hi", "Hello")).attach(invoice);
 
-    stage.complete(NewJob::new(SendEmail::new("ana@example.com", EmailBody::text("Hi", "Hello")))).await;
+    stage.complete(NewJob::new(mail.clone())).await;
+    stage.complete(NewJob::new(mail)).await;
 
-    assert_eq!(stage.sandbox.smtp().mails().len(), 1);
+    let sent = stage.sandbox.journal(None).into_iter().filter(|entry| entry.carried_out);
+    let by: Vec<&str> = sent.map(|entry| entry.provider).collect();
+    assert_eq!(by, ["ses", "sendgrid"], "who was in trouble is asked again with the next mail");
+    let request = stage.sandbox.received("sendgrid").pop().unwrap();
+    let file = &serde_json::from_slice::<Value>(&request.body).unwrap()["attachments"][0];
+    assert_eq!((&file["filename"], &file["type"]), (&json!("Invoice 42.pdf"), &json!("application/pdf")));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_mail_whose_file_is_missing_is_dead_before_any_provider_is_asked() {
+    let stage = Stage::set(true).await;
+    let invoice = EmailAttachment::new(MediaSource::file("missing.pdf"), "Invoice 42.pdf");
+    let mail = SendEmail::new("ana@example.com", EmailBody::text("Hi", "Hello")).attach(invoice);
+
+    let id = stage.enqueue(NewJob::new(mail)).await;
+
+    stage.queue.witness.wait_for(id, Verdict::Bury).await;
+    let records = stage.queue.records().await;
+    let class = records.into_iter().find(|(_, record)| record.id == id).and_then(|(_, record)| record.class);
+    assert_eq!((class, stage.sandbox.journal(None).len()), (Some(ErrorClass::Permanent), 0));
     stage.end().await;
 }
 

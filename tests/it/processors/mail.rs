@@ -109,7 +109,7 @@ async fn without_a_mail_server_a_mail_waits_uncharged_until_there_is_one() {
 
     let job = flota.wait_for(&id, "delayed").await;
     assert_eq!((&job["attempt"], &job["attempts"], &job["outcome"]), (&json!(1), &json!([]), &Value::Null));
-    let reason = "auth: A mail server is not configured: set SMTP_HOST";
+    let reason = "auth: E-mail is not configured: set SENDGRID_API_KEY, AWS_SES_ACCESS_KEY_ID or SMTP_HOST";
     assert_eq!(job["reason"], reason);
     let due = job["due_in_ms"].as_u64().unwrap();
     assert!((240_000..=360_000).contains(&due), "a person has time to mend it: {job:#}");

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use flota_engine::{ErrorClass, Fleet, Verdict};
 use flota_producer::{
-    CompleteChat, DeliverWebhook, EmailAttachment, EmailBody, JobId, MediaSource, NewJob, PushKeys, PushSubscription,
-    ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
+    CompleteChat, DeliverWebhook, EmailAttachment, EmailBody, JobId, MediaSource, NewJob, PushKeys,
+    PushSubscription, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
 };
 use flota_providers::{pipeline::Pipeline, push::new_vapid_pair};
 use flota_tests::fleet::{QUEUE, TestQueue, drain};

@@ -1,7 +1,8 @@
 //! Sends one transactional email by the first of the configured providers that takes it.
 //!
 //! Every attempt carries the same Message-ID, made from the job's id, so a mail that went out twice after a fault can
-//! be recognised as one. What cannot work anywhere (a template, a file) is told before any provider is called.
+//! be recognised as one. What cannot work anywhere (a suppressed recipient, a template, a file) is told before any
+//! provider is called.
 
 use std::sync::Arc;
 
@@ -9,7 +10,14 @@ use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{EmailAttachment, EmailBody, SendEmail, clock};
 use flota_providers::email::{Attachment, Email, Letter, templates};
 
-use crate::{failure::Error, files, services::Services};
+use serde_json::json;
+
+use crate::{
+    failure::Error,
+    files,
+    services::Services,
+    suppressions::{Channel, Suppressions},
+};
 
 /// Language of a template when the job names none.
 const DEFAULT_LOCALE: &str = "es";
@@ -29,6 +37,8 @@ impl Processor<Services> for SendEmail {
         let variable = "SENDGRID_API_KEY, AWS_SES_ACCESS_KEY_ID or SMTP_HOST";
         let missing = Error::NotConfigured { what: "E-mail", variable };
         let carriers = services.email.as_ref().ok_or(missing)?;
+        let tenant = job.envelope.tenant.as_deref();
+        let left_out = leave_out(&mut self, tenant, &services.suppressions)?;
         let attached = std::mem::take(&mut self.attachments);
         let mut email = compose(self, job.id.to_string(), job.envelope.tenant.clone())?;
         email.attachments = load(attached, services).await?;
@@ -37,8 +47,40 @@ impl Processor<Services> for SendEmail {
             ticket: job.id.to_string().into(),
             now_unix: clock::unix_now().as_secs() as i64,
         };
-        Ok(super::receipt(carriers.send(letter).await?))
+        let mut sent = carriers.send(letter).await?;
+        if 0 < left_out {
+            sent.detail.get_or_insert_with(|| json!({}))["suppressed"] = json!(left_out);
+        }
+        Ok(super::receipt(sent))
     }
+}
+
+/// Takes those off the message who are not to be written to, and answers how many. A copy of a mail that reaches none of
+/// its main recipients is no copy, so then nothing is sent.
+fn leave_out(
+    mail: &mut SendEmail,
+    tenant: Option<&str>,
+    suppressions: &Suppressions,
+) -> Result<usize, Error> {
+    let main = mail.to.len();
+    let mut left_out = 0;
+    for list in [&mut mail.to, &mut mail.cc, &mut mail.bcc] {
+        let mut kept = Vec::with_capacity(list.len());
+        for address in list.drain(..) {
+            if suppressions.holds(Channel::Email, tenant, &address)? {
+                left_out += 1;
+            } else {
+                kept.push(address);
+            }
+        }
+        *list = kept;
+    }
+    if mail.to.is_empty() {
+        let who =
+            if main == 1 { "the main recipient".into() } else { format!("each of {main} main recipients") };
+        return Err(Error::Suppressed { channel: Channel::Email, who });
+    }
+    Ok(left_out)
 }
 
 /// Reads the files, one after the other: their bytes lie in memory until the mail is out.
@@ -79,6 +121,28 @@ mod tests {
 
         assert!(email.subject.contains("Bienven") || email.subject.contains("bienven"), "{}", email.subject);
         assert!(email.text.is_some() && email.html.is_some());
+    }
+
+    #[tokio::test]
+    async fn who_is_suppressed_is_left_out_and_without_a_main_recipient_nothing_is_sent() {
+        let list = Suppressions::empty();
+        list.learn(Channel::Email, Some("acme"), "ana@example.com", "bounce", "smtp").await;
+        list.learn(Channel::Email, None, "copy@example.com", "complaint", "smtp").await;
+        let mail = |to: &[&str]| SendEmail {
+            to: to.iter().map(|address| (*address).to_owned()).collect(),
+            cc: vec!["Copy <copy@example.com>".into()],
+            ..SendEmail::new("", EmailBody::text("Hi", "Hello"))
+        };
+        let mut some = mail(&["Ana <ANA@example.com>", "ben@example.com"]);
+        let mut of_another_tenant = mail(&["ana@example.com"]);
+        let mut nobody = mail(&["ana@example.com"]);
+
+        let left_out = leave_out(&mut some, Some("acme"), &list).unwrap();
+        let error = leave_out(&mut nobody, Some("acme"), &list).unwrap_err();
+
+        assert_eq!((left_out, some.to, some.cc), (2, vec!["ben@example.com".to_owned()], Vec::new()));
+        assert_eq!(leave_out(&mut of_another_tenant, Some("other"), &list).unwrap(), 1);
+        assert!(matches!(error, Error::Suppressed { .. }) && !error.to_string().contains("ana@"), "{error}");
     }
 
     #[test]

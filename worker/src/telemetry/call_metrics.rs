@@ -17,8 +17,7 @@ use metrics::{counter, gauge, histogram};
 
 use super::metrics::{
     PROVIDER_CALL_DURATION, PROVIDER_CALLS, PROVIDER_CIRCUITS_OPENED, PROVIDER_CREDENTIALS_PAUSED,
-    PROVIDER_FALLBACKS,
-    PROVIDER_LIMIT_USED, PROVIDER_PUT_OFF,
+    PROVIDER_FALLBACKS, PROVIDER_LIMIT_USED, PROVIDER_PUT_OFF,
 };
 
 /// For how long the highest share counts.

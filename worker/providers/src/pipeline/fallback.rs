@@ -1,30 +1,25 @@
 //! Several services for one purpose, tried in order.
 //!
 //! Which failures go on to the next one is a list of classes. `Ambiguous` is never on it: the first service may have done
-//! the work, and the second would do it again. A service that refused our account or has nothing left for us is tried
-//! last for a minute, so that a backlog does not knock at a closed door once per job.
+//! the work, and the second would do it again. Whom the pipeline leaves alone (a paused credential, an open circuit) is
+//! passed over without a call.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     error::Error,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
 };
 
 use futures_util::future::BoxFuture;
 use tower::{Service, ServiceExt};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{
     call::Answer,
     observe::{CallEvent, CallObserver},
 };
 use crate::{ErrorClass, ProviderError, Receipt, email::TOO_LARGE};
-
-/// How long a service that refused our account is tried last. A person needs longer to mend it; one call a minute finds
-/// out soon enough.
-const REST: Duration = Duration::from_mins(1);
 
 /// After which failures the next service is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +70,6 @@ pub struct Step<S> {
 pub struct Fallback<S> {
     steps: Vec<Step<S>>,
     pass_on: PassOn,
-    resting: Arc<Mutex<HashMap<&'static str, Instant>>>,
     observer: Arc<dyn CallObserver>,
 }
 
@@ -91,33 +85,17 @@ struct Before {
 impl<S: Clone> Fallback<S> {
     /// Tries `steps` in this order. At least one is needed for anything to be done.
     pub fn new(steps: Vec<Step<S>>, pass_on: PassOn, observer: Arc<dyn CallObserver>) -> Self {
-        Self { steps, pass_on, resting: Arc::default(), observer }
-    }
-
-    /// The order of this moment: those that rest come last.
-    fn in_order(&self) -> VecDeque<Step<S>> {
-        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        resting.retain(|_, since| since.elapsed() < REST);
-        let (rested, tired): (Vec<_>, Vec<_>) =
-            self.steps.iter().cloned().partition(|step| !resting.contains_key(step.name));
-        rested.into_iter().chain(tired).collect()
-    }
-
-    /// Lets a service rest that refused our account, and no other.
-    fn note(&self, name: &'static str, answer: &Answer) {
-        let refused =
-            matches!(answer, Err(error) if matches!(error.class, ErrorClass::Auth | ErrorClass::Quota));
-        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused {
-            resting.insert(name, Instant::now());
-        } else {
-            resting.remove(name);
-        }
+        Self { steps, pass_on, observer }
     }
 
     fn tell(&self, from: &'static str, to: &'static str, error: &ProviderError) {
         let class = error.class.name();
-        warn!(service = from, class, next = to, error = %error, "{from} failed ({class}); {to} is tried");
+        // Of what was left alone without a call everything has been said already, and a backlog would fill the log.
+        if error.was_not_sent() {
+            debug!(service = from, class, next = to, "{from} is left alone ({class}); {to} is tried");
+        } else {
+            warn!(service = from, class, next = to, error = %error, "{from} failed ({class}); {to} is tried");
+        }
         self.observer.observe(&CallEvent::PassedOn { from, to, error });
     }
 }
@@ -139,12 +117,10 @@ where
     fn call(&mut self, request: R) -> Self::Future {
         let fallback = self.clone();
         Box::pin(async move {
-            let mut steps = fallback.in_order();
+            let mut steps = VecDeque::from(fallback.steps.clone());
             let mut failed: Option<ProviderError> = None;
             while let Some(Step { name, service }) = steps.pop_front() {
-                let answer = service.oneshot(request.clone()).await;
-                fallback.note(name, &answer);
-                let error = match answer {
+                let error = match service.oneshot(request.clone()).await {
                     Ok(receipt) => return Ok(receipt),
                     Err(error) => error,
                 };
@@ -259,25 +235,6 @@ mod tests {
 
     fn failed(provider: &'static str, class: ErrorClass) -> ProviderError {
         ProviderError::new(provider, "send", class, format!("The {provider} sentence."))
-    }
-
-    #[tokio::test]
-    async fn who_refuses_our_account_is_tried_last_for_a_while() {
-        let asked = Arc::default();
-        let refusal = Err(failed("first", ErrorClass::Quota));
-        let trouble = Err(failed("second", ErrorClass::ServerError));
-        let steps = vec![
-            scripted("first", vec![refusal, taken(), taken()], &asked),
-            scripted("second", vec![taken(), taken(), trouble], &asked),
-        ];
-        let fallback = Fallback::new(steps, PassOn::DEFAULT, Arc::new(()));
-
-        for _ in 0..4 {
-            fallback.clone().oneshot(()).await.unwrap();
-        }
-
-        let expected = ["first", "second", "second", "second", "first", "first"];
-        assert_eq!(*asked.lock().unwrap(), expected, "and it is first again once it has taken one");
     }
 
     #[tokio::test]

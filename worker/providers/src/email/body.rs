@@ -24,7 +24,9 @@ use super::{
 };
 use crate::ProviderError;
 
-/// A boundary starts with two hyphens on its line, and no encoded body of ours has such a line.
+/// How a line with one of our boundaries starts. No encoded body of ours has such a line.
+const OURS: &[u8] = b"--flota-";
+/// Around text and HTML.
 const ALTERNATIVE: &str = "flota-alternative";
 /// Around HTML and the files that it shows.
 const RELATED: &str = "flota-related";
@@ -99,7 +101,7 @@ fn part(text: &str, content_type: ContentType) -> Result<SinglePart, ProviderErr
     Ok(SinglePart::builder().header(content_type).body(encoded(text)?))
 }
 
-/// Quoted-printable, or base64 where a line of it would start with a dot or with two hyphens.
+/// Quoted-printable, or base64 where a line of it would start with a dot or look like one of our boundaries.
 fn encoded(text: &str) -> Result<Body, ProviderError> {
     let normalised = crlf(text);
     let encode = |encoding| {
@@ -110,7 +112,7 @@ fn encoded(text: &str) -> Result<Body, ProviderError> {
     let risky = readable
         .as_ref()
         .split(|byte| *byte == b'\n')
-        .any(|line| line.starts_with(b".") || line.starts_with(b"--"));
+        .any(|line| line.starts_with(b".") || line.starts_with(OURS));
     if risky { encode(ContentTransferEncoding::Base64) } else { Ok(readable) }
 }
 

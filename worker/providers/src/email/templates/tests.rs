@@ -60,7 +60,21 @@ fn html_parts_hold_in_mail_clients() {
             for forbidden in ["<img", "<script", "<style", "<link", "src=", "@import", "url("] {
                 assert!(!html.contains(forbidden), "{forbidden} in {}", template.name);
             }
-            assert!(html.contains("max-width:600px") && html.len() < 100_000, "{}", template.name);
+            // Gmail cuts a message off at 102 KB.
+            assert!(html.len() < 100_000, "{}", template.name);
+            for needed in [
+                &format!("<html lang=\"{}\">", locale.code()),
+                // A frame of 600 points everywhere, and for Outlook, which knows no max-width, by a table of its own.
+                "max-width:600px",
+                "<!--[if mso]><table role=\"presentation\" width=\"600\"",
+                // Outlook ignores the padding of a link, so the button would shrink around its text.
+                "mso-padding-alt",
+                // What the list of messages shows beside the subject.
+                "mso-hide:all",
+                "name=\"color-scheme\"",
+            ] {
+                assert!(html.contains(needed), "{needed} is not in {}", template.name);
+            }
         }
     }
 }

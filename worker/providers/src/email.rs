@@ -19,7 +19,6 @@ mod smtp;
 mod subject;
 pub mod templates;
 
-pub(crate) use self::size::TOO_LARGE;
 pub use self::{
     attachment::Attachment,
     carriers::{Carriers, CarriersBuilder, Letter, Mailer},

@@ -6,6 +6,11 @@
 
 use std::{error::Error, time::Duration};
 
+/// The code of a request that is larger than its provider takes.
+pub(crate) const TOO_LARGE: &str = "too_large";
+/// The code of a request with a file of a kind that its provider does not take.
+pub(crate) const BLOCKED_FILE: &str = "blocked_file";
+
 /// Why a call failed, in terms of what may help.
 ///
 /// No `#[non_exhaustive]`: a new class must make its readers decide.
@@ -137,6 +142,12 @@ impl ProviderError {
     /// True when nothing was sent: nothing happened outside, so nothing may be charged to the job.
     pub fn was_not_sent(&self) -> bool {
         matches!(self.standing, Standing::Turn | Standing::NotSent)
+    }
+
+    /// True when only this provider refuses the request, for its size or kind, and another one may well take it. Nothing
+    /// was sent.
+    pub fn may_work_elsewhere(&self) -> bool {
+        matches!(self.code.as_deref(), Some(TOO_LARGE | BLOCKED_FILE))
     }
 
     /// How long the provider asked us to wait, whatever the class. `None` when it did not say.

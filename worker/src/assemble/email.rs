@@ -30,7 +30,7 @@ pub(super) fn carriers(
     environment: &Environment,
     pipeline: &Pipeline,
 ) -> Result<Option<Carriers>, AssembleError> {
-    let mut carriers = CarriersBuilder::new(pipeline);
+    let mut carriers = CarriersBuilder::new(pipeline).message_domain(message_domain(environment));
     for provider in &environment.email.order {
         let name = provider.name();
         carriers = match provider {
@@ -42,6 +42,18 @@ pub(super) fn carriers(
         };
     }
     Ok(carriers.build())
+}
+
+/// The domain of the first provider's sender: a mail keeps its Message-ID also where another provider has to step in whose
+/// sender has another domain.
+fn message_domain(environment: &Environment) -> Option<&str> {
+    let address = match environment.email.order.first()? {
+        EmailProvider::Sendgrid => &environment.email.sendgrid.as_ref()?.from_email,
+        EmailProvider::Ses => &environment.email.ses.as_ref()?.from_email,
+        EmailProvider::Smtp => &environment.smtp.as_ref()?.from_email,
+    };
+    let (_, domain) = address.rsplit_once('@')?;
+    domain.is_ascii().then_some(domain)
 }
 
 /// The settings name nobody who is not configured, so `variables` is there.

@@ -41,6 +41,7 @@ impl Processor<Services> for SendEmail {
         let left_out = leave_out(&mut self, tenant, &services.suppressions)?;
         let attached = std::mem::take(&mut self.attachments);
         let mut email = compose(self, job.id.to_string(), job.envelope.tenant.clone())?;
+        email.message_domain = carriers.message_domain().map(str::to_owned);
         email.attachments = load(attached, services).await?;
         let letter = Letter {
             email: Arc::new(email),
@@ -104,7 +105,7 @@ fn compose(mail: SendEmail, message_key: String, tenant: Option<String>) -> Resu
         }
     };
     let SendEmail { to, cc, bcc, reply_to, .. } = mail;
-    Ok(Email { to, cc, bcc, reply_to, subject, text, html, attachments: Vec::new(), tenant, message_key })
+    Ok(Email { to, cc, bcc, reply_to, subject, text, html, tenant, message_key, ..Email::default() })
 }
 
 #[cfg(test)]

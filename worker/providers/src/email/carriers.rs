@@ -32,12 +32,14 @@ pub struct Letter {
 #[derive(Clone)]
 pub struct Carriers {
     names: Vec<&'static str>,
+    message_domain: Option<String>,
     fallback: Fallback<Carrier>,
 }
 
 /// Gathers carriers in their order.
 pub struct CarriersBuilder<'a> {
     pipeline: &'a Pipeline,
+    message_domain: Option<String>,
     carriers: Vec<Step<Carrier>>,
 }
 
@@ -47,7 +49,7 @@ type Carrier = tower::util::BoxCloneSyncService<Letter, crate::Receipt, crate::P
 impl<'a> CarriersBuilder<'a> {
     /// None yet; calls go through this pipeline.
     pub fn new(pipeline: &'a Pipeline) -> Self {
-        Self { pipeline, carriers: Vec::new() }
+        Self { pipeline, message_domain: None, carriers: Vec::new() }
     }
 
     /// Adds the next one.
@@ -59,11 +61,19 @@ impl<'a> CarriersBuilder<'a> {
         self
     }
 
+    /// Ends the Message-ID of every carrier with this domain.
+    #[must_use]
+    pub fn message_domain(mut self, domain: Option<&str>) -> Self {
+        self.message_domain = domain.map(str::to_owned);
+        self
+    }
+
     /// All of them; `None` when there is none.
     pub fn build(self) -> Option<Carriers> {
         let names: Vec<_> = self.carriers.iter().map(|carrier| carrier.name).collect();
         let fallback = Fallback::new(self.carriers, PassOn::DEFAULT, self.pipeline.observer());
-        (!names.is_empty()).then_some(Carriers { names, fallback })
+        let message_domain = self.message_domain;
+        (!names.is_empty()).then_some(Carriers { names, message_domain, fallback })
     }
 }
 
@@ -71,6 +81,11 @@ impl Carriers {
     /// Their names, in order.
     pub fn names(&self) -> &[&'static str] {
         &self.names
+    }
+
+    /// What ends every Message-ID.
+    pub fn message_domain(&self) -> Option<&str> {
+        self.message_domain.as_deref()
     }
 
     /// Sends one message by the first carrier that takes it. The receipt says which one that was.

@@ -48,6 +48,8 @@ pub struct Email {
     pub tenant: Option<String>,
     /// Makes the Message-ID: the same for every attempt of one job, different for every other. `[A-Za-z0-9._-]`.
     pub message_key: String,
+    /// Ends the Message-ID, so that it is the same at providers whose senders differ; the sender's own domain when absent.
+    pub message_domain: Option<String>,
 }
 
 /// Who sends: checked once, used for every message.
@@ -75,17 +77,24 @@ impl Sender {
         Ok(compose(email, self, now_unix)?.bytes)
     }
 
-    /// The Message-ID of the e-mail with this key.
-    pub(super) fn message_id(&self, key: &str) -> Result<String, ProviderError> {
-        let usable = (1..=MOST_KEY_BYTES).contains(&key.len())
-            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if !usable {
+    /// The Message-ID of this e-mail.
+    pub(super) fn message_id(&self, email: &Email) -> Result<String, ProviderError> {
+        let plain =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let key = &email.message_key;
+        let domain = email.message_domain.as_deref().unwrap_or_else(|| self.domain());
+        if !(1..=MOST_KEY_BYTES).contains(&key.len()) || !plain(key) || !plain(domain) {
             return Err(invalid(
                 "message_key",
                 "it must be 1 to 128 letters, digits, dots, hyphens or underscores",
             ));
         }
-        Ok(format!("<job-{key}@{}>", self.mailbox.email.domain()))
+        Ok(format!("<job-{key}@{domain}>"))
+    }
+
+    /// The domain of the address.
+    pub fn domain(&self) -> &str {
+        self.mailbox.email.domain()
     }
 }
 
@@ -99,7 +108,7 @@ pub(super) struct Outgoing {
 
 /// Composes the message, dated `now_unix` (Unix seconds). The same input gives the same bytes.
 pub(super) fn compose(email: &Email, sender: &Sender, now_unix: i64) -> Result<Outgoing, ProviderError> {
-    let message_id = sender.message_id(&email.message_key)?;
+    let message_id = sender.message_id(email)?;
     refuse_control_characters("subject", &email.subject)?;
     let recipients = Recipients::read(email)?;
     let envelope = Envelope::new(Some(sender.mailbox.email.clone()), recipients.addresses())

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
+    error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     pipeline::{Answer, Client, Target},
 };
@@ -86,7 +87,7 @@ impl SendgridClient {
     ///
     /// The receipt's `provider_ref` is SendGrid's `X-Message-Id`. Success means taken over by SendGrid, not delivered.
     pub async fn send(&self, email: &Email, now_unix: i64) -> Answer {
-        let message_id = self.sender.message_id(&email.message_key)?;
+        let message_id = self.sender.message_id(email)?;
         let body = self.mail(email, &message_id)?.to_string();
         size::check(PROVIDER, body.len(), MOST_BYTES)?;
         let request = self
@@ -135,7 +136,7 @@ impl SendgridClient {
             ErrorClass::RateLimited { .. } => ErrorClass::RateLimited { retry_after: wait },
             other => other,
         };
-        let code = if answer.status == 413 { super::TOO_LARGE.to_owned() } else { answer.status.to_string() };
+        let code = if answer.status == 413 { TOO_LARGE.to_owned() } else { answer.status.to_string() };
         self.api.error(SEND, class, advice(class), &said).with_code(code).with_server_wait(wait)
     }
 }

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
+    error::{BLOCKED_FILE, TOO_LARGE},
     exchange::{HttpAnswer, Repeat},
     pipeline::{Answer, Client, Target},
     sigv4::{PathStyle, Signer, Unsigned, amz_date},
@@ -185,7 +186,7 @@ impl SesClient {
             advice(class)
         };
         let code = match (kind, answer.status) {
-            ("", 413) => super::TOO_LARGE.to_owned(),
+            ("", 413) => TOO_LARGE.to_owned(),
             ("", status) => status.to_string(),
             (kind, _) => kind.to_owned(),
         };
@@ -212,7 +213,7 @@ fn refuse_blocked(email: &Email) -> Result<(), ProviderError> {
             let message = format!(
                 "SES takes no files that end in .{extension}, so nothing was sent. Send it in an archive, or a link to it."
             );
-            Err(ProviderError::new(PROVIDER, SEND, ErrorClass::Permanent, message).with_code("blocked_file"))
+            Err(ProviderError::new(PROVIDER, SEND, ErrorClass::Permanent, message).with_code(BLOCKED_FILE))
         }
         None => Ok(()),
     }

@@ -1,11 +1,8 @@
 //! How large a message may be: checked before anything is sent, because an upload that is refused at its end is dear.
 //!
-//! Limits differ from provider to provider, so this refusal alone of all permanent ones is worth asking the next one.
+//! Limits differ from provider to provider, so this refusal is worth asking the next one.
 
-use crate::{ErrorClass, ProviderError};
-
-/// The code of errors that are only about size.
-pub(crate) const TOO_LARGE: &str = "too_large";
+use crate::{ErrorClass, ProviderError, error::TOO_LARGE};
 
 /// Refuses a message of `bytes` at a provider that takes `most`.
 pub(super) fn check(provider: &'static str, bytes: usize, most: usize) -> Result<(), ProviderError> {

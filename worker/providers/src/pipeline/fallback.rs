@@ -19,7 +19,7 @@ use super::{
     call::Answer,
     observe::{CallEvent, CallObserver},
 };
-use crate::{ErrorClass, ProviderError, Receipt, email::TOO_LARGE};
+use crate::{ErrorClass, ProviderError, Receipt};
 
 /// After which failures the next service is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +32,14 @@ pub struct PassOn {
     pub trouble: bool,
     /// When it is too much for the service right now.
     pub rate_limited: bool,
-    /// When the request is larger than this service takes.
-    pub too_large: bool,
+    /// When this service does not take requests of this size or kind.
+    pub not_taken_here: bool,
 }
 
 impl PassOn {
     /// Everything after which another service may well succeed. A limit passes by itself and is waited for.
     pub const DEFAULT: Self =
-        Self { auth: true, quota: true, trouble: true, rate_limited: false, too_large: true };
+        Self { auth: true, quota: true, trouble: true, rate_limited: false, not_taken_here: true };
 
     /// Whether the next service is tried after this failure.
     pub fn after(self, error: &ProviderError) -> bool {
@@ -48,8 +48,8 @@ impl PassOn {
             ErrorClass::Quota => self.quota,
             ErrorClass::ServerError | ErrorClass::Timeout | ErrorClass::Network => self.trouble,
             ErrorClass::RateLimited { .. } => self.rate_limited,
-            // The request is wrong for everybody, unless only its size is.
-            ErrorClass::Permanent => self.too_large && error.code.as_deref() == Some(TOO_LARGE),
+            // Otherwise the request is wrong for everybody.
+            ErrorClass::Permanent => self.not_taken_here && error.may_work_elsewhere(),
             // The target is gone wherever it is looked for, or the work may have been done.
             ErrorClass::Gone | ErrorClass::Ambiguous => false,
         }
@@ -229,8 +229,8 @@ mod tests {
 
     type Scripted = tower::util::BoxCloneSyncService<(), Receipt, ProviderError>;
 
-    fn taken() -> Answer {
-        Ok(Receipt { provider: "second", provider_ref: None, detail: None })
+    fn taken() -> Receipt {
+        Receipt { provider: "second", provider_ref: None, detail: None }
     }
 
     fn failed(provider: &'static str, class: ErrorClass) -> ProviderError {
@@ -261,11 +261,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_size_makes_a_permanent_refusal_worth_another_try() {
+    async fn what_only_one_service_does_not_take_is_worth_another_try() {
         let asked = Arc::default();
-        let large = failed("first", ErrorClass::Permanent).with_code(TOO_LARGE);
+        let large = failed("first", ErrorClass::Permanent).with_code(crate::error::TOO_LARGE);
         let steps =
-            vec![scripted("first", vec![Err(large)], &asked), scripted("second", vec![taken()], &asked)];
+            vec![scripted("first", vec![Err(large)], &asked), scripted("second", vec![Ok(taken())], &asked)];
 
         let answer = Fallback::new(steps, PassOn::DEFAULT, Arc::new(())).oneshot(()).await;
 

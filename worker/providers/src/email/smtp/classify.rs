@@ -6,8 +6,8 @@
 
 use std::{fmt, io, time::Duration};
 
-use super::super::{SMTP as PROVIDER, TOO_LARGE};
-use crate::{ErrorClass, ProviderError, causes, text::one_line};
+use super::super::SMTP as PROVIDER;
+use crate::{ErrorClass, ProviderError, causes, error::TOO_LARGE, text::one_line};
 
 /// Longest reply that is quoted in a message, in bytes.
 const MOST_QUOTED_BYTES: usize = 300;

@@ -15,6 +15,7 @@ mod secrets;
 mod smtp;
 mod summary;
 mod text;
+mod variable;
 mod variables;
 
 #[cfg(test)]
@@ -40,7 +41,8 @@ pub use self::{
     smtp::{SmtpMode, SmtpVariables},
     summary::{SummaryRow, ValueSource},
     text::{example, markdown},
-    variables::{Shown, VARIABLES, Variable},
+    variable::{Shown, Variable},
+    variables::VARIABLES,
 };
 
 /// Everything that the environment says.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flota_providers::{
     ErrorClass, ProviderError, Receipt,
-    email::{Email, SmtpMailer, SmtpSettings, SmtpTls},
+    email::{Attachment, Email, SmtpMailer, SmtpSettings, SmtpTls},
 };
 
 use crate::smtp_server::{CA, CERTIFICATE, Fault, PASSWORD, Protection, SmtpServer, Step, USER};
@@ -355,4 +355,19 @@ async fn settings_that_cannot_work_are_refused_with_the_fix() {
         assert_eq!(error.class, ErrorClass::Permanent);
         assert!(error.to_string().contains(advice) && !error.to_string().contains("p4ss"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_names_no_size_is_given_no_more_than_servers_usually_take() {
+    let film = Attachment {
+        name: "film.pdf".into(),
+        content: vec![b'x'; 19_000_000].into(),
+        ..Attachment::default()
+    };
+
+    let (server, result) = send_through(&[], &Email { attachments: vec![film], ..email() }).await;
+
+    let error = result.unwrap_err();
+    assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Permanent, Some("too_large")));
+    assert!(error.message.contains("25000000") && server.mails().is_empty(), "{error}");
 }

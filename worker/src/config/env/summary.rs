@@ -5,7 +5,8 @@ use url::Url;
 
 use super::{
     reader::Reader,
-    variables::{Shown, VARIABLES, Variable},
+    variable::{Shown, Variable},
+    variables::VARIABLES,
 };
 
 /// What stands for a secret. It does not tell how long the secret is.

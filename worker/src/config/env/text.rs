@@ -1,6 +1,6 @@
 //! The table of variables as text for people: `.env.example`, and a part of `docs/configuration.md`.
 
-use super::variables::{VARIABLES, Variable};
+use super::{variable::Variable, variables::VARIABLES};
 
 /// Longest line of comment.
 const WIDTH: usize = 110;

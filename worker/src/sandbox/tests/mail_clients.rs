@@ -193,6 +193,28 @@ async fn every_answer_of_sendgrid_has_its_class() {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_come_in_time_is_ambiguous_and_a_host_that_is_not_there_is_not() {
+    let stage = Stage::set().await;
+    stage.sandbox.fault(Fault { delay_ms: 5_000, ..Fault::of("sendgrid") }).unwrap();
+    let client = |base_url: String, timeout| {
+        let api = ApiSettings::new(base_url, timeout);
+        let settings = SendgridSettings {
+            api,
+            api_key: credential::SENDGRID.into(),
+            sender: sender(),
+            sandbox_mode: false,
+        };
+        SendgridClient::new(settings).unwrap()
+    };
+
+    let late = client(stage.sandbox.url("/sendgrid"), Duration::from_millis(300)).send(&email(), now()).await;
+    let nobody = client("http://127.0.0.1:1".into(), SOON).send(&email(), now()).await;
+
+    assert_eq!(late.unwrap_err().class, ErrorClass::Ambiguous);
+    assert_eq!(nobody.unwrap_err().class, ErrorClass::Network);
+}
+
+#[tokio::test]
 async fn every_answer_of_ses_has_its_class() {
     let named = |status, kind: &str, message: &str| {
         let body = Some(json!({ "message": message }));

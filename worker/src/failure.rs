@@ -95,6 +95,7 @@ fn from_provider(error: ProviderError) -> Failure {
         message: chain(&error).into(),
         code: error.code.map(Into::into),
         provider: Some(error.provider.into()),
+        result: error.detail.map(|detail| *detail),
     }
 }
 
@@ -205,6 +206,7 @@ mod tests {
             (limited, Standing::OneRecipient, Remedy::Park { after: Some(after) }),
             (ProviderClass::ServerError, Standing::NotSent, Remedy::Park { after: Some(after) }),
             (ProviderClass::ServerError, Standing::Answered, Remedy::Retry { after: Some(after) }),
+            (ProviderClass::ServerError, Standing::Overloaded, Remedy::Retry { after: Some(after) }),
         ];
 
         for (class, standing, remedy) in table {

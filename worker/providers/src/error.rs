@@ -6,6 +6,8 @@
 
 use std::{error::Error, time::Duration};
 
+use serde_json::Value;
+
 /// Why a call failed, in terms of what may help.
 ///
 /// No `#[non_exhaustive]`: a new class must make its readers decide.
@@ -57,6 +59,8 @@ pub enum Standing {
     /// It was made, and its failure is about the credential or endpoint as a whole.
     #[default]
     Answered,
+    /// It was made and failed like any other call, and its failure says that all who call there should slow down.
+    Overloaded,
     /// It was made, and its failure is about its recipient only: others go on.
     OneRecipient,
     /// It was refused as too fast, and the job has a turn of its own at the end of the wait.
@@ -85,6 +89,8 @@ pub struct ProviderError {
     pub server_wait: Option<Duration>,
     /// How far it got.
     pub standing: Standing,
+    /// What the other side answered, for people: small and free of secrets. Boxed for the same reason.
+    pub detail: Option<Box<Value>>,
     /// The error underneath, free of URLs.
     #[source]
     pub source: Option<Box<dyn Error + Send + Sync>>,
@@ -106,6 +112,7 @@ impl ProviderError {
             message: message.into(),
             server_wait: None,
             standing: Standing::Answered,
+            detail: None,
             source: None,
         }
     }
@@ -131,6 +138,12 @@ impl ProviderError {
     /// Says how far the call got.
     pub fn with_standing(mut self, standing: Standing) -> Self {
         self.standing = standing;
+        self
+    }
+
+    /// Adds what the other side answered.
+    pub fn with_detail(mut self, detail: Value) -> Self {
+        self.detail = Some(Box::new(detail));
         self
     }
 

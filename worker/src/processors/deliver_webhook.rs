@@ -44,7 +44,7 @@ impl Processor<Services> for DeliverWebhook {
             id: job.id.to_string(),
             body: body(&self, job.envelope.at).into(),
             url,
-            secrets: vec![secret],
+            keys: vec![secret.into()],
             extra_headers: Vec::new(),
         };
         let client = services.webhooks.client_for(&delivery.url);

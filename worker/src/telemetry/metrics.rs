@@ -88,6 +88,8 @@ pub const PROVIDER_LIMIT_ESTIMATES: &str = "flota_provider_limit_estimates_total
 pub const PROVIDER_CIRCUITS_OPENED: &str = "flota_provider_circuits_opened_total";
 /// Credentials that rest.
 pub const PROVIDER_CREDENTIALS_PAUSED: &str = "flota_provider_credentials_paused_total";
+/// Webhook endpoints that were given up.
+pub const WEBHOOK_ENDPOINTS_DISABLED: &str = "flota_webhook_endpoints_disabled_total";
 /// Which release this is.
 pub const BUILD_INFO: &str = "flota_build_info";
 
@@ -257,6 +259,12 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &[PROVIDER],
         help: "Times that a credential was refused, or an account had nothing left, and is not used for a while.",
+    },
+    Metric {
+        name: WEBHOOK_ENDPOINTS_DISABLED,
+        kind: MetricKind::Counter,
+        labels: &[("reason", "`gone` (it answered 410), `failing` (no delivery succeeded for 5 days)")],
+        help: "Webhook endpoints that were given up. Worth an alert: their events are buried until a person enables them.",
     },
     Metric {
         name: BUILD_INFO,

@@ -128,7 +128,7 @@ pub struct EndpointKeys {
 }
 
 impl EndpointKeys {
-    /// `flota:{endpoint:<id>}`, a hash: how long deliveries take, and how far its line has come.
+    /// `flota:{endpoint:<id>}`, a hash: how long deliveries take.
     pub fn state(&self) -> String {
         self.base.clone()
     }
@@ -138,9 +138,14 @@ impl EndpointKeys {
         format!("{}:holders", self.base)
     }
 
-    /// The same with `:line`, a sorted set: job id → when it asks again, in Unix ms.
+    /// The same with `:line`, a sorted set: id of a job that waits for a place → since when, in Unix ms.
     pub fn line(&self) -> String {
         format!("{}:line", self.base)
+    }
+
+    /// The same with `:due`, a sorted set: id of a job that waits for a place → when it asks again, in Unix ms.
+    pub fn due(&self) -> String {
+        format!("{}:due", self.base)
     }
 }
 

@@ -12,6 +12,6 @@ if ARGV[3] == 'sent' then
   local this = math.max(1, now - (tonumber(ends) - tonumber(ARGV[2])))
   took = took and took * 0.8 + this * 0.2 or this
   redis.call('HSET', KEYS[2], 'took', string.format('%.3f', took))
-  if redis.call('PTTL', KEYS[2]) < 600000 then redis.call('PEXPIRE', KEYS[2], 600000) end
+  redis.call('PEXPIRE', KEYS[2], 720000)
 end
 return 1

@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use flota_engine::Job;
 use flota_producer::{
     keys::{EndpointKeys, Prefix},
     link::{Link, LinkError},
@@ -74,25 +73,25 @@ impl Places {
         Self { link: Arc::new(link), prefix }
     }
 
-    /// Begins a delivery to an endpoint that bears `most` at once.
+    /// Begins a delivery to an endpoint that bears `most` at once, for this run of the job `ticket`.
     ///
     /// # Errors
     /// [`NoPlace`].
-    pub async fn take(&self, id: &str, most: NonZeroU32, job: &Job) -> Result<Place, NoPlace> {
+    pub async fn take(&self, id: &str, most: NonZeroU32, ticket: &str, run: u32) -> Result<Place, NoPlace> {
         let keys = self.prefix.endpoint(id);
-        let holder = format!("{}:{}", job.id, job.run);
+        let holder = format!("{ticket}:{run}");
         let mut call = TAKE.key(keys.holders());
-        call.key(keys.line()).key(keys.state()).arg(job.id.to_string()).arg(&holder).arg(most.get());
+        call.key(keys.line()).key(keys.due()).key(keys.state()).arg(ticket).arg(&holder).arg(most.get());
         call.arg(HOLD.as_millis() as u64).arg(HORIZON.as_millis() as u64);
         let answer: i64 = match timeout(PATIENCE, self.link.invoke(&call)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(NoPlace::Away(id.to_owned(), Some(error))),
             Err(_) => return Err(NoPlace::Away(id.to_owned(), None)),
         };
-        let after = match answer {
-            0 => return Ok(Place { places: self.clone(), keys, holder, was_sent: false }),
-            wait => u64::try_from(wait).map_or(HORIZON, Duration::from_millis),
-        };
+        let after = Duration::from_millis(answer.unsigned_abs());
+        if after.is_zero() {
+            return Ok(Place { places: self.clone(), keys, holder, was_sent: false });
+        }
         Err(NoPlace::Full { id: id.to_owned(), most, after })
     }
 
@@ -115,3 +114,6 @@ impl Drop for Place {
         runtime.spawn(async move { places.leave(keys, holder, was_sent).await });
     }
 }
+
+#[cfg(test)]
+mod tests;

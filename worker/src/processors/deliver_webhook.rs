@@ -83,7 +83,7 @@ impl Target<'_> {
     async fn place(&self, job: &Job, services: &Services) -> Result<Option<endpoints::Place>, Error> {
         let Some((id, endpoint, _)) = &self.registered else { return Ok(None) };
         let Some(most) = endpoint.max_concurrent else { return Ok(None) };
-        Ok(Some(services.places.take(id, most, job).await?))
+        Ok(Some(services.places.take(id, most, &job.id.to_string(), job.run).await?))
     }
 }
 

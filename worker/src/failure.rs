@@ -102,7 +102,7 @@ fn from_provider(error: ProviderError) -> Failure {
         message: chain(&error).into(),
         code: error.code.map(Into::into),
         provider: Some(error.provider.into()),
-        result: error.detail.map(|detail| *detail),
+        result: error.detail,
     }
 }
 

@@ -23,7 +23,7 @@ fn event(endpoint: &str) -> Value {
 }
 
 async fn set() -> (Installation, WebhookSink) {
-    let (mut flota, sink) = (Installation::new().await, WebhookSink::start().await.unwrap());
+    let (mut flota, sink) = (Installation::new().await, WebhookSink::start().await.expect("a receiver"));
     flota.webhooks_inside().make_keys().await;
     (flota, sink)
 }
@@ -38,7 +38,7 @@ fn schemes(request: &ReceivedRequest) -> Vec<String> {
 fn holds(request: &ReceivedRequest, given: &str) -> bool {
     let header = |name: &str| request.header(name).unwrap_or_default().to_owned();
     let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp"));
-    let (signatures, now) = (header("webhook-signature"), timestamp.parse().unwrap());
+    let (signatures, now) = (header("webhook-signature"), timestamp.parse().expect("a timestamp"));
     match SigningSecret::parse(given) {
         Ok(secret) => verify(&[secret], &id, &timestamp, &signatures, &request.body, now).is_ok(),
         Err(_) => verify_public(given, &id, &timestamp, &signatures, &request.body, now).is_ok(),

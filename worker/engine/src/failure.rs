@@ -125,8 +125,8 @@ pub struct Failure {
     pub code: Option<String>,
     /// Who was asked.
     pub provider: Option<Cow<'static, str>>,
-    /// What was answered, for people: small, and free of secrets.
-    pub result: Option<Value>,
+    /// What was answered, for people: small, and free of secrets. Boxed to keep every `Result` of processors small.
+    pub result: Option<Box<Value>>,
 }
 
 impl Failure {

@@ -146,7 +146,7 @@ impl Record {
             code: failure.code.clone(),
             error: Some(shorten(&failure.message)),
             provider: failure.provider.clone().map(Cow::into_owned),
-            result: failure.result.clone().filter(fits),
+            result: failure.result.as_deref().filter(|result| fits(result)).cloned(),
             ..self
         }
     }

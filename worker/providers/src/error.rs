@@ -85,8 +85,9 @@ pub struct ProviderError {
     pub code: Option<Box<str>>,
     /// What happened, why, and what to do next. Holds no secret. Boxed to keep every `Result` of this crate small.
     pub message: Box<str>,
-    /// How long to wait when a class other than `RateLimited` came with that wish; read it by [`Self::retry_after`].
-    pub server_wait: Option<Duration>,
+    /// How long to wait, in milliseconds, when a class other than `RateLimited` came with that wish; read it by
+    /// [`Self::retry_after`]. Short for the same reason.
+    server_wait_ms: Option<u32>,
     /// How far it got.
     pub standing: Standing,
     /// What the other side answered, for people: small and free of secrets. Boxed for the same reason.
@@ -110,7 +111,7 @@ impl ProviderError {
             class,
             code: None,
             message: message.into(),
-            server_wait: None,
+            server_wait_ms: None,
             standing: Standing::Answered,
             detail: None,
             source: None,
@@ -131,7 +132,8 @@ impl ProviderError {
 
     /// Adds the wait that came with an answer of a class other than `RateLimited`.
     pub fn with_server_wait(mut self, wait: Option<Duration>) -> Self {
-        self.server_wait = wait;
+        let rounded_up = |wait: Duration| wait.as_nanos().div_ceil(1_000_000);
+        self.server_wait_ms = wait.map(|wait| u32::try_from(rounded_up(wait)).unwrap_or(u32::MAX));
         self
     }
 
@@ -156,7 +158,7 @@ impl ProviderError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self.class {
             ErrorClass::RateLimited { retry_after } => retry_after,
-            _ => self.server_wait,
+            _ => self.server_wait_ms.map(|wait| Duration::from_millis(wait.into())),
         }
     }
 }

@@ -146,7 +146,7 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
             global.output.one(&row, &id, || row.in_full())?;
         }
         Command::Rotate { id, overlap, key } => {
-            rotate(global, &environment, &pool, &id, overlap, &key).await?
+            rotate(global, &environment, &pool, &id, overlap, &key).await?;
         }
         Command::Disable { id, reason } => {
             known(endpoints::disable(&pool, &actor(), &id, &reason).await?, &id)?;
@@ -206,10 +206,9 @@ impl KeyArgs {
             return SigningKey::parse(text.trim()).map_err(|error| Stop::usage(error.to_string()));
         }
         let scheme = match self.signature {
-            Some(Signature::V1) => Scheme::V1,
             Some(Signature::V1a) => Scheme::V1a,
             None if so_far == Scheme::V1a.word() => Scheme::V1a,
-            None => Scheme::V1,
+            Some(Signature::V1) | None => Scheme::V1,
         };
         SigningKey::generate(scheme).map_err(|error| Stop::new(Exit::Failed, error.to_string()))
     }

@@ -122,8 +122,7 @@ pub async fn rotate(
     (now, overlap): (DateTime<Utc>, Duration),
 ) -> Result<bool, RegisterError> {
     let mut transaction = pool.begin().await?;
-    // Two rotations at once must not lose the secret between them.
-    let row = sqlx::query("SELECT tenant FROM webhook_endpoints WHERE id = $1 FOR UPDATE").bind(id);
+    let row = sqlx::query(include_str!("lock.sql")).bind(id);
     let Some(row) = row.fetch_optional(&mut *transaction).await? else { return Ok(false) };
     let tenant: Option<String> = row.try_get("tenant")?;
     let sealed = vault.seal(&owner(id, tenant.as_deref()), key.to_text().expose_secret().as_bytes())?;

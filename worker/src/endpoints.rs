@@ -4,6 +4,7 @@
 //! 2. `register.rs`: what people do with endpoints: add, rotate, enable, disable, look
 //! 3. `health.rs`: how deliveries go, and when to give an endpoint up
 //! 4. `places.rs`: at most so many deliveries at once, for the whole fleet, in Redis
+//! 5. `trouble.rs`: what `flota doctor` says
 //!
 //! Workers keep what they read for [`FRESH`]. While Postgres is away they go on with what they know for [`STALE`];
 //! an endpoint that nobody has read yet then has to wait (the job is parked, nothing is charged).
@@ -11,6 +12,7 @@
 mod health;
 mod places;
 mod register;
+mod trouble;
 
 use std::{
     collections::HashMap,
@@ -31,6 +33,7 @@ pub use self::{
     register::{
         EndpointRow, NewEndpoint, RegisterError, add, disable, enable, list, rotate, sealing_keys, show,
     },
+    trouble::trouble,
 };
 
 /// How long an endpoint is used without asking again. A change takes at most this long to be obeyed everywhere.

@@ -36,7 +36,7 @@ impl Processor<Services> for DeliverWebhook {
     const IF_REPEATED: IfRepeated = IfRepeated {
         at_worst: "The event is delivered twice, byte for byte the same but for its signature.",
         key: "`webhook-id`, the job's id: the same in every run and replay of a run, for ever.",
-        receiver: "Remember ids for as long as jobs may be retried, a day or more, and answer 2xx to one that is known.",
+        receiver: "Remember ids for as long as jobs may be retried, four days or more, and answer 2xx to one that is known.",
     };
 
     type Error = Error;

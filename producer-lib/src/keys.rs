@@ -52,6 +52,11 @@ impl Prefix {
         LimitKeys { base: format!("{}:{{limit:{parts}}}", self.0) }
     }
 
+    /// The keys of one webhook endpoint that bears only so many deliveries at once.
+    pub fn endpoint(&self, id: &str) -> EndpointKeys {
+        EndpointKeys { base: format!("{}:{{endpoint:{}}}", self.0, plain(id)) }
+    }
+
     /// `flota:schedules`, a hash: name of a schedule → its last tick that was dealt with, Unix ms.
     pub fn schedules(&self) -> String {
         format!("{}:schedules", self.0)
@@ -113,6 +118,34 @@ impl LimitKeys {
     /// The same with `:turns`, a sorted set: job id → its turn, by the clock of the allowance.
     pub fn turns(&self) -> String {
         format!("{}:turns", self.base)
+    }
+}
+
+/// The keys of one webhook endpoint: one slot, away from every queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointKeys {
+    base: String,
+}
+
+impl EndpointKeys {
+    /// `flota:{endpoint:<id>}`, a hash: how long deliveries take.
+    pub fn state(&self) -> String {
+        self.base.clone()
+    }
+
+    /// The same with `:holders`, a sorted set: `id:run` of the deliveries under way → end of their hold in Unix ms.
+    pub fn holders(&self) -> String {
+        format!("{}:holders", self.base)
+    }
+
+    /// The same with `:line`, a sorted set: id of a job that waits for a place → since when, in Unix ms.
+    pub fn line(&self) -> String {
+        format!("{}:line", self.base)
+    }
+
+    /// The same with `:due`, a sorted set: id of a job that waits for a place → when it asks again, in Unix ms.
+    pub fn due(&self) -> String {
+        format!("{}:due", self.base)
     }
 }
 

@@ -21,5 +21,6 @@ mod run;
 mod schedules;
 mod scripts;
 mod smtp_server;
+mod ssrf;
 mod storm;
 mod workers;

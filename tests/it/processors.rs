@@ -2,6 +2,7 @@
 
 mod limits;
 mod mail;
+mod webhook_endpoints;
 mod webhooks;
 
 use std::time::Duration;

@@ -8,6 +8,7 @@
 mod envelopes;
 mod payload;
 mod text;
+pub mod urls;
 
 /// What has to become of the job behind some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,6 +3,7 @@
 mod email;
 mod integrations;
 
+use flota_producer::link::Link;
 use flota_providers::{
     ProviderError,
     pipeline::{Client, Pipeline, Provider},
@@ -15,7 +16,7 @@ use sqlx::PgPool;
 pub use self::email::mailer;
 use crate::{
     config::env::Environment,
-    endpoints::Endpoints,
+    endpoints::{Endpoints, Places},
     files::Files,
     services::{Outbound, Services, Webhooks},
     suppressions::Suppressions,
@@ -50,6 +51,9 @@ pub enum AssembleError {
     /// The HTTP client.
     #[error("the HTTP client cannot be set up: {0}")]
     Http(#[source] ProviderError),
+    /// The address of Redis.
+    #[error("REDIS_URL: {0}")]
+    Redis(#[source] redis::RedisError),
     /// The keys that open endpoint secrets.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -95,6 +99,7 @@ pub fn services(
         email: email::carriers(environment, pipeline)?,
         webhooks: Webhooks::new(&environment.webhook_allow, pipeline).map_err(AssembleError::Http)?,
         endpoints: vault.map(|vault| Endpoints::new(pool.clone(), vault)),
+        places: places(environment)?,
         webhook_secret: secret.map(|secret| SigningSecret::parse(secret.expose_secret())).transpose()?,
         outbound: Outbound::new(&environment.webhook_allow, OUTBOUND).map_err(AssembleError::Http)?,
         push: piped(more.push.as_ref(), integrations::push, pipeline)?,
@@ -105,6 +110,12 @@ pub fn services(
         vision: piped(more.vision.as_ref(), integrations::vision, pipeline)?,
         files: more.files_dir.clone().map(Files::new),
     })
+}
+
+/// Where it is kept how many deliveries are under way.
+fn places(environment: &Environment) -> Result<Places, AssembleError> {
+    let link = Link::new(environment.redis.address()).map_err(AssembleError::Redis)?;
+    Ok(Places::new(link, environment.redis.prefix.clone()))
 }
 
 /// A client, when it is configured, inside the pipeline.

@@ -55,7 +55,7 @@ impl Finding {
         Self { check, severity: Severity::Ok, found: found.into(), fix: None }
     }
 
-    fn warning(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(crate) fn warning(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { check, severity: Severity::Warning, found: found.into(), fix: Some(fix.into()) }
     }
 

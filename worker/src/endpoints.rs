@@ -1,24 +1,43 @@
-//! Webhook endpoints: where a customer's events go, with the secret that signs them, in Postgres.
+//! Webhook endpoints: where a customer's events go, with the secrets that sign them, in Postgres.
+//!
+//! 1. this file: what a worker needs to deliver, read once and remembered
+//! 2. `register.rs`: what people do with endpoints: add, rotate, enable, disable, look
+//! 3. `health.rs`: how deliveries go, and when to give an endpoint up
+//! 4. `places.rs`: at most so many deliveries at once, for the whole fleet, in Redis
+//! 5. `trouble.rs`: what `flota doctor` says
 //!
 //! Workers keep what they read for [`FRESH`]. While Postgres is away they go on with what they know for [`STALE`];
 //! an endpoint that nobody has read yet then has to wait (the job is parked, nothing is charged).
 
+mod health;
+mod places;
+mod register;
+mod trouble;
+
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
-use flota_providers::webhook::SigningSecret;
-use secrecy::ExposeSecret;
-use serde::Serialize;
+use flota_providers::webhook::SigningKey;
 use sqlx::{PgPool, Row, postgres::PgRow};
 
 use crate::vault::{Sealed, Vault, VaultError};
 
+pub use self::{
+    health::{FAILING_FOR, SILENCE},
+    places::{NoPlace, Place, Places},
+    register::{
+        EndpointRow, NewEndpoint, RegisterError, add, disable, enable, list, rotate, sealing_keys, show,
+    },
+    trouble::trouble,
+};
+
 /// How long an endpoint is used without asking again. A change takes at most this long to be obeyed everywhere.
-const FRESH: Duration = Duration::from_secs(30);
+pub const FRESH: Duration = Duration::from_secs(30);
 /// How long an endpoint is used while Postgres is away.
 const STALE: Duration = Duration::from_hours(1);
 /// How long a Postgres that was away is not asked again for an endpoint that is known.
@@ -33,25 +52,22 @@ pub struct Endpoint {
     pub tenant: Option<String>,
     /// Why nothing is delivered any more.
     pub disabled: Option<String>,
+    /// Most deliveries at once in the whole fleet.
+    pub max_concurrent: Option<NonZeroU32>,
+    /// Since when every delivery has failed, as Postgres knew when it was read.
+    failing_since: Option<DateTime<Utc>>,
     /// What signs deliveries.
-    pub secret: SigningSecret,
+    key: SigningKey,
+    /// What signs besides, newest first, each until its time.
+    old_keys: Vec<(SigningKey, DateTime<Utc>)>,
 }
 
-/// An endpoint as people see it. The secret is not part of it.
-#[derive(Debug, Serialize)]
-pub struct EndpointRow {
-    /// Its id.
-    pub id: String,
-    /// Whose it is.
-    pub tenant: Option<String>,
-    /// Where events go.
-    pub url: String,
-    /// What it is for.
-    pub description: Option<String>,
-    /// Why nothing is delivered any more.
-    pub disabled: Option<String>,
-    /// When it was added.
-    pub created_at: DateTime<Utc>,
+impl Endpoint {
+    /// The keys that sign at this time, the newest first.
+    pub fn keys(&self, now: DateTime<Utc>) -> Vec<SigningKey> {
+        let old = self.old_keys.iter().filter(|(_, until)| now < *until).map(|(key, _)| key);
+        std::iter::once(&self.key).chain(old).cloned().collect()
+    }
 }
 
 /// Why an endpoint cannot be used.
@@ -84,6 +100,7 @@ pub struct Endpoints {
     pool: PgPool,
     vault: Vault,
     known: Mutex<HashMap<String, Known>>,
+    seen: health::Watch,
 }
 
 /// What is remembered of an endpoint.
@@ -97,7 +114,7 @@ struct Known {
 impl Endpoints {
     /// Endpoints in this database, their secrets sealed by this vault.
     pub fn new(pool: PgPool, vault: Vault) -> Self {
-        Self { pool, vault, known: Mutex::default() }
+        Self { pool, vault, known: Mutex::default(), seen: health::Watch::default() }
     }
 
     /// The endpoint that a job of this tenant may deliver to.
@@ -110,35 +127,6 @@ impl Endpoints {
             Some(reason) => Err(EndpointError::Disabled { id: id.to_owned(), reason: reason.clone() }),
             None => Ok(endpoint),
         }
-    }
-
-    /// Adds an endpoint. Answers its id.
-    pub async fn add(
-        &self,
-        tenant: Option<&str>,
-        url: &str,
-        description: Option<&str>,
-        secret: &SigningSecret,
-    ) -> Result<String, AddError> {
-        let id = format!("ep_{}", uuid::Uuid::new_v4().simple());
-        let sealed = self.vault.seal(&owner(&id, tenant), secret.to_text().expose_secret().as_bytes())?;
-        sqlx::query(include_str!("endpoints/add.sql"))
-            .bind(&id)
-            .bind(tenant)
-            .bind(url)
-            .bind(description)
-            .bind(sealed.bytes)
-            .bind(sealed.key_id)
-            .execute(&self.pool)
-            .await?;
-        Ok(id)
-    }
-
-    /// Stops deliveries. Answers whether there is such an endpoint.
-    pub async fn disable(&self, id: &str, reason: &str) -> Result<bool, sqlx::Error> {
-        let done = disable(&self.pool, id, reason).await?;
-        self.lock().remove(id);
-        Ok(done)
     }
 
     async fn get(&self, id: &str) -> Result<Arc<Endpoint>, EndpointError> {
@@ -165,19 +153,35 @@ impl Endpoints {
         let row = sqlx::query(include_str!("endpoints/get.sql")).bind(id).fetch_optional(&self.pool);
         let row = row.await.map_err(away)?.ok_or_else(|| EndpointError::Unknown(id.to_owned()))?;
         let tenant: Option<String> = row.try_get("tenant").map_err(away)?;
-        let sealed = Sealed {
+        let owner = owner(id, tenant.as_deref());
+        let open = |sealed: &Sealed| {
+            self.open(&owner, sealed).map_err(|error| EndpointError::Secret(id.to_owned(), error))
+        };
+        let key = open(&Sealed {
             key_id: row.try_get("secret_key_id").map_err(away)?,
             bytes: row.try_get("secret_ciphertext").map_err(away)?,
-        };
-        let unusable = |error| EndpointError::Secret(id.to_owned(), error);
-        let secret = self.vault.open(&owner(id, tenant.as_deref()), &sealed).map_err(unusable)?;
-        let secret = String::from_utf8(secret).ok().and_then(|text| SigningSecret::parse(&text).ok());
+        })?;
+        let old = old_secrets(&row).map_err(away)?;
+        let old_keys = old.iter().map(|(sealed, until)| Ok((open(sealed)?, *until)));
+        let most: Option<i32> = row.try_get("max_concurrent").map_err(away)?;
         Ok(Arc::new(Endpoint {
             url: row.try_get("url").map_err(away)?,
-            tenant,
             disabled: row.try_get("disabled_reason").map_err(away)?,
-            secret: secret.ok_or_else(|| unusable(VaultError::Forged))?,
+            max_concurrent: most.and_then(|most| NonZeroU32::new(most.unsigned_abs())),
+            failing_since: row.try_get("failing_since").map_err(away)?,
+            old_keys: old_keys.collect::<Result<_, _>>()?,
+            tenant,
+            key,
         }))
+    }
+
+    fn open(&self, owner: &str, sealed: &Sealed) -> Result<SigningKey, VaultError> {
+        let text = String::from_utf8(self.vault.open(owner, sealed)?).map_err(|_| VaultError::Forged)?;
+        SigningKey::parse(&text).map_err(|_| VaultError::Forged)
+    }
+
+    fn forget(&self, id: &str) {
+        self.lock().remove(id);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
@@ -185,43 +189,13 @@ impl Endpoints {
     }
 }
 
-/// Why an endpoint was not added.
-#[derive(Debug, thiserror::Error)]
-pub enum AddError {
-    /// The secret could not be sealed.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    /// Postgres did not take it.
-    #[error("the endpoint could not be written to Postgres")]
-    Database(#[from] sqlx::Error),
-}
-
-/// Every endpoint, newest first. Needs no vault, since secrets stay sealed.
-pub async fn list(pool: &PgPool, tenant: Option<&str>) -> Result<Vec<EndpointRow>, sqlx::Error> {
-    let rows = sqlx::query(include_str!("endpoints/list.sql")).bind(tenant).fetch_all(pool).await?;
-    rows.iter().map(endpoint_row).collect()
-}
-
-/// Ids of the keys that sealed any secret.
-pub async fn sealing_keys(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(include_str!("endpoints/sealing_keys.sql")).fetch_all(pool).await
-}
-
-/// Stops deliveries. Answers whether there is such an endpoint.
-pub async fn disable(pool: &PgPool, id: &str, reason: &str) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(include_str!("endpoints/disable.sql")).bind(id).bind(reason).execute(pool).await?;
-    Ok(0 < done.rows_affected())
-}
-
-fn endpoint_row(row: &PgRow) -> Result<EndpointRow, sqlx::Error> {
-    Ok(EndpointRow {
-        id: row.try_get("id")?,
-        tenant: row.try_get("tenant")?,
-        url: row.try_get("url")?,
-        description: row.try_get("description")?,
-        disabled: row.try_get("disabled_reason")?,
-        created_at: row.try_get("created_at")?,
-    })
+/// The secrets that sign besides, sealed, each with its end.
+fn old_secrets(row: &PgRow) -> Result<Vec<(Sealed, DateTime<Utc>)>, sqlx::Error> {
+    let bytes: Vec<Vec<u8>> = row.try_get("old_ciphertexts")?;
+    let key_ids: Vec<String> = row.try_get("old_key_ids")?;
+    let ends: Vec<DateTime<Utc>> = row.try_get("old_ends")?;
+    let sealed = bytes.into_iter().zip(key_ids).map(|(bytes, key_id)| Sealed { key_id, bytes });
+    Ok(sealed.zip(ends).collect())
 }
 
 /// What a sealed secret is bound to.

@@ -12,7 +12,7 @@ use flota_providers::{
 };
 
 use crate::{
-    endpoints::EndpointError,
+    endpoints::{EndpointError, NoPlace},
     files::FileError,
     suppressions::{Channel, NotReadYet},
 };
@@ -21,6 +21,9 @@ use crate::{
 const FOR_A_PERSON: Duration = Duration::from_mins(5);
 /// How long work waits for Postgres before it is tried again.
 const FOR_POSTGRES: Duration = Duration::from_secs(5);
+
+/// How long work waits for Redis to say whether it may begin.
+const FOR_REDIS: Duration = Duration::from_secs(1);
 
 /// What can go wrong while a processor works.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,9 @@ pub enum Error {
     /// A webhook endpoint cannot be used.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// A webhook endpoint bears no further delivery now.
+    #[error(transparent)]
+    Place(#[from] NoPlace),
     /// A file of the job cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
@@ -76,6 +82,7 @@ impl From<Error> for Failure {
             Error::Provider(error) => from_provider(error),
             Error::Template(error) => Self::permanent(error.to_string()),
             Error::Endpoint(error) => from_endpoint(&error),
+            Error::Place(error) => from_place(&error),
             Error::File(error) => from_file(&error),
             Error::Suppressed { .. } => {
                 Self { code: Some("suppressed".into()), ..Self::permanent(error.to_string()) }
@@ -95,6 +102,7 @@ fn from_provider(error: ProviderError) -> Failure {
         message: chain(&error).into(),
         code: error.code.map(Into::into),
         provider: Some(error.provider.into()),
+        result: error.detail,
     }
 }
 
@@ -129,6 +137,16 @@ fn from_endpoint(error: &EndpointError) -> Failure {
         EndpointError::Disabled { .. } => Failure::new(ErrorClass::Gone, Remedy::Bury, message),
         EndpointError::Secret(..) => park(ErrorClass::Auth, FOR_A_PERSON, message),
         EndpointError::Away(..) => park(ErrorClass::Internal, FOR_POSTGRES, message),
+    }
+}
+
+fn from_place(error: &NoPlace) -> Failure {
+    let message = chain(error);
+    match error {
+        NoPlace::Full { after, .. } => {
+            Failure::new(ErrorClass::RateLimited, Remedy::Turn { after: *after }, message)
+        }
+        NoPlace::Away(..) => park(ErrorClass::Internal, FOR_REDIS, message),
     }
 }
 
@@ -205,6 +223,7 @@ mod tests {
             (limited, Standing::OneRecipient, Remedy::Park { after: Some(after) }),
             (ProviderClass::ServerError, Standing::NotSent, Remedy::Park { after: Some(after) }),
             (ProviderClass::ServerError, Standing::Answered, Remedy::Retry { after: Some(after) }),
+            (ProviderClass::ServerError, Standing::Overloaded, Remedy::Retry { after: Some(after) }),
         ];
 
         for (class, standing, remedy) in table {

@@ -109,6 +109,15 @@ impl RedisLimits {
         }
     }
 
+    /// Remembers that the provider wants to be left alone.
+    fn close(&self, key: &LimitKey, wait: Option<Duration>) {
+        let closed = Instant::now() + wait.unwrap_or(UNKNOWN_WAIT);
+        self.known(key, |known| {
+            known.watched_until = known.watched_until.max(Some(closed + WATCH));
+            known.closed_until = known.closed_until.max(Some(closed));
+        });
+    }
+
     async fn ask(&self, key: &LimitKey, said: Said, ticket: &str) -> Option<Turn> {
         let windows = self.windows.of(key.provider);
         let given = self.desk.ask(key, said, windows, Some(ticket)).await?;
@@ -153,13 +162,16 @@ impl Limits for RedisLimits {
         wait: Option<Duration>,
     ) -> BoxFuture<'a, Turn> {
         Box::pin(async move {
-            let closed = Instant::now() + wait.unwrap_or(UNKNOWN_WAIT);
-            self.known(key, |known| {
-                known.watched_until = known.watched_until.max(Some(closed + WATCH));
-                known.closed_until = known.closed_until.max(Some(closed));
-            });
+            self.close(key, wait);
             let after = wait.unwrap_or(UNKNOWN_WAIT);
             self.ask(key, Said::TooFast(wait), ticket).await.unwrap_or(Turn::Later { after })
+        })
+    }
+
+    fn overloaded<'a>(&'a self, key: &'a LimitKey, wait: Option<Duration>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            self.close(key, wait);
+            self.desk.ask(key, Said::TooFast(wait), self.windows.of(key.provider), None).await;
         })
     }
 

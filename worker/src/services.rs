@@ -19,7 +19,11 @@ use flota_providers::{
 use ipnet::IpNet;
 use url::Url;
 
-use crate::{endpoints::Endpoints, files::Files, suppressions::Suppressions};
+use crate::{
+    endpoints::{Endpoints, Places},
+    files::Files,
+    suppressions::Suppressions,
+};
 
 /// Everything a processor may use. What is `None` was not configured; jobs that need it wait for it.
 pub struct Services {
@@ -31,6 +35,8 @@ pub struct Services {
     pub webhooks: Webhooks,
     /// Knows registered endpoints.
     pub endpoints: Option<Endpoints>,
+    /// Keeps registered endpoints from more deliveries at once than they bear.
+    pub places: Places,
     /// Signs webhooks that go to a plain URL.
     pub webhook_secret: Option<SigningSecret>,
     /// Calls push services and downloads files.

@@ -9,7 +9,7 @@ pub mod metrics;
 mod call_metrics;
 mod event_metrics;
 mod json_lines;
-mod recorder;
+pub(crate) mod recorder;
 
 use std::{
     error::Error,

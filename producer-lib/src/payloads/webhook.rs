@@ -66,8 +66,8 @@ impl Payload for DeliverWebhook {
     }
 }
 
-/// Checks what can be known of a URL before its name is resolved: https, no credentials, and no literal address
-/// inside a private network. What a name resolves to is checked by the worker when it dials.
+/// Checks what can be known of a URL before its name is resolved: https, no credentials, no fragment, and no literal
+/// address inside a private network. What a name resolves to is checked by the worker when it dials.
 ///
 /// # Errors
 /// What is wrong, as the rest of a sentence that starts with the field.
@@ -82,14 +82,17 @@ pub fn check_public_url(text: &str) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must not hold a user name or password".to_owned());
     }
+    if url.fragment().is_some() {
+        return Err("must not hold a fragment (#…), which no server sees".to_owned());
+    }
     let address = match url.host() {
         Some(url::Host::Ipv4(address)) => Some(address.into()),
         Some(url::Host::Ipv6(address)) => Some(address.into()),
         Some(url::Host::Domain(name)) if is_local_name(name) => {
             return Err(format!("points to `{name}`, a name of this machine or network"));
         }
-        Some(url::Host::Domain(_)) => None,
-        None => return Err("must name a host".to_owned()),
+        Some(url::Host::Domain(name)) if !name.trim_matches('.').is_empty() => None,
+        _ => return Err("must name a host".to_owned()),
     };
     match address.map(public_address::check) {
         Some(Err(range)) => Err(format!("points into {range}, where webhooks may not go")),
@@ -97,9 +100,13 @@ pub fn check_public_url(text: &str) -> Result<Url, String> {
     }
 }
 
+/// Names by which clouds serve a machine its credentials.
+const METADATA: [&str; 5] =
+    ["metadata", "metadata.goog", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"];
+
 fn is_local_name(name: &str) -> bool {
     let name = name.trim_end_matches('.');
-    name == "localhost" || name == "metadata.google.internal" || name.ends_with(".localhost")
+    name == "localhost" || name.ends_with(".localhost") || METADATA.contains(&name)
 }
 
 #[cfg(test)]

@@ -152,11 +152,15 @@ async fn endpoint_list_prints_no_secret() {
     let endpoints = listed.json();
     assert_eq!(
         shape(&endpoints[1]),
-        "created_at: time, description: text, disabled: text, id: text, tenant: text, url: text"
+        "created_at: time, description: text, disabled: text, disabled_at: time, failing_since: null, failures: count, \
+         id: text, last_failure_at: null, last_success_at: null, max_concurrent: null, old_secret_until: null, \
+         rotated_at: null, signature: text, tenant: text, url: text"
     );
     assert_eq!(
         shape(&endpoints[0]),
-        "created_at: time, description: null, disabled: null, id: text, tenant: null, url: text"
+        "created_at: time, description: null, disabled: null, disabled_at: null, failing_since: null, failures: count, \
+         id: text, last_failure_at: null, last_success_at: null, max_concurrent: null, old_secret_until: null, \
+         rotated_at: null, signature: text, tenant: null, url: text"
     );
     assert!(!listed.stdout.contains("whsec_"), "{listed:?}");
 }

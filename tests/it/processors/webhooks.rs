@@ -8,11 +8,11 @@ use std::{
     },
 };
 
-use flota_providers::webhook::{SigningSecret, verify};
+use flota_providers::webhook::{Scheme, SigningKey, SigningSecret, verify};
 use flota_tests::{program::Installation, servers};
 use flota_worker::{
     dev::{WebhookAnswer, WebhookSink},
-    endpoints::Endpoints,
+    endpoints::{self, NewEndpoint},
     vault::Vault,
 };
 use serde_json::{Value, json};
@@ -113,8 +113,8 @@ async fn a_name_that_leads_to_this_machine_is_never_called() {
     // `endpoint add` cannot know what a name will resolve to, and refuses ports such as these; whoever writes the
     // table by other means gets as far as the worker.
     let vault = Vault::parse(&flota.variable("FLOTA_ENCRYPTION_KEYS").to_owned().into()).unwrap();
-    let register = Endpoints::new(flota.pool(), vault);
-    let (door, secret) = (Door::open().await, SigningSecret::generate().unwrap());
+    let pool = flota.pool();
+    let (door, key) = (Door::open().await, SigningKey::generate(Scheme::V1).unwrap());
     let worker = flota.start(&["worker"]).await;
     let names = loopback_names().await;
     assert!(names.iter().any(|name| name == "localhost"), "every machine has this name: {names:?}");
@@ -122,7 +122,9 @@ async fn a_name_that_leads_to_this_machine_is_never_called() {
     for name in names {
         for authority in [name.clone(), format!("{name}:8443"), format!("{name}:{}", door.port)] {
             let url = format!("https://{authority}/hook");
-            let endpoint = register.add(None, &url, None, &secret).await.unwrap();
+            let new =
+                NewEndpoint { tenant: None, url: &url, description: None, key: &key, max_concurrent: None };
+            let endpoint = endpoints::add(&pool, &vault, "test", &new).await.unwrap();
             let job = dead(&flota, &event(&endpoint), &[]).await;
 
             let (class, error) = cause_of_death(&job);

@@ -40,17 +40,33 @@ pub struct RetryPolicy {
     pub base: Duration,
     /// Longest delay.
     pub cap: Duration,
+    /// Delays by the number of failed runs, instead of a doubling one; the last is repeated. Empty for none.
+    pub delays: Vec<Duration>,
     /// Most tries per error class, by [`ErrorClass::index`].
     pub tries: [u32; ErrorClass::ALL.len()],
 }
 
 impl RetryPolicy {
-    /// Delay before the next try when `failed` tries of a class have failed: full jitter, a random share of
-    /// `base × 2^(failed − 1)`, at most `cap`. `random` lies in 0..1.
+    /// Delay before the next try when `failed` tries of a class have failed, of `attempts` in all: that of the plan, or
+    /// full jitter, a random share of `base × 2^(failed − 1)`, at most `cap`. `random` lies in 0..1.
     /// Full jitter spreads best: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
-    pub fn delay(&self, failed: u32, random: f64) -> Duration {
+    pub fn delay(&self, attempts: u32, failed: u32, random: f64) -> Duration {
+        if let Some(last) = self.delays.last() {
+            let planned = self.delays.get(attempts.saturating_sub(1) as usize).unwrap_or(last);
+            return spread(*planned, random);
+        }
         let doubled = 2_u32.saturating_pow(failed.saturating_sub(1).min(31));
         self.base.saturating_mul(doubled).min(self.cap).mul_f64(random.clamp(0.0, 1.0))
+    }
+
+    /// The same when the other side asked for a wait. It stands for a doubling delay; one of a plan it only lengthens,
+    /// since a server that asks for too little must not use up all tries at once.
+    fn delay_after(&self, asked: Option<Duration>, attempts: u32, failed: u32, random: f64) -> Duration {
+        match asked.map(|asked| spread(asked, random)) {
+            None => self.delay(attempts, failed, random),
+            Some(asked) if self.delays.is_empty() => asked,
+            Some(asked) => asked.max(self.delay(attempts, failed, random)),
+        }
     }
 }
 
@@ -64,7 +80,7 @@ impl Default for RetryPolicy {
         tries[ErrorClass::Panic.index()] = 2;
         tries[ErrorClass::Network.index()] = 8;
         tries[ErrorClass::Internal.index()] = 8;
-        Self { base: Duration::from_secs(1), cap: Duration::from_mins(15), tries }
+        Self { base: Duration::from_secs(1), cap: Duration::from_mins(15), delays: Vec::new(), tries }
     }
 }
 
@@ -138,9 +154,7 @@ pub fn decide(
             if policy.retry.tries[failure.class.index()] <= failed || attempts <= marks.attempt + 1 {
                 Verdict::Bury
             } else {
-                Verdict::Retry(
-                    after.map_or_else(|| policy.retry.delay(failed, random), |after| spread(after, random)),
-                )
+                Verdict::Retry(policy.retry.delay_after(after, marks.attempt + 1, failed, random))
             }
         }
     }
@@ -243,8 +257,41 @@ mod tests {
         let retry = RetryPolicy::default();
 
         for failed in [0, 1, 2, 31, 32, 1000, u32::MAX] {
-            assert!(retry.delay(failed, 1.0) <= retry.cap);
-            assert_eq!(retry.delay(failed, 0.0), Duration::ZERO);
+            assert!(retry.delay(failed, failed, 1.0) <= retry.cap);
+            assert_eq!(retry.delay(failed, failed, 0.0), Duration::ZERO);
         }
+    }
+
+    #[test]
+    fn a_plan_counts_all_failed_runs_and_repeats_its_last_delay() {
+        let seconds = Duration::from_secs;
+        let mut policy = QueuePolicy { max_attempts: 4, ..policy() };
+        policy.retry.delays = vec![seconds(5), seconds(300)];
+        let (mut marks, mut delays) = (Marks::default(), Vec::new());
+
+        for class in
+            [ErrorClass::ServerError, ErrorClass::Network, ErrorClass::ServerError, ErrorClass::Network]
+        {
+            delays.push(decide(&failed(class, RETRY), &marks, None, &policy, 0.0));
+            marks = marks.charged(marks.run + 1, class, "");
+        }
+
+        let last = Verdict::Retry(seconds(300));
+        assert_eq!(delays, [Verdict::Retry(seconds(5)), last, last, Verdict::Bury]);
+        assert_eq!(policy.retry.delay(1, 1, 1.0), seconds(6), "up to a fifth later");
+    }
+
+    #[test]
+    fn a_wish_to_wait_lengthens_a_delay_of_a_plan_and_never_shortens_it() {
+        let mut policy = policy();
+        policy.retry.delays = vec![Duration::from_secs(5)];
+        let retry = |seconds| {
+            let ended =
+                failed(ErrorClass::ServerError, Remedy::Retry { after: Some(Duration::from_secs(seconds)) });
+            decide(&ended, &Marks::default(), None, &policy, 0.0)
+        };
+
+        assert_eq!(retry(1), Verdict::Retry(Duration::from_secs(5)));
+        assert_eq!(retry(60), Verdict::Retry(Duration::from_secs(60)));
     }
 }

@@ -1,7 +1,9 @@
 //! `flota doctor`: everything a fleet needs, looked at in one go.
 
+use chrono::DateTime;
 use clap::Parser;
 use flota_engine::repair::{self, Treatment};
+use flota_producer::clock;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -10,6 +12,7 @@ use crate::{
     audit::{self, Deed},
     checks::{self, Finding, Severity},
     config::{Environment, queues::Source},
+    endpoints,
     exit::{Done, Exit},
     failure::chain,
 };
@@ -44,6 +47,8 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     findings.extend(checks::outbox(pool.as_ref()).await);
     findings.extend(checks::providers(&environment));
     findings.extend(checks::sealed(pool.as_ref(), &environment).await);
+    let now = DateTime::from_timestamp(clock::unix_now().as_secs() as i64, 0).unwrap_or_default();
+    findings.extend(endpoints::trouble(pool.as_ref(), now).await);
     if args.online {
         findings.push(mail_server(&environment).await);
     }

@@ -19,7 +19,7 @@ use crate::{
 use super::{
     Global,
     context::{self, Redis, optional_postgres, postgres},
-    output::{Show, age, table},
+    output::{Show, age, printable, table},
 };
 
 /// A job that just ended is for a moment neither in Redis nor yet in Postgres.
@@ -158,6 +158,11 @@ fn story(job: &JobView) -> String {
     }
     if let Some(due) = job.due_in_ms {
         text.push_str(&format!(", due in {}", age(due)));
+    }
+    if let Some(result) =
+        job.outcome.as_ref().map(|outcome| &outcome["result"]).filter(|result| !result.is_null())
+    {
+        text.push_str(&format!("\n  result {}", printable(&result.to_string())));
     }
     if job.attempts.is_empty() {
         return text;

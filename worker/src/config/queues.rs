@@ -1,12 +1,13 @@
 //! Queues: from `queues.toml` to one checked [`QueuePolicy`] each.
 //!
 //! 1. `raw.rs`: text → tables as they were written; unknown keys are found here
-//! 2. `check.rs`: each value → a number inside the limits of its key (`keys.rs`)
+//! 2. `check.rs`: each value → a number inside the limits of its key (`keys.rs`); `delays.rs`: a plan of delays
 //! 3. `policy.rs`: built in, `[defaults]` and the queue together → a policy whose settings fit together
 //!
 //! Every problem of the file is told at once, as a sentence with file, line, key, value and remedy (`problem.rs`).
 
 mod check;
+mod delays;
 mod keys;
 mod policy;
 mod problem;

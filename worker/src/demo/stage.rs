@@ -16,7 +16,7 @@ use sqlx::PgPool;
 use crate::{
     database, dead,
     dev::{ReceivedRequest, stack::Stack, worker_process::WorkerProcess},
-    endpoints::{self, Endpoints},
+    endpoints::{self, NewEndpoint},
     sandbox::{BrowserSubscription, Verdict},
     view::{self, JobView},
 };
@@ -68,12 +68,14 @@ impl Stage {
         let settings = Settings::from_url(&stack.redis.url())?;
         let pool = database::connect(&stack.database_url().into(), 2)?;
         let vault = stack.vault()?;
-        let register = Endpoints::new(pool.clone(), vault);
         let mut endpoints = BTreeMap::new();
         for path in PATHS {
             let secret = SigningSecret::generate()?;
             let url = stack.sandbox.url(&format!("{WEBHOOKS}{path}"));
-            let id = register.add(Some("acme"), &url, Some("demo"), &secret).await?;
+            let key = secret.clone().into();
+            let (tenant, description) = (Some("acme"), Some("demo"));
+            let new = NewEndpoint { tenant, url: &url, description, key: &key, max_concurrent: None };
+            let id = endpoints::add(&pool, &vault, "demo", &new).await?;
             stack.sandbox.trust_webhook_secret(secret.to_text().expose_secret());
             endpoints.insert(path, (id, secret));
         }

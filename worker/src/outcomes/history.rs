@@ -76,6 +76,9 @@ pub struct AttemptRow {
     pub provider: Option<String>,
     /// The provider's name for what was done.
     pub provider_ref: Option<String>,
+    /// What was answered to a run that failed, where that is kept. A success has it in its outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
 }
 
 /// What is known of one job.
@@ -166,6 +169,7 @@ impl OutcomeRow {
             duration_ms: self.duration_ms,
             provider: self.provider.clone(),
             provider_ref: self.provider_ref.clone(),
+            result: self.result.clone().filter(|_| self.status != "succeeded"),
         })
     }
 }
@@ -244,6 +248,7 @@ impl FromRow<'_, PgRow> for AttemptRow {
             duration_ms: row.try_get("duration_ms")?,
             provider: row.try_get("provider")?,
             provider_ref: row.try_get("provider_ref")?,
+            result: row.try_get("result")?,
         })
     }
 }

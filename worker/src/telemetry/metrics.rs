@@ -90,6 +90,8 @@ pub const PROVIDER_CIRCUITS_OPENED: &str = "flota_provider_circuits_opened_total
 pub const PROVIDER_CREDENTIALS_PAUSED: &str = "flota_provider_credentials_paused_total";
 /// Calls that went on to another provider.
 pub const PROVIDER_FALLBACKS: &str = "flota_provider_fallbacks_total";
+/// Webhook endpoints that were given up.
+pub const WEBHOOK_ENDPOINTS_DISABLED: &str = "flota_webhook_endpoints_disabled_total";
 /// Which release this is.
 pub const BUILD_INFO: &str = "flota_build_info";
 
@@ -265,6 +267,12 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &[("from", "who failed or was left alone"), ("to", "who was tried next")],
         help: "Times that a provider could not take a call and the next one was tried.",
+    },
+    Metric {
+        name: WEBHOOK_ENDPOINTS_DISABLED,
+        kind: MetricKind::Counter,
+        labels: &[("reason", "`gone` (it answered 410), `failing` (no delivery succeeded for 5 days)")],
+        help: "Webhook endpoints that were given up. Worth an alert: their events are buried until a person enables them.",
     },
     Metric {
         name: BUILD_INFO,

@@ -81,7 +81,7 @@ pub fn report_outbox(waiting: u64) {
 }
 
 /// Named buckets for every histogram: without them the exporter makes summaries, which cannot be added up.
-pub(super) fn builder() -> PrometheusBuilder {
+pub(crate) fn builder() -> PrometheusBuilder {
     METRICS.iter().filter(|metric| metric.kind == MetricKind::Histogram).fold(
         PrometheusBuilder::new(),
         |builder, metric| {

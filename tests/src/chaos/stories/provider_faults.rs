@@ -10,7 +10,10 @@ use std::{
 use anyhow::ensure;
 use flota_producer::{DeliverWebhook, JobId, NewJob};
 use flota_providers::webhook::SigningSecret;
-use flota_worker::{endpoints::Endpoints, vault::Vault};
+use flota_worker::{
+    endpoints::{self, NewEndpoint},
+    vault::Vault,
+};
 
 use crate::{
     chaos::{
@@ -71,7 +74,9 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
 /// A real webhook to an endpoint that is the provider of this scene.
 async fn event(scene: &Scene, vault: Vault) -> anyhow::Result<DeliverWebhook> {
     let (url, secret) = (format!("{}/hook", scene.provider.url()), SigningSecret::generate()?);
-    let id = Endpoints::new(scene.pool()?, vault).add(None, &url, None, &secret).await?;
+    let key = secret.into();
+    let new = NewEndpoint { tenant: None, url: &url, description: None, key: &key, max_concurrent: None };
+    let id = endpoints::add(&scene.pool()?, &vault, "chaos", &new).await?;
     Ok(DeliverWebhook::to_endpoint(id, "order.paid", serde_json::json!({ "order": 42 })))
 }
 

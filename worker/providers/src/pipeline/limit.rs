@@ -72,6 +72,10 @@ pub trait Limits: Send + Sync {
         wait: Option<Duration>,
     ) -> BoxFuture<'a, Turn>;
 
+    /// The provider showed that it is overloaded, and perhaps asked to wait this long: everybody slows down. The call
+    /// that found out is repeated as its job sees fit.
+    fn overloaded<'a>(&'a self, key: &'a LimitKey, wait: Option<Duration>) -> BoxFuture<'a, ()>;
+
     /// The provider said how much is left. Answers the share that is used up.
     fn heard<'a>(&'a self, key: &'a LimitKey, usage: Usage) -> BoxFuture<'a, Option<f64>>;
 }
@@ -87,6 +91,10 @@ impl Limits for NoLimits {
 
     fn refused<'a>(&'a self, _: &'a LimitKey, _: &'a str, wait: Option<Duration>) -> BoxFuture<'a, Turn> {
         Box::pin(async move { wait.map_or(Turn::Now { used: None }, |after| Turn::Later { after }) })
+    }
+
+    fn overloaded<'a>(&'a self, _: &'a LimitKey, _: Option<Duration>) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
     }
 
     fn heard<'a>(&'a self, _: &'a LimitKey, usage: Usage) -> BoxFuture<'a, Option<f64>> {
@@ -148,6 +156,10 @@ impl LimitLayer {
     async fn learn(&self, facts: &Facts, answer: Answer, usage: Option<Usage>) -> Answer {
         let mut error = match answer {
             Err(error) if matches!(error.class, ErrorClass::RateLimited { .. }) => error,
+            Err(error) if error.standing == Standing::Overloaded => {
+                self.limits.overloaded(&facts.key, error.retry_after()).await;
+                return Err(error);
+            }
             answer => {
                 if let Some(usage) = usage {
                     self.tell_used(facts, self.limits.heard(&facts.key, usage).await);

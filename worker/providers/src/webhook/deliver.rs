@@ -18,7 +18,8 @@ use super::{
     PROVIDER,
     answer::Answer,
     guard::{AddressGuard, Refusal, UrlRules, check_url},
-    signature::{SigningSecret, sign},
+    redact::known,
+    signing_key::{SigningKey, sign_with},
 };
 use crate::{
     ErrorClass, ProviderError, Receipt, causes,
@@ -42,8 +43,8 @@ pub struct Delivery {
     pub id: String,
     /// The endpoint.
     pub url: String,
-    /// All secrets valid at the moment, newest first; one signature each. Empty sends unsigned.
-    pub secrets: Vec<SigningSecret>,
+    /// All keys valid at the moment, newest first; one signature each. Empty sends unsigned.
+    pub keys: Vec<SigningKey>,
     /// The JSON document, sent and signed byte by byte as it is.
     pub body: Bytes,
     /// Headers that the customer wants besides; names must start with `x-`, or be `traceparent` or `tracestate`.
@@ -83,15 +84,17 @@ impl WebhookClient {
     /// The receipt's `provider_ref` is the `webhook-id`; its detail holds the status and the start of the reply.
     pub async fn deliver(&self, delivery: &Delivery, now_unix: i64) -> Result<Receipt, ProviderError> {
         let url = check_url(&delivery.url, &self.rules, self.guard.as_ref()).map_err(refused)?;
+        let secrets = known(&delivery.keys, &url);
         let request = self.request(url, delivery, now_unix)?;
-        let deadline = Instant::now() + self.timeout;
+        let began = Instant::now();
+        let deadline = began + self.timeout;
         let response = match timeout_at(deadline, self.http.execute(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.failed(error)),
             Err(_) => return Err(self.timed_out()),
         };
         usage::tell(response.headers());
-        Answer::read(response, deadline).await.judge(&delivery.id, now_unix)
+        Answer::read(response, began, deadline, &secrets).await.judge(&delivery.id, now_unix)
     }
 
     fn request(&self, url: Url, delivery: &Delivery, now_unix: i64) -> Result<Request, ProviderError> {
@@ -155,8 +158,8 @@ fn headers(delivery: &Delivery, now_unix: i64) -> Result<HeaderMap, ProviderErro
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     headers.insert("webhook-id", value(&delivery.id)?);
     headers.insert("webhook-timestamp", HeaderValue::from(now_unix));
-    if !delivery.secrets.is_empty() {
-        let signatures = sign(&delivery.secrets, &delivery.id, now_unix, &delivery.body);
+    if !delivery.keys.is_empty() {
+        let signatures = sign_with(&delivery.keys, &delivery.id, now_unix, &delivery.body);
         headers.insert("webhook-signature", value(&signatures)?);
     }
     Ok(headers)

@@ -151,6 +151,9 @@ pub fn check_url(text: &str, rules: &UrlRules, guard: &dyn AddressGuard) -> Resu
     }
     match url.host() {
         None => refuse(RefusedBecause::NotAUrl, None),
+        Some(Host::Domain(name)) if name.trim_matches('.').is_empty() => {
+            refuse(RefusedBecause::NotAUrl, None)
+        }
         Some(Host::Ipv4(address)) if !guard.allows(address.into()) => {
             refuse(RefusedBecause::Address, Some(&url))
         }

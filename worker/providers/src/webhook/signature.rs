@@ -1,8 +1,8 @@
 //! Standard Webhooks 1.0.0, scheme `v1`: HMAC-SHA256 over `{id}.{timestamp}.{body}`.
 //!
 //! The sender signs with every secret that is valid at the moment, so that a receiver can change its secret without
-//! losing a message; the receiver accepts any match. Asymmetric signatures (`v1a`) are not made, and a verifier
-//! skips them. Stripe's `whsec_…` secrets look alike but are used undecoded: do not parse them here.
+//! losing a message; the receiver accepts any match. Asymmetric signatures (`v1a`) are made in `signing_key.rs`; the
+//! verifier here skips them. Stripe's `whsec_…` secrets look alike but are used undecoded: do not parse them here.
 //! Source: <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
 use std::fmt;
@@ -24,10 +24,10 @@ const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// Bytes of a new secret: the block of the hash's output.
 const NEW_SECRET_BYTES: usize = 32;
 /// Most signatures that are looked at in one header, so that a long header cannot buy computing time.
-const MOST_SIGNATURES: usize = 16;
+pub(super) const MOST_SIGNATURES: usize = 16;
 
 /// Standard alphabet; written padded, read either way, as the reference libraries do.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
@@ -43,6 +43,12 @@ pub enum SecretError {
         "The signing secret holds {0} bytes; Standard Webhooks asks for 24 to 64. Create one with `flota keys webhook`."
     )]
     Length(usize),
+    /// Not of the form `whsk_` and base64 of an ed25519 key.
+    #[error(
+        "The private key must be `whsk_` followed by base64 of 32 bytes, or of 64 with its own public key; \
+         leave it out to have a pair made."
+    )]
+    MalformedPair,
     /// The operating system gave no randomness.
     #[error("The operating system gave no random bytes, so no secret was made; try again.")]
     NoRandomness,
@@ -126,11 +132,7 @@ pub fn verify(
     body: &[u8],
     now_unix: i64,
 ) -> Result<(), VerifyError> {
-    let signed_at: i64 = timestamp.parse().map_err(|_| VerifyError::MalformedTimestamp)?;
-    let distance = now_unix.saturating_sub(signed_at);
-    if !(-TOLERANCE_SECONDS..=TOLERANCE_SECONDS).contains(&distance) {
-        return Err(VerifyError::OutsideTolerance(distance.saturating_abs()));
-    }
+    check_timestamp(timestamp, now_unix)?;
     let candidates: Vec<Vec<u8>> = signatures
         .split(' ')
         .filter_map(|signature| signature.strip_prefix("v1,"))
@@ -145,7 +147,18 @@ pub fn verify(
     if secrets.iter().any(matches) { Ok(()) } else { Err(VerifyError::NoMatch) }
 }
 
-fn content(id: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
+/// Refuses a message that was signed too long ago or comes from the future.
+pub(super) fn check_timestamp(timestamp: &str, now_unix: i64) -> Result<(), VerifyError> {
+    let signed_at: i64 = timestamp.parse().map_err(|_| VerifyError::MalformedTimestamp)?;
+    let distance = now_unix.saturating_sub(signed_at);
+    if (-TOLERANCE_SECONDS..=TOLERANCE_SECONDS).contains(&distance) {
+        Ok(())
+    } else {
+        Err(VerifyError::OutsideTolerance(distance.saturating_abs()))
+    }
+}
+
+pub(super) fn content(id: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
     [id.as_bytes(), timestamp.as_bytes(), body].join(&b'.')
 }
 

@@ -10,14 +10,18 @@ use flota_providers::{
     api::ApiSettings,
     pipeline::{
         Answer as Called, CallEvent, CallObserver, Caller, CircuitPolicy, LimitKey, Limits, NoLimits,
-        Pipeline, Provider, Turn,
+        Pipeline, Place, Provider, Turn,
     },
     sms::{SmsClient, SmsSettings},
     usage::Usage,
+    webhook::WebhookClient,
 };
 use futures_util::future::BoxFuture;
 
-use crate::receiver::{Answer, Receiver, RudeServer, Rudeness};
+use crate::{
+    receiver::{Answer, Receiver, RudeServer, Rudeness},
+    webhook_delivery,
+};
 
 /// Keeps what the pipeline asks and tells, and gives the turns it was made with.
 #[derive(Default)]
@@ -51,6 +55,11 @@ impl Limits for Book {
     ) -> BoxFuture<'a, Turn> {
         self.write(format!("refused {key} {ticket} {wait:?}"));
         Box::pin(async { Turn::Reserved { after: Duration::from_secs(9) } })
+    }
+
+    fn overloaded<'a>(&'a self, key: &'a LimitKey, wait: Option<Duration>) -> BoxFuture<'a, ()> {
+        self.write(format!("overloaded {key} {wait:?}"));
+        Box::pin(async {})
     }
 
     fn heard<'a>(&'a self, _: &'a LimitKey, usage: Usage) -> BoxFuture<'a, Option<f64>> {
@@ -140,6 +149,28 @@ async fn a_refusal_as_too_fast_becomes_a_turn() {
     assert!(limited(&error) && error.standing == Standing::RefusedWithTurn, "{error}");
     assert_eq!(book.lines()[2], "refused twilio::global job-1 Some(2s)");
     assert_eq!(book.lines()[3], "ended twilio send rate_limited");
+}
+
+#[tokio::test]
+async fn an_overloaded_endpoint_slows_everybody_down_and_its_job_is_charged() {
+    for (status, wait) in
+        [(502, "overloaded webhook::ep_1 Some(2s)"), (504, "overloaded webhook::ep_1 Some(2s)")]
+    {
+        let headers = vec![("retry-after", "2".to_owned())];
+        let receiver = Receiver::start(Answer { status, headers, ..Answer::default() }).await;
+        let book = Arc::new(Book::default());
+        let provider =
+            Provider::global(WebhookClient::new(webhook_delivery::settings()).unwrap(), &with(&book));
+        let place = Some(Place { name: "ep_1", host: "ep_1" });
+        let delivery = webhook_delivery::delivery(receiver.url());
+
+        let caller = Caller { tenant: None, ticket: "job-1".into(), place };
+        let error = provider.call(caller, |client| async move { client.deliver(&delivery, 0).await }).await;
+
+        let error = error.unwrap_err();
+        assert_eq!((error.class, error.was_not_sent()), (ErrorClass::ServerError, false));
+        assert_eq!(book.lines()[2], wait);
+    }
 }
 
 #[tokio::test]

@@ -6,9 +6,13 @@ use bytes::Bytes;
 use flota_providers::{
     ErrorClass, ProviderError, Receipt,
     outbound::OutboundSettings,
-    webhook::{Delivery, HostResolver, SigningSecret, UrlRules, WebhookClient, verify},
+    webhook::{
+        Delivery, HostResolver, SigningKey, SigningPair, SigningSecret, UrlRules, WebhookClient, verify,
+        verify_public,
+    },
 };
 use futures_util::future::BoxFuture;
+use secrecy::ExposeSecret;
 
 use crate::{
     receiver::{Answer, Receiver, RudeServer, Rudeness, start_https_once},
@@ -31,7 +35,7 @@ pub(crate) fn delivery(url: String) -> Delivery {
     Delivery {
         id: "msg_0192".to_owned(),
         url,
-        secrets: vec![secret(1)],
+        keys: vec![secret(1).into()],
         body: Bytes::from_static(b"{\"type\":\"invoice.paid\",\"data\":{\"n\":1}}"),
         extra_headers: Vec::new(),
     }
@@ -82,7 +86,69 @@ async fn a_delivery_arrives_signed_and_leaves_a_receipt() {
     assert_eq!(got.header("user-agent"), concat!("Flota/", env!("CARGO_PKG_VERSION")));
     assert_eq!(got.body, delivery(String::new()).body);
     assert_eq!(receipt.provider_ref.as_deref(), Some("msg_0192"));
-    assert_eq!(receipt.detail.unwrap(), serde_json::json!({ "status": 202, "body": "thanks  \u{fffd}[31m" }));
+    assert_eq!(receipt.detail.as_ref(), Some(&kept(202, "thanks  \u{fffd}[31m", receipt.detail.as_ref())));
+}
+
+/// What is kept of an answer. How long it took is taken over from `found`.
+fn kept(status: u16, body: &str, found: Option<&serde_json::Value>) -> serde_json::Value {
+    let took = found.and_then(|found| found["duration_ms"].as_u64()).expect("it says how long it took");
+    serde_json::json!({ "status": status, "duration_ms": took, "body": body })
+}
+
+#[tokio::test]
+async fn a_message_signed_with_old_and_new_keys_of_both_schemes_is_verified_by_every_receiver() {
+    let receiver = Receiver::start(answer(200)).await;
+    let client = WebhookClient::new(settings()).unwrap();
+    let pair = SigningPair::generate().unwrap();
+    let keys = vec![SigningKey::Pair(pair.clone()), secret(2).into(), secret(1).into()];
+
+    client.deliver(&Delivery { keys, ..delivery(receiver.url()) }, NOW).await.unwrap();
+
+    let got = &receiver.received()[0];
+    let [id, timestamp, signatures] =
+        ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| got.header(name));
+    let schemes: Vec<&str> = signatures.split(' ').filter_map(|one| Some(one.split_once(',')?.0)).collect();
+    assert_eq!(schemes, ["v1a", "v1", "v1"]);
+    assert_eq!(verify_public(&pair.public_text(), id, timestamp, signatures, &got.body, NOW), Ok(()));
+    for known in [secret(1), secret(2)] {
+        assert_eq!(verify(&[known], id, timestamp, signatures, &got.body, NOW), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_of_an_answer_holds_no_secret_whatever_its_status() {
+    let own = secret(1).to_text();
+    let echo = format!(
+        "Authorization: Bearer abcdef123\r\nSet-Cookie: sid=s3cret\r\n{{\"token\":\"t0k3n\",\"key\":\"{}\",\"n\":1}}",
+        own.expose_secret()
+    );
+
+    for status in [200, 400, 410, 429, 500] {
+        let (_receiver, result) =
+            deliver(Answer { status, body: echo.clone().into_bytes(), ..Answer::default() }).await;
+        let (said, detail) = match result {
+            Ok(receipt) => (String::new(), receipt.detail),
+            Err(error) => (error.to_string(), error.detail.map(|detail| *detail)),
+        };
+
+        let clean = "Authorization: [redacted]  Set-Cookie: [redacted]  \
+                     {\"token\":\"[redacted]\",\"key\":\"[redacted]\",\"n\":1}";
+        assert_eq!(detail, Some(kept(status, clean, detail.as_ref())));
+        for secret in ["abcdef123", "s3cret", "t0k3n", own.expose_secret()] {
+            assert!(!said.contains(secret), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_at_the_end_of_what_is_kept_is_not_kept_by_half() {
+    for at in [1_000, 1_020, 4_080] {
+        let body = format!("{} {} tail", "x".repeat(at), secret(1).to_text().expose_secret()).into_bytes();
+        let (_receiver, result) = deliver(Answer { status: 200, body, ..Answer::default() }).await;
+
+        let detail = result.unwrap().detail.unwrap();
+        assert!(!detail["body"].as_str().unwrap().contains("whsec_"), "{detail}");
+    }
 }
 
 #[tokio::test]

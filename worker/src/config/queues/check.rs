@@ -11,6 +11,7 @@ use std::{
 use toml::{Spanned, Value};
 
 use super::{
+    delays,
     keys::{KEYS, Key, Unit, spoken},
     problem::{Document, Problem},
     raw::RawQueue,
@@ -22,6 +23,8 @@ pub(super) struct Layer {
     settings: BTreeMap<&'static str, Setting>,
     /// Keys whose value was refused: nothing more can be said of them.
     refused: BTreeSet<&'static str>,
+    /// The plan of delays, when there is one.
+    pub(super) delays: Option<Vec<Duration>>,
 }
 
 impl Layer {
@@ -62,7 +65,7 @@ pub(super) fn check(
     problems: &mut Vec<Problem>,
 ) -> Layer {
     let written = KEYS.iter().filter_map(|key| Some((key, raw.get(key.name)?)));
-    let mut layer = Layer::default();
+    let mut layer = Layer { delays: delays::check(document, path, raw, problems), ..Layer::default() };
     for (key, raw) in written {
         let place = Place {
             at: raw.span().start,

@@ -156,6 +156,9 @@ pub fn markdown() -> String {
         let [default, least, most] = [key.default, key.least, key.most].map(|value| key.written(value));
         // Writing into a String cannot fail.
         let _ = writeln!(text, "| `{}` | `{default}` | `{least}` | `{most}` | {} |", key.name, key.meaning);
+        if key.name == BACKOFF_CAP.name {
+            text.push_str(super::delays::ROW);
+        }
     }
     text
 }

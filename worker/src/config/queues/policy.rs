@@ -33,8 +33,20 @@ impl Layers<'_> {
             max_deliveries: self.value(&MAX_DELIVERIES) as u32,
             max_len: self.value(&MAX_LEN),
             park: time(&PARK),
-            retry: RetryPolicy { base: time(&BACKOFF_BASE), cap: time(&BACKOFF_CAP), tries: self.tries() },
+            retry: RetryPolicy {
+                base: time(&BACKOFF_BASE),
+                cap: time(&BACKOFF_CAP),
+                delays: self.delays(),
+                tries: self.tries(),
+            },
         }
+    }
+
+    /// The nearest plan of delays; a queue that says `base` or `cap` has none.
+    fn delays(&self) -> Vec<Duration> {
+        let doubles = self.queue.get(&BACKOFF_BASE).or(self.queue.get(&BACKOFF_CAP)).is_some();
+        let inherited = self.defaults.delays.as_ref().filter(|_| !doubles);
+        self.queue.delays.as_ref().or(inherited).cloned().unwrap_or_default()
     }
 
     /// Tells settings that cannot go together.

@@ -84,6 +84,7 @@ pub(super) struct RawQueue {
 struct RawBackoff {
     base: Option<Spanned<Value>>,
     cap: Option<Spanned<Value>>,
+    delays: Option<Spanned<Value>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -111,6 +112,7 @@ impl RawQueue {
             "park" => &self.park,
             "backoff.base" => &self.backoff.base,
             "backoff.cap" => &self.backoff.cap,
+            "backoff.delays" => &self.backoff.delays,
             "tries.server_error" => &self.tries.server_error,
             "tries.timeout" => &self.tries.timeout,
             "tries.network" => &self.tries.network,
@@ -184,6 +186,7 @@ impl Sieve<'_> {
     }
 
     fn settings(&mut self, table: &mut DeTable<'_>, path: &str) {
+        spell_out_delays(table);
         self.sift(table, Table::Settings, path);
         for name in INNER {
             if let Some(table) = inner(table, name) {
@@ -289,7 +292,8 @@ impl Table {
             }
             Self::Inner(table) => {
                 let inside = |key: &'static str| key.strip_prefix(table)?.strip_prefix('.');
-                KEYS.iter().filter_map(|key| inside(key.name)).collect()
+                let delays = (table == "backoff").then_some("delays");
+                KEYS.iter().filter_map(|key| inside(key.name)).chain(delays).collect()
             }
         }
     }
@@ -319,6 +323,17 @@ impl Table {
             }
             None => format!("write one of {}, or remove it", known.join(", ")),
         }
+    }
+}
+
+/// `backoff = […]` and `backoff = "…"` are short for `backoff = { delays = … }`.
+fn spell_out_delays(table: &mut DeTable<'_>) {
+    let Some(backoff) = table.get_mut("backoff") else { return };
+    let (span, value) = (backoff.span(), backoff.get_mut());
+    if matches!(value, DeValue::String(_) | DeValue::Array(_)) {
+        let delays = std::mem::replace(value, DeValue::Boolean(false));
+        let name = Spanned::new(span.clone(), "delays".into());
+        *value = DeValue::Table(DeTable::from_iter([(name, Spanned::new(span, delays))]));
     }
 }
 

@@ -210,11 +210,63 @@ seconds = 30
     assert_snapshot!(refused(text), @r#"
     queues.toml:2: defaults = 1 should be a table; write [defaults] on a line of its own
     queues.toml:4: queues.email = 4 should be a table; write [queues.email] on a line of its own
-    queues.toml:6: queues.webhook.backoff = "1s" should be a table; write backoff = { base = "1s", cap = "15m" }
+    queues.toml:6: queues.webhook.backoff = "1s" is no plan of delays; write "standard-webhooks", a list of times such as ["5s", "5m"], or { base = "1s", cap = "15m" }
     queues.toml:7: queues.webhook.tries = 3 should be a table; write tries = { server_error = 3 }
     queues.toml:8: queues.webhook.lease is one value, not a table; write lease = …
     "#);
     assert_snapshot!(refused("queues = []"), @r#"queues.toml:1: queues = [] should be a table; write [queues.<name>] on a line of its own"#);
+}
+
+#[test]
+fn a_plan_of_delays_stands_for_a_doubling_backoff() {
+    let text = r#"
+[defaults]
+backoff = ["1s", "1m 30s"]
+[queues.a]
+[queues.b]
+backoff = "standard-webhooks"
+[queues.c]
+backoff = { base = "2s", cap = "1m" }
+[queues.d]
+backoff = { delays = ["10ms"] }
+"#;
+
+    let queues = parse("queues.toml", text).unwrap();
+
+    let delays = |name: &str| queues.get(name).unwrap().retry.delays.clone();
+    assert_eq!(delays("a"), [1, 90].map(Duration::from_secs));
+    let hours: u64 = delays("b").iter().map(Duration::as_secs).sum::<u64>() / 3600;
+    assert_eq!((delays("b").len(), hours), (9, 75));
+    assert_eq!(delays("c"), []);
+    assert_eq!(delays("d"), [Duration::from_millis(10)]);
+    assert_eq!(Queues::built_in().unwrap().get("webhook").unwrap().retry.delays, delays("b"));
+}
+
+#[test]
+fn a_plan_of_delays_that_cannot_be_followed_is_refused() {
+    let text = r#"
+[queues.a]
+backoff = []
+[queues.b]
+backoff = ["5s", 5]
+[queues.c]
+backoff = ["1ms"]
+[queues.d]
+backoff = ["8days"]
+[queues.e]
+backoff = { delays = ["5s"], base = "1s" }
+[queues.f]
+backoff = "standard"
+"#;
+
+    assert_snapshot!(refused(text), @r#"
+    queues.toml:3: queues.a.backoff = [] is an empty list; write "standard-webhooks", a list of times such as ["5s", "5m"], or { base = "1s", cap = "15m" }
+    queues.toml:5: queues.b.backoff = ["5s", 5] holds 5, which is not a time; write "standard-webhooks", a list of times such as ["5s", "5m"], or { base = "1s", cap = "15m" }
+    queues.toml:7: queues.c.backoff = ["1ms"] holds "1ms"; write times from "10ms" to "7days"
+    queues.toml:9: queues.d.backoff = ["8days"] holds "8days"; write times from "10ms" to "7days"
+    queues.toml:11: queues.e.backoff = ["5s"] stands beside base or cap, which a list of delays replaces; remove one of them
+    queues.toml:13: queues.f.backoff = "standard" is no plan of delays; write "standard-webhooks", a list of times such as ["5s", "5m"], or { base = "1s", cap = "15m" }
+    "#);
 }
 
 #[test]

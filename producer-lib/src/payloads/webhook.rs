@@ -91,7 +91,7 @@ pub fn check_public_url(text: &str) -> Result<Url, String> {
         Some(url::Host::Domain(name)) if is_local_name(name) => {
             return Err(format!("points to `{name}`, a name of this machine or network"));
         }
-        Some(url::Host::Domain(name)) if !name.trim_matches('.').is_empty() => None,
+        Some(url::Host::Domain(name)) if has_all_labels(name) => None,
         _ => return Err("must name a host".to_owned()),
     };
     match address.map(public_address::check) {
@@ -103,6 +103,11 @@ pub fn check_public_url(text: &str) -> Result<Url, String> {
 /// Names by which clouds serve a machine its credentials.
 const METADATA: [&str; 5] =
     ["metadata", "metadata.goog", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"];
+
+/// False for `.` and `a..b`, which are no names.
+fn has_all_labels(name: &str) -> bool {
+    name.strip_suffix('.').unwrap_or(name).split('.').all(|label| !label.is_empty())
+}
 
 fn is_local_name(name: &str) -> bool {
     let name = name.trim_end_matches('.');

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use flota_producer::{keys::check_queue_name, public_address};
 use flota_providers::{
     MAX_RETRY_AFTER, parse_retry_after,
-    webhook::{SigningSecret, TOLERANCE_SECONDS, UrlRules, check_url, sign, verify},
+    webhook::{SecretError, SigningSecret, TOLERANCE_SECONDS, UrlRules, check_url, sign, verify},
 };
 use flota_worker::{
     config::queues::{self, QueuesError},
@@ -98,7 +98,10 @@ pub fn signing_secret(bytes: &[u8]) {
         }
         Err(error) => {
             let secret = text.trim().trim_start_matches("whsec_");
-            assert!(secret.len() < 8 || !error.to_string().contains(secret));
+            // A text may repeat our own words.
+            let own_words = [SecretError::Malformed, SecretError::Length(0)].map(|error| error.to_string());
+            let is_ours = own_words.iter().any(|words| words.contains(secret));
+            assert!(secret.len() < 8 || is_ours || !error.to_string().contains(secret));
         }
     }
 }

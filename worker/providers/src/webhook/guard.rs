@@ -151,9 +151,7 @@ pub fn check_url(text: &str, rules: &UrlRules, guard: &dyn AddressGuard) -> Resu
     }
     match url.host() {
         None => refuse(RefusedBecause::NotAUrl, None),
-        Some(Host::Domain(name)) if name.trim_matches('.').is_empty() => {
-            refuse(RefusedBecause::NotAUrl, None)
-        }
+        Some(Host::Domain(name)) if !has_all_labels(name) => refuse(RefusedBecause::NotAUrl, None),
         Some(Host::Ipv4(address)) if !guard.allows(address.into()) => {
             refuse(RefusedBecause::Address, Some(&url))
         }
@@ -162,6 +160,11 @@ pub fn check_url(text: &str, rules: &UrlRules, guard: &dyn AddressGuard) -> Resu
         }
         Some(_) => Ok(url),
     }
+}
+
+/// False for `.` and `a..b`: no resolver finds them, and `127.0.0.1..` is no name that anybody should try to resolve.
+fn has_all_labels(name: &str) -> bool {
+    name.strip_suffix('.').unwrap_or(name).split('.').all(|label| !label.is_empty())
 }
 
 fn refused_port(url: &Url, rules: &UrlRules) -> Option<u16> {

@@ -253,7 +253,7 @@ async fn an_endpoint_that_is_enabled_again_gets_its_buried_events_by_a_replay() 
 
     flota.flota(&["endpoint", "enable", &id]).await.expect(0);
     let worker = flota.start(&["worker"]).await;
-    flota.flota(&["dead", "replay", dead["id"].as_str().unwrap(), "--yes"]).await.expect(0);
+    flota.flota(&["dead", "replay", &format!("payload.endpoint={id}"), "--yes"]).await.expect(0);
 
     let requests = sink.wait_for(1, PATIENCE).await.unwrap();
     let body: Value = serde_json::from_slice(&requests[0].body).unwrap();

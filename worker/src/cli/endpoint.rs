@@ -159,7 +159,7 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
             global.output.one(&answer, &id, || {
                 format!(
                     "Endpoint {id} gets deliveries again. Events that were buried meanwhile: \
-                     `flota dead list --kind deliver_webhook`, then `flota dead replay`."
+                     `flota dead list payload.endpoint={id}`, then `flota dead replay payload.endpoint={id}`."
                 )
             })?;
         }

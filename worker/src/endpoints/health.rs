@@ -177,7 +177,7 @@ impl Endpoints {
                 error!(
                     endpoint = %id, reason = cause.word(),
                     "Endpoint {id} is disabled: {sentence}. Its events are buried; tell its owner, then \
-                     `flota endpoint enable {id}` and `flota dead replay`"
+                     `flota endpoint enable {id}` and `flota dead replay payload.endpoint={id}`"
                 );
                 true
             }

@@ -29,6 +29,7 @@ use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+pub(crate) use self::integrations::vapid_subject;
 use self::reader::Reader;
 pub use self::{
     email::{EmailProvider, EmailVariables, SendgridVariables, SesVariables},

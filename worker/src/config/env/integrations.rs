@@ -148,7 +148,7 @@ fn push(reader: &mut Reader<'_>) -> Option<PushVariables> {
     all_or_none(reader, &VAPID)?;
     let public_key = reader.parse("VAPID_PUBLIC_KEY", |text| base64url(text, 65));
     let private_key = reader.parse("VAPID_PRIVATE_KEY", |text| base64url(text, 32));
-    let subject = reader.parse("VAPID_SUBJECT", subject);
+    let subject = reader.parse("VAPID_SUBJECT", vapid_subject);
     Some(PushVariables { public_key: public_key?, private_key: private_key?.into(), subject: subject? })
 }
 
@@ -267,8 +267,8 @@ fn base64url(text: &str, bytes: usize) -> Result<String, String> {
     Err(format!("it holds {} bytes, but {bytes} are needed; {remedy}", decoded.len()))
 }
 
-/// Apple refuses a subject with spaces, brackets or a name of this machine.
-fn subject(text: &str) -> Result<String, String> {
+/// `VAPID_SUBJECT`. Apple refuses a subject with spaces, brackets or a name of this machine.
+pub(crate) fn vapid_subject(text: &str) -> Result<String, String> {
     let address = text.strip_prefix("mailto:").is_some_and(|address| address.contains('@'));
     let usable = (address || text.starts_with("https://")) && !text.contains([' ', '<', '>']);
     if usable && !text.contains("localhost") {

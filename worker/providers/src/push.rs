@@ -108,6 +108,12 @@ impl VapidKey {
     }
 }
 
+/// True when the push service said that there is no such subscription any more. A subscription with another VAPID key is
+/// gone for us as well, but the mistake may be ours.
+pub fn has_ended(error: &ProviderError) -> bool {
+    error.provider == PROVIDER && matches!(error.code.as_deref(), Some("404" | "410"))
+}
+
 impl Client for VapidKey {
     /// The time limit is that of the client that sends.
     fn target(&self) -> Target {

@@ -35,8 +35,8 @@ pub use self::{
     email::{EmailProvider, EmailVariables, SendgridVariables, SesVariables},
     error::{EnvironmentError, EnvironmentErrors, EnvironmentWarning},
     integrations::{
-        ChatVariables, Integrations, PushVariables, SmsVariables, TranscriptionVariables, VisionCredential,
-        VisionVariables, WhatsappVariables,
+        ChatVariables, Integrations, PushVariables, SmsFrom, SmsVariables, TranscriptionVariables,
+        VisionCredential, VisionVariables, WhatsappVariables,
     },
     reader::Lookup,
     smtp::{SmtpMode, SmtpVariables},

@@ -6,6 +6,7 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use flota_producer::payloads::check_public_url;
 use secrecy::SecretString;
 use url::Url;
 
@@ -61,8 +62,19 @@ pub struct SmsVariables {
     pub account_sid: String,
     /// Its token.
     pub auth_token: SecretString,
-    /// The number that messages come from.
-    pub from: String,
+    /// What messages come from.
+    pub from: SmsFrom,
+    /// Where Twilio tells what becomes of each message.
+    pub status_callback: Option<String>,
+}
+
+/// What text messages come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SmsFrom {
+    /// `TWILIO_PHONE_NUMBER`.
+    Number(String),
+    /// `TWILIO_MESSAGING_SERVICE_SID`, which stands before a number.
+    Service(String),
 }
 
 /// The language models.
@@ -166,15 +178,21 @@ fn whatsapp(reader: &mut Reader<'_>, production: bool) -> Option<WhatsappVariabl
 
 fn sms(reader: &mut Reader<'_>, production: bool) -> Option<SmsVariables> {
     let base_url = base_url(reader, "TWILIO_BASE_URL", production);
-    all_or_none(reader, &TWILIO)?;
-    let account_sid = reader.parse("TWILIO_ACCOUNT_SID", account_sid);
+    let service = reader.parse("TWILIO_MESSAGING_SERVICE_SID", |text| sid(text, "MG", "a messaging service"));
+    let status_callback = reader.parse("TWILIO_STATUS_CALLBACK_URL", public_url);
+    // A messaging service has numbers of its own.
+    let needed = if service.is_some() { &TWILIO[..2] } else { &TWILIO };
+    all_or_none(reader, needed)?;
+    let account_sid = reader.parse("TWILIO_ACCOUNT_SID", |text| sid(text, "AC", "an account"));
     let auth_token = reader.parse("TWILIO_AUTH_TOKEN", credential);
-    let from = reader.parse("TWILIO_PHONE_NUMBER", phone_number);
+    let number = reader.parse("TWILIO_PHONE_NUMBER", phone_number);
+    let from = service.map(SmsFrom::Service).or(number.map(SmsFrom::Number));
     Some(SmsVariables {
         base_url: base_url?,
         account_sid: account_sid?,
         auth_token: auth_token?,
         from: from?,
+        status_callback,
     })
 }
 
@@ -285,11 +303,17 @@ fn digits(text: &str) -> Result<String, String> {
     Err("it is not an id of digits; write the id of the number, which Meta shows beside it".to_owned())
 }
 
-fn account_sid(text: &str) -> Result<String, String> {
-    if text.starts_with("AC") && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+/// An id of Twilio: two letters for what it belongs to, and digits.
+fn sid(text: &str, start: &str, of: &str) -> Result<String, String> {
+    if text.starts_with(start) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Ok(text.to_owned());
     }
-    Err("it is not the id of an account; write the one that begins with AC".to_owned())
+    Err(format!("it is not the id of {of}; write the one that begins with {start}"))
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let problem = |problem| format!("it {problem}; write an https URL that Twilio can reach");
+    check_public_url(text).map(String::from).map_err(problem)
 }
 
 fn phone_number(text: &str) -> Result<String, String> {

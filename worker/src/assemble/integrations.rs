@@ -24,6 +24,8 @@ use crate::config::env::{
 
 /// Messages are accepted in a second or two.
 const MESSAGE: Duration = Duration::from_secs(20);
+/// 100 MB have to go up or down.
+const MEDIA: Duration = Duration::from_mins(2);
 /// Models think, and long answers take their time.
 const MODEL: Duration = Duration::from_mins(2);
 /// 25 MiB have to be uploaded and listened to.
@@ -36,16 +38,16 @@ pub(super) fn push(push: &PushVariables) -> Result<VapidKey, AssembleError> {
 }
 
 pub(super) fn whatsapp(whatsapp: &WhatsappVariables) -> Result<WhatsappClient, AssembleError> {
-    WhatsappClient::new(whatsapp_settings(whatsapp)).map_err(because_of("WHATSAPP_BASE_URL"))
+    WhatsappClient::new(whatsapp_settings(whatsapp, MESSAGE)).map_err(because_of("WHATSAPP_BASE_URL"))
 }
 
 pub(super) fn whatsapp_media(whatsapp: &WhatsappVariables) -> Result<WhatsappMediaClient, AssembleError> {
-    WhatsappMediaClient::new(whatsapp_settings(whatsapp)).map_err(because_of("WHATSAPP_BASE_URL"))
+    WhatsappMediaClient::new(whatsapp_settings(whatsapp, MEDIA)).map_err(because_of("WHATSAPP_BASE_URL"))
 }
 
-fn whatsapp_settings(whatsapp: &WhatsappVariables) -> WhatsappSettings {
+fn whatsapp_settings(whatsapp: &WhatsappVariables, timeout: Duration) -> WhatsappSettings {
     WhatsappSettings {
-        api: ApiSettings::new(&whatsapp.base_url, MESSAGE),
+        api: ApiSettings::new(&whatsapp.base_url, timeout),
         phone_number_id: whatsapp.phone_number_id.clone(),
         access_token: whatsapp.access_token.clone(),
     }

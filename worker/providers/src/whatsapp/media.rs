@@ -4,8 +4,6 @@
 //! has two steps: the API says where the file is for the next five minutes, and the file is fetched from there with our
 //! token. The token goes to Meta's hosts only, whatever address the answer names.
 
-use std::time::Duration;
-
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -25,8 +23,6 @@ use crate::{
 const MEDIA: &str = "media";
 const UPLOAD: &str = "upload";
 const DOWNLOAD: &str = "download";
-/// Most time for 100 MB to go up or down.
-const PATIENCE: Duration = Duration::from_mins(2);
 /// Where Meta keeps files.
 const HOSTS: [&str; 4] = ["fbsbx.com", "fbcdn.net", "whatsapp.net", "facebook.com"];
 /// Largest sticker that does not move, in bytes.
@@ -68,13 +64,12 @@ pub struct Downloaded {
 }
 
 impl WhatsappMediaClient {
-    /// Builds the client. Calls may take two minutes, whatever the settings say of messages.
+    /// Builds the client. Its calls take longer than messages, so its settings allow more time.
     ///
     /// # Errors
     /// When the TLS stack cannot be set up.
     pub fn new(settings: WhatsappSettings) -> Result<Self, ProviderError> {
-        let WhatsappSettings { mut api, phone_number_id, access_token } = settings;
-        api.timeout = api.timeout.max(PATIENCE);
+        let WhatsappSettings { api, phone_number_id, access_token } = settings;
         let base_url = api.base_url.clone();
         let api = Api::new(PROVIDER, api, access_token.clone())?;
         Ok(Self { api, base_url, phone_number_id, access_token })

@@ -184,6 +184,9 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
+mod notifications;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

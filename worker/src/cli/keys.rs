@@ -56,7 +56,8 @@ fn vapid(global: &Global, subject: &str) -> Done {
     let (public, private) = new_vapid_pair().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
     let private = private.expose_secret();
     let pair = json!({ "VAPID_PUBLIC_KEY": public, "VAPID_PRIVATE_KEY": private, "VAPID_SUBJECT": subject });
-    global.output.one(&pair, private, || {
+    // Lines of .env wherever it goes, because that is where they are sent to.
+    global.output.or_table().one(&pair, private, || {
         format!("VAPID_PUBLIC_KEY={public}\nVAPID_PRIVATE_KEY={private}\nVAPID_SUBJECT={subject}")
     })?;
     Ok(Exit::Ok)

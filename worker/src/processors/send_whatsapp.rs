@@ -117,6 +117,7 @@ fn at_most_one_more(mut error: ProviderError, attempt: u32, waited: Duration) ->
 #[cfg(test)]
 mod tests {
     use flota_engine::{Failure, Remedy};
+    use flota_producer::KNOWN_TEMPLATES;
 
     use super::*;
 
@@ -135,5 +136,18 @@ mod tests {
         // Another trouble came first, or the job had been put off before its first try.
         assert_eq!(remedy_of(2, Duration::from_mins(1)), later);
         assert_eq!(remedy_of(1, Duration::from_hours(48)), later);
+    }
+
+    #[test]
+    fn the_documentation_is_what_known_templates_ask_for() {
+        let mut table = String::from("| template | `{{1}}` | `{{2}}` | `{{3}}` |\n|---|---|---|---|\n");
+        for known in KNOWN_TEMPLATES {
+            let names: Vec<String> = known.parameters.iter().map(|name| format!("`{name}`")).collect();
+            table.push_str(&format!("| `{}` | {} |\n", known.name, names.join(" | ")));
+        }
+
+        for page in ["docs/kinds.md", "docs/02-integraciones/INT-004-whatsapp.md"] {
+            crate::config::generated_text::check_part(page, "whatsapp_templates", &table);
+        }
     }
 }

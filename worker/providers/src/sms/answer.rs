@@ -79,9 +79,9 @@ fn classify(code: i64, status: u16) -> ErrorClass {
         30_023 | 30_027 | 30_037 | 63_038 => ErrorClass::Quota,
         14_107 | 20_429 | 21_611 | 30_001 | 30_022 => ErrorClass::RateLimited { retry_after: None },
         STOPPED => ErrorClass::Gone,
-        20_500 | 20_503 | 30_003 | 30_008 => ErrorClass::ServerError,
-        // No such number, country or route, and what the carrier will not deliver.
-        21_211 | 21_408 | 21_602 | 21_604 | 21_605 | 21_608 | 21_612 | 21_614 | 21_617 | 30_004..=30_007 => {
+        20_500 | 20_503 => ErrorClass::ServerError,
+        // No such number, country or route, and what the carrier did not deliver.
+        21_211 | 21_408 | 21_602 | 21_604 | 21_605 | 21_608 | 21_612 | 21_614 | 21_617 | 30_003..=30_008 => {
             ErrorClass::Permanent
         }
         _ => by_status(status),

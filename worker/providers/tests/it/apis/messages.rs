@@ -221,12 +221,12 @@ async fn a_message_that_was_taken_and_has_failed_is_no_success() {
         |code: i64| json!({ "sid": "SM1", "status": "failed", "error_code": code, "error_message": "no" });
     let rows = [
         (30_001, LIMITED),
-        (30_003, ErrorClass::ServerError),
+        (30_003, ErrorClass::Permanent),
         (30_004, ErrorClass::Permanent),
         (30_005, ErrorClass::Permanent),
         (30_006, ErrorClass::Permanent),
         (30_007, ErrorClass::Permanent),
-        (30_008, ErrorClass::ServerError),
+        (30_008, ErrorClass::Permanent),
         (21_610, ErrorClass::Gone),
         (99_999, ErrorClass::Permanent),
     ];

@@ -68,20 +68,12 @@ impl WhatsappTemplate {
         if self.parameters.is_empty() {
             return components;
         }
-        let parameters: Vec<Value> = match self.known() {
-            Some(known) => {
-                let value = |name: &&str| self.parameters.get(*name);
-                known
-                    .parameters
-                    .iter()
-                    .filter_map(value)
-                    .map(|text| json!({ "type": "text", "text": text }))
-                    .collect()
-            }
-            None => {
-                let named = |(name, text)| json!({ "type": "text", "parameter_name": name, "text": text });
-                self.parameters.iter().map(named).collect()
-            }
+        let parameters: Vec<Value> = if let Some(known) = self.known() {
+            let values = known.parameters.iter().filter_map(|name| self.parameters.get(*name));
+            values.map(|text| json!({ "type": "text", "text": text })).collect()
+        } else {
+            let named = |(name, text)| json!({ "type": "text", "parameter_name": name, "text": text });
+            self.parameters.iter().map(named).collect()
         };
         components.push(json!({ "type": "body", "parameters": parameters }));
         components

@@ -48,13 +48,11 @@ impl Segments {
     /// Counts a text. A character of two places is not divided between two messages.
     pub fn of(text: &str) -> Self {
         let seven_bits: Option<Vec<usize>> = text.chars().map(gsm7).collect();
-        match seven_bits {
-            Some(widths) => Self { alphabet: Alphabet::Gsm7, count: count(&widths, Alphabet::Gsm7) },
-            None => {
-                let widths: Vec<usize> = text.chars().map(char::len_utf16).collect();
-                Self { alphabet: Alphabet::Ucs2, count: count(&widths, Alphabet::Ucs2) }
-            }
-        }
+        let (alphabet, widths) = seven_bits.map_or_else(
+            || (Alphabet::Ucs2, text.chars().map(char::len_utf16).collect()),
+            |widths| (Alphabet::Gsm7, widths),
+        );
+        Self { alphabet, count: count(&widths, alphabet) }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -18,8 +19,15 @@ const LONGEST: Duration = Duration::from_hours(1);
 const MOST: usize = 10_000;
 
 /// The recipients that are left alone.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct PairPauses(Mutex<HashMap<Box<str>, Pause>>);
+
+/// Numbers of people belong in no log.
+impl fmt::Debug for PairPauses {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PairPauses").finish_non_exhaustive()
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Pause {

@@ -142,6 +142,9 @@ const TWILIO: [Needed; 3] = [
     ("TWILIO_ACCOUNT_SID", "TWILIO_ACCOUNT_SID is"),
     ("TWILIO_PHONE_NUMBER", "TWILIO_PHONE_NUMBER is"),
 ];
+/// A messaging service has numbers of its own.
+const TWILIO_BY_SERVICE: [Needed; 3] =
+    [TWILIO[0], TWILIO[1], ("TWILIO_MESSAGING_SERVICE_SID", "TWILIO_MESSAGING_SERVICE_SID is")];
 
 /// Reads them all, so that every problem is told.
 pub(super) fn read(reader: &mut Reader<'_>, production: bool) -> Integrations {
@@ -180,9 +183,8 @@ fn sms(reader: &mut Reader<'_>, production: bool) -> Option<SmsVariables> {
     let base_url = base_url(reader, "TWILIO_BASE_URL", production);
     let service = reader.parse("TWILIO_MESSAGING_SERVICE_SID", |text| sid(text, "MG", "a messaging service"));
     let status_callback = reader.parse("TWILIO_STATUS_CALLBACK_URL", public_url);
-    // A messaging service has numbers of its own.
-    let needed = if service.is_some() { &TWILIO[..2] } else { &TWILIO };
-    all_or_none(reader, needed)?;
+    let by_service = reader.text("TWILIO_MESSAGING_SERVICE_SID").is_some();
+    all_or_none(reader, if by_service { &TWILIO_BY_SERVICE } else { &TWILIO })?;
     let account_sid = reader.parse("TWILIO_ACCOUNT_SID", |text| sid(text, "AC", "an account"));
     let auth_token = reader.parse("TWILIO_AUTH_TOKEN", credential);
     let number = reader.parse("TWILIO_PHONE_NUMBER", phone_number);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use flota_engine::Job;
 use flota_producer::{JobId, MediaSource, WhatsappMedia, clock};
-use flota_providers::{Receipt, whatsapp::PROVIDER};
+use flota_providers::{Receipt, whatsapp::media::PROVIDER};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 

@@ -120,10 +120,7 @@ async fn a_template_stands_in_when_the_user_has_not_written_for_a_day() {
     stage.whatsapp_refuses(131_047);
     let without = stage.bury(text(NUMBER)).await;
 
-    assert_eq!(
-        (&result["fallback"], &sent["template"]["name"]),
-        (&json!("shipping_update"), &json!("shipping_update"))
-    );
+    assert_eq!((&result["sent"], &sent["template"]["name"]), (&json!("fallback"), &json!("shipping_update")));
     assert_eq!(sent["template"]["components"][0]["parameters"][2]["text"], "en camino");
     assert_eq!(without, (Some(ErrorClass::Permanent), Some("131047".to_owned())));
     stage.end().await;

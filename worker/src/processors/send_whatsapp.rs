@@ -37,29 +37,33 @@ impl Processor<Services> for SendWhatsapp {
             WhatsappBody::File(file) => from_file(file, job, services).await?,
         };
         super::refuse_suppressed(Channel::Whatsapp, &to, job, services)?;
-        let sent = match (send(&to, &content, job, services).await, fallback) {
-            (Err(Error::Provider(error)), Some(template)) if window_is_closed(&error) => {
-                let name = template.template.clone();
-                let mut sent = send(&to, &from_template(template), job, services).await?;
-                sent.detail = Some(json!({ "fallback": name }));
-                sent
-            }
-            (answer, _) => answer?,
-        };
+        let fallback = fallback.map(from_template);
+        let sent = send(&to, &content, fallback.as_ref(), job, services).await?;
         Ok(super::receipt(sent))
     }
 }
 
+/// Both tries are one call for the pipeline: a job that needed two turns in one run might never get the second.
 async fn send(
     to: &str,
     content: &WhatsappContent,
+    fallback: Option<&WhatsappContent>,
     job: &Job,
     services: &Services,
 ) -> Result<flota_providers::Receipt, Error> {
     let client = services.whatsapp.as_ref().ok_or(NOT_CONFIGURED)?;
     let reference = &job.id.to_string();
     let answer = client
-        .call(super::caller(job), |client| async move { client.send(to, content, reference).await })
+        .call(super::caller(job), |client| async move {
+            match (client.send(to, content, reference).await, fallback) {
+                (Err(error), Some(template)) if window_is_closed(&error) => {
+                    let mut sent = client.send(to, template, reference).await?;
+                    sent.detail = Some(json!({ "sent": "fallback" }));
+                    Ok(sent)
+                }
+                (answer, _) => answer,
+            }
+        })
         .await;
     match answer {
         Err(error) if has_opted_out(&error) => {

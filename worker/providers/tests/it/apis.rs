@@ -58,7 +58,7 @@ impl Api {
             Self::Upload => media(api).upload(Bytes::from_static(PNG), "a.png", "image/png").await,
             Self::Download => {
                 let provider_ref = Some(media(api).download("42", 1_000).await?.media_type);
-                Ok(Receipt { provider: "whatsapp", provider_ref, detail: None })
+                Ok(Receipt { provider: "whatsapp_media", provider_ref, detail: None })
             }
             Self::Sms => sms(api).send("+525512345678", "Código 1234 & más", NOW).await,
             Self::Chat => chat(api).complete(&question(), NOW).await,

@@ -28,9 +28,10 @@ pub use new_job::{DEFAULT_KEY_WINDOW, NewJob, When, check_tenant};
 pub use outbox::{Outbox, OutboxError};
 pub use payload::{Invalid, Payload};
 pub use payloads::{
-    ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EmailAttachment, EmailBody, MediaSource, PushKeys,
-    PushSubscription, PushUrgency, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio,
-    WhatsappBody,
+    ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EmailAttachment, EmailBody, KNOWN_TEMPLATES,
+    KnownTemplate, MediaSource, PushKeys, PushSubscription, PushUrgency, ReadImage, SendEmail, SendPush,
+    SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody, WhatsappFile, WhatsappMedia, WhatsappRead,
+    WhatsappTemplate, WhatsappText,
 };
 pub use producer::{BATCH, Producer, Receipt};
 pub use script::script;

@@ -22,4 +22,7 @@ pub use phone::check_number;
 pub use push::{PushKeys, PushSubscription, PushUrgency, SendPush};
 pub use sms::SendSms;
 pub use webhook::{DeliverWebhook, MAX_URL, check_public_url};
-pub use whatsapp::{SendWhatsapp, WhatsappBody};
+pub use whatsapp::{
+    KNOWN_TEMPLATES, KnownTemplate, SendWhatsapp, WhatsappBody, WhatsappFile, WhatsappMedia, WhatsappRead,
+    WhatsappTemplate, WhatsappText,
+};

@@ -1,5 +1,7 @@
 //! One story for every kind of job: the real processors with services that lead to loopback.
 
+mod notifications;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -104,6 +104,7 @@ pub fn services(
         outbound: Outbound::new(&environment.webhook_allow, OUTBOUND).map_err(AssembleError::Http)?,
         push: piped(more.push.as_ref(), integrations::push, pipeline)?,
         whatsapp: piped(more.whatsapp.as_ref(), integrations::whatsapp, pipeline)?,
+        whatsapp_media: piped(more.whatsapp.as_ref(), integrations::whatsapp_media, pipeline)?,
         sms: piped(more.sms.as_ref(), integrations::sms, pipeline)?,
         chat: piped(more.chat.as_ref(), integrations::chat, pipeline)?,
         transcription: piped(more.transcription.as_ref(), integrations::transcription, pipeline)?,

@@ -84,6 +84,11 @@ impl From<Error> for Failure {
             Error::Endpoint(error) => from_endpoint(&error),
             Error::Place(error) => from_place(&error),
             Error::File(error) => from_file(&error),
+            // A subscription is on the list because it has ended, for whoever was not told the first time.
+            Error::Suppressed { channel: Channel::Push, .. } => Self {
+                code: Some("suppressed".into()),
+                ..Self::new(ErrorClass::Gone, Remedy::Bury, error.to_string())
+            },
             Error::Suppressed { .. } => {
                 Self { code: Some("suppressed".into()), ..Self::permanent(error.to_string()) }
             }
@@ -177,6 +182,9 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod notifications;
 
 #[cfg(test)]
 mod tests {

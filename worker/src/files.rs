@@ -1,4 +1,5 @@
-//! Files of jobs: read from the one directory that is allowed, or from where a URL leads; long results written there.
+//! Files of jobs: read from the one directory that is allowed, from where a URL leads, or from WhatsApp; long results
+//! written there.
 //!
 //! A path is opened only after links have been followed and what came out still lies inside the directory. Downloads
 //! go through the same address guard as webhooks, because users choose their URLs.
@@ -6,11 +7,13 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use flota_producer::{JobId, MediaSource, clock};
+use flota_engine::Job;
+use flota_producer::{JobId, MediaSource, WhatsappMedia, clock};
+use flota_providers::{Receipt, whatsapp::media::PROVIDER};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use crate::{failure::Error, services::Outbound};
+use crate::{failure::Error, processors::caller, services::Services};
 
 /// Largest result that is kept in the outcome; the engine keeps 16 KiB, and the other fields need some room.
 const MOST_INLINE: usize = 12 * 1024;
@@ -86,17 +89,52 @@ impl Files {
 pub(crate) async fn read(
     source: &MediaSource,
     most_bytes: usize,
-    files: Option<&Files>,
-    outbound: &Outbound,
+    job: &Job,
+    services: &Services,
 ) -> Result<Bytes, Error> {
     let now = clock::unix_now().as_secs() as i64;
-    if let Some(url) = &source.url {
-        return Ok(outbound.client_for(url).download(url, most_bytes, now).await?);
+    match (&source.url, &source.whatsapp, &source.file) {
+        (Some(url), ..) => Ok(services.outbound.client_for(url).download(url, most_bytes, now).await?),
+        (_, Some(id), _) => from_whatsapp(id, most_bytes, job, services).await,
+        (_, _, path) => local(path.as_deref().unwrap_or_default(), most_bytes, services).await,
     }
-    let missing = Error::NotConfigured { what: "The directory of files", variable: "FLOTA_FILES_DIR" };
-    let path = source.file.as_deref().unwrap_or_default();
-    Ok(files.ok_or(missing)?.read(path, most_bytes).await?)
 }
+
+async fn local(path: &str, most_bytes: usize, services: &Services) -> Result<Bytes, Error> {
+    let missing = Error::NotConfigured { what: "The directory of files", variable: "FLOTA_FILES_DIR" };
+    Ok(services.files.as_ref().ok_or(missing)?.read(path, most_bytes).await?)
+}
+
+async fn from_whatsapp(id: &str, most_bytes: usize, job: &Job, services: &Services) -> Result<Bytes, Error> {
+    let client = services.whatsapp_media.as_ref().ok_or(NO_WHATSAPP)?;
+    let mut content = Bytes::new();
+    let found = &mut content;
+    let download = client.call(caller(job), |client| async move {
+        *found = client.download(id, most_bytes).await?.content;
+        Ok(Receipt { provider: PROVIDER, provider_ref: Some(id.to_owned()), detail: None })
+    });
+    download.await?;
+    Ok(content)
+}
+
+/// Uploads a file of the directory to WhatsApp and answers its id there.
+pub(crate) async fn to_whatsapp(
+    path: &str,
+    media: WhatsappMedia,
+    job: &Job,
+    services: &Services,
+) -> Result<String, Error> {
+    let client = services.whatsapp_media.as_ref().ok_or(NO_WHATSAPP)?;
+    // The payload was checked, so there is a type.
+    let media_type = media.media_type(path).unwrap_or("application/octet-stream");
+    let content = local(path, media.most_bytes(), services).await?;
+    let name = Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or("file");
+    let upload =
+        client.call(caller(job), |client| async move { client.upload(content, name, media_type).await });
+    Ok(upload.await?.provider_ref.unwrap_or_default())
+}
+
+const NO_WHATSAPP: Error = Error::NotConfigured { what: "WhatsApp", variable: "WHATSAPP_ACCESS_TOKEN" };
 
 /// A result that an outcome can hold: itself when it is small, else where it was written; without a directory its
 /// text field is cut, and says so.

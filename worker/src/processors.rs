@@ -3,7 +3,7 @@
 use flota_engine::{Job, Registry};
 use flota_providers::pipeline::Caller;
 
-use crate::services::Services;
+use crate::{failure::Error, services::Services, suppressions::Channel};
 
 mod complete_chat;
 mod deliver_webhook;
@@ -28,8 +28,16 @@ pub fn registry() -> Registry<Services> {
 }
 
 /// For whom a provider is called, and whose turn it is.
-fn caller(job: &Job) -> Caller<'_> {
+pub(crate) fn caller(job: &Job) -> Caller<'_> {
     Caller { tenant: job.envelope.tenant.as_deref(), ticket: job.id.to_string().into(), place: None }
+}
+
+/// Ends the job here when its one recipient is not to be written to.
+fn refuse_suppressed(channel: Channel, address: &str, job: &Job, services: &Services) -> Result<(), Error> {
+    if services.suppressions.holds(channel, job.envelope.tenant.as_deref(), address)? {
+        return Err(Error::Suppressed { channel, who: "the recipient".to_owned() });
+    }
+    Ok(())
 }
 
 /// What a provider's receipt is for the engine.

@@ -14,7 +14,7 @@ use flota_providers::{
     transcription::TranscriptionClient,
     vision::VisionClient,
     webhook::{SigningSecret, UrlRules, WebhookClient},
-    whatsapp::WhatsappClient,
+    whatsapp::{WhatsappClient, media::WhatsappMediaClient},
 };
 use ipnet::IpNet;
 use url::Url;
@@ -45,6 +45,8 @@ pub struct Services {
     pub push: Option<Provider<VapidKey>>,
     /// Sends WhatsApp messages.
     pub whatsapp: Option<Provider<WhatsappClient>>,
+    /// Moves files to and from WhatsApp.
+    pub whatsapp_media: Option<Provider<WhatsappMediaClient>>,
     /// Sends text messages.
     pub sms: Option<Provider<SmsClient>>,
     /// Asks language models.

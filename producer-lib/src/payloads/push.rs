@@ -6,8 +6,9 @@ use serde_json::Value;
 use super::media::check_url;
 use crate::payload::{Invalid, Payload};
 
-/// Longest notification as JSON, in bytes: what fits into one encrypted record that every push service takes.
-const MAX_CONTENT: usize = 3_800;
+/// Longest notification as JSON, in bytes: encrypted it is the 4,096 bytes that every push service takes (RFC 8030
+/// section 7.2, less 86 of header, 16 of the tag and 1 of the end mark of RFC 8188).
+const MAX_CONTENT: usize = 3_993;
 /// Longest time that push services keep a notification: four weeks, in seconds.
 const MAX_TTL: u32 = 2_419_200;
 /// How long a push service keeps a notification unless the job says otherwise: a day, in seconds.
@@ -54,7 +55,8 @@ pub struct SendPush {
     /// How soon a sleeping device is woken.
     #[serde(default, skip_serializing_if = "PushUrgency::is_normal")]
     pub urgency: PushUrgency,
-    /// A later notification with the same topic replaces this one while it waits; each stands alone unless given.
+    /// A later notification with the same topic replaces this one while it waits at the push service. Each job has a
+    /// topic of its own unless given, so that a repeat replaces what it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
 }
@@ -172,7 +174,7 @@ impl Payload for SendPush {
         Invalid::unless(auth, "subscription.keys.auth", "must be 16 bytes in base64url")?;
         Invalid::unless(!self.title.is_empty(), "title", "must not be empty")?;
         let fits = self.content().len() <= MAX_CONTENT;
-        Invalid::unless(fits, "body", "makes the notification longer than 3,800 bytes")?;
+        Invalid::unless(fits, "body", "makes the notification longer than 3,993 bytes")?;
         Invalid::unless(self.ttl <= MAX_TTL, "ttl", "must be at most 2419200 seconds, four weeks")?;
         let topic = self.topic.as_deref().is_none_or(|topic| {
             (1..=MAX_TOPIC).contains(&topic.len()) && !topic.contains('=') && is_base64url(topic)

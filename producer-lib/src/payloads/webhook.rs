@@ -95,7 +95,7 @@ pub fn check_public_url(text: &str) -> Result<Url, String> {
         _ => return Err("must name a host".to_owned()),
     };
     match address.map(public_address::check) {
-        Some(Err(range)) => Err(format!("points into {range}, where webhooks may not go")),
+        Some(Err(range)) => Err(format!("points into {range}, which is not the public internet")),
         _ => Ok(url),
     }
 }

@@ -1,15 +1,24 @@
-//! `send_whatsapp`: one WhatsApp message.
+//! `send_whatsapp`: one WhatsApp message, or the tick that says that one was read.
+//!
+//! Templates and files have files of their own.
+
+mod file;
+mod template;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::{
+    file::{WhatsappFile, WhatsappMedia},
+    template::{KNOWN_TEMPLATES, KnownTemplate, WhatsappTemplate},
+};
 use super::phone::check_number;
 use crate::payload::{Invalid, Payload};
 
 /// Longest text, in characters (Cloud API reference, text object).
 const MAX_TEXT: usize = 4_096;
-/// Longest name of a template (Cloud API reference, template object).
-const MAX_TEMPLATE: usize = 512;
+/// Longest id of a message, in bytes; real ones have about 60.
+const MAX_MESSAGE_ID: usize = 256;
 
 /// Sends one message from the fleet's WhatsApp number.
 ///
@@ -26,48 +35,75 @@ pub struct SendWhatsapp {
     pub to: String,
     /// What it says.
     pub body: WhatsappBody,
+    /// Sent instead when the user has not written for 24 hours, so that WhatsApp takes nothing but templates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<WhatsappTemplate>,
 }
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "`body` must have `text`, `template`, `media` or `read`, and only fields that go with it"
+)]
 pub enum WhatsappBody {
     /// An approved template, which may be sent at any time.
-    Template {
-        /// Its name.
-        template: String,
-        /// Its language, for example `es_MX`.
-        language: String,
-        /// Parameters of header, body and buttons, as the Cloud API defines them.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        components: Vec<Value>,
-    },
+    Template(WhatsappTemplate),
+    /// A picture, a recording, a film, a document or a sticker.
+    File(WhatsappFile),
+    /// Shows the user that a message was read. Sends nothing.
+    Read(WhatsappRead),
     /// Free text, which is refused when the user has not written for 24 hours.
-    Text {
-        /// 1 to 4,096 characters.
-        text: String,
-        /// Whether the first link is shown with a preview.
-        #[serde(default)]
-        preview_url: bool,
-    },
+    Text(WhatsappText),
+}
+
+/// Free text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhatsappText {
+    /// 1 to 4,096 characters.
+    pub text: String,
+    /// Whether the first link is shown with a preview.
+    #[serde(default)]
+    pub preview_url: bool,
+}
+
+/// The message that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhatsappRead {
+    /// Its id, `wamid.…`, as the webhook of incoming messages gives it.
+    pub read: String,
 }
 
 impl WhatsappBody {
     /// Free text without a preview of links.
     pub fn text(text: impl Into<String>) -> Self {
-        Self::Text { text: text.into(), preview_url: false }
+        Self::Text(WhatsappText { text: text.into(), preview_url: false })
     }
 
-    /// A template with its parameters.
+    /// A template with its components, as the Cloud API defines them.
     pub fn template(name: impl Into<String>, language: impl Into<String>, components: Vec<Value>) -> Self {
-        Self::Template { template: name.into(), language: language.into(), components }
+        Self::Template(WhatsappTemplate { components, ..WhatsappTemplate::new(name, language) })
+    }
+
+    /// Marks the message with this id as read.
+    pub fn read(message: impl Into<String>) -> Self {
+        Self::Read(WhatsappRead { read: message.into() })
     }
 }
 
 impl SendWhatsapp {
     /// To one phone.
     pub fn new(to: impl Into<String>, body: WhatsappBody) -> Self {
-        Self { to: to.into(), body }
+        Self { to: to.into(), body, fallback: None }
+    }
+
+    /// With a template for users who have not written for 24 hours.
+    #[must_use]
+    pub fn or_template(mut self, template: WhatsappTemplate) -> Self {
+        self.fallback = Some(template);
+        self
     }
 }
 
@@ -78,56 +114,86 @@ impl Payload for SendWhatsapp {
     fn validate(&self) -> Result<(), Invalid> {
         check_number("to", &self.to)?;
         match &self.body {
-            WhatsappBody::Text { text, .. } => {
+            WhatsappBody::Text(WhatsappText { text, .. }) => {
                 let fits = !text.is_empty() && text.chars().count() <= MAX_TEXT;
-                Invalid::unless(fits, "body.text", "must have 1 to 4,096 characters")
+                Invalid::unless(fits, "body.text", "must have 1 to 4,096 characters")?;
             }
-            WhatsappBody::Template { template, language, components } => {
-                let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-                let name = (1..=MAX_TEMPLATE).contains(&template.len()) && template.chars().all(plain);
-                Invalid::unless(name, "body.template", "must be lower-case letters, digits and `_`")?;
-                let letters = |c: char| c.is_ascii_alphabetic() || c == '_';
-                let code = (2..=16).contains(&language.len()) && language.chars().all(letters);
-                Invalid::unless(code, "body.language", "must be a code such as `es_MX`")?;
-                let objects = components.iter().all(Value::is_object);
-                Invalid::unless(objects, "body.components", "must be a list of objects")
+            WhatsappBody::Template(template) => template.validate("body")?,
+            WhatsappBody::File(file) => file.validate("body")?,
+            WhatsappBody::Read(WhatsappRead { read }) => {
+                let id = read.starts_with("wamid.") && read.len() <= MAX_MESSAGE_ID;
+                Invalid::unless(id, "body.read", "must be the id of a message, which begins with `wamid.`")?;
             }
         }
+        let Some(fallback) = &self.fallback else { return Ok(()) };
+        let free = matches!(self.body, WhatsappBody::Text(_) | WhatsappBody::File(_));
+        Invalid::unless(free, "fallback", "is only for text and files; a template may be sent at any time")?;
+        fallback.validate("fallback")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    #[test]
-    fn both_forms_are_read_from_json() {
-        let text = r#"{"to":"+525512345678","body":{"text":"Hola"}}"#;
-        let template = r#"{"to":"+525512345678","body":{"template":"hello_world","language":"en_US"}}"#;
+    const TO: &str = "+525512345678";
 
-        for json in [text, template] {
-            let message: SendWhatsapp = serde_json::from_str(json).unwrap();
-            assert_eq!(message.validate(), Ok(()), "{json}");
+    #[test]
+    fn every_form_is_read_from_json_and_written_back_as_it_was() {
+        for body in [
+            json!({ "text": "Hola", "preview_url": false }),
+            json!({ "template": "hello_world", "language": "en_US" }),
+            json!({ "template": "order_confirmation", "language": "es_MX",
+                "parameters": { "customer": "Ana", "order": "42", "total": "$120.00" } }),
+            json!({ "media": "image", "source": { "url": "https://example.com/a.png" }, "caption": "Hola" }),
+            json!({ "read": "wamid.HBgLNTI1" }),
+        ] {
+            let message = json!({ "to": TO, "body": body });
+
+            let read: SendWhatsapp = serde_json::from_value(message.clone()).unwrap();
+
+            assert_eq!(read.validate(), Ok(()), "{message}");
+            assert_eq!(serde_json::to_value(&read).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn a_field_that_does_not_go_with_the_rest_is_told() {
+        for body in [
+            json!({ "text": "Hola", "caption": "x" }),
+            json!({ "template": "a", "languag": "es" }),
+            json!({ "text": "Hola", "template": "a", "language": "es" }),
+            json!({}),
+        ] {
+            let error = serde_json::from_value::<WhatsappBody>(body).unwrap_err().to_string();
+
+            assert!(error.contains("`body` must have `text`, `template`, `media` or `read`"), "{error}");
         }
     }
 
     #[test]
     fn what_meta_would_refuse_is_refused_by_field() {
-        let to = "+525512345678";
+        let text = || SendWhatsapp::new(TO, WhatsappBody::text("Hola"));
+        let template = |name: &str, language: &str, components| {
+            SendWhatsapp::new(TO, WhatsappBody::template(name, language, components))
+        };
         let cases = [
             (SendWhatsapp::new("5512345678", WhatsappBody::text("Hola")), "to"),
-            (SendWhatsapp::new(to, WhatsappBody::text("")), "body.text"),
-            (SendWhatsapp::new(to, WhatsappBody::text("ñ".repeat(4_097))), "body.text"),
-            (SendWhatsapp::new(to, WhatsappBody::template("Hello World", "es_MX", vec![])), "body.template"),
-            (SendWhatsapp::new(to, WhatsappBody::template("hello", "español", vec![])), "body.language"),
-            (
-                SendWhatsapp::new(to, WhatsappBody::template("hello", "es", vec![Value::Null])),
-                "body.components",
-            ),
+            (SendWhatsapp::new(TO, WhatsappBody::text("")), "body.text"),
+            (SendWhatsapp::new(TO, WhatsappBody::text("ñ".repeat(4_097))), "body.text"),
+            (template("Hello World", "es_MX", vec![]), "body.template"),
+            (template("hello", "español", vec![]), "body.language"),
+            (template("hello", "es", vec![Value::Null]), "body.components"),
+            (SendWhatsapp::new(TO, WhatsappBody::read("42")), "body.read"),
+            (text().or_template(WhatsappTemplate::new("Hola", "es")), "fallback.template"),
+            (template("hello", "es", vec![]).or_template(WhatsappTemplate::new("hello", "es")), "fallback"),
         ];
 
         for (message, field) in cases {
             assert_eq!(message.validate().unwrap_err().field, field);
         }
+        assert_eq!(text().or_template(WhatsappTemplate::new("hello", "es")).validate(), Ok(()));
     }
 }

@@ -114,6 +114,16 @@ impl Api {
         format!("{}{path}", self.base_url)
     }
 
+    /// A GET of this path of the API; it begins with a slash.
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.http.get(format!("{}{path}", self.base_url))
+    }
+
+    /// A GET of an address that the API named. The caller has made sure that it may be called.
+    pub(crate) fn get_url(&self, url: Url) -> RequestBuilder {
+        self.http.get(url)
+    }
+
     /// Makes the call and answers whatever came back.
     pub(crate) async fn call(
         &self,
@@ -123,6 +133,17 @@ impl Api {
     ) -> Result<HttpAnswer, ProviderError> {
         let (provider, timeout) = (self.provider, self.timeout);
         Exchange { provider, operation, repeat, most_bytes: MOST_ANSWER, timeout }.run(request).await
+    }
+
+    /// Fetches a file of at most this many bytes.
+    pub(crate) async fn fetch(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+        most_bytes: usize,
+    ) -> Result<HttpAnswer, ProviderError> {
+        let (provider, timeout) = (self.provider, self.timeout);
+        Exchange { provider, operation, repeat: Repeat::Safe, most_bytes, timeout }.run(request).await
     }
 
     /// What the provider said, on one line, without our credential.

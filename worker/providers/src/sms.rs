@@ -1,16 +1,24 @@
 //! Text messages through Twilio's Messages API.
 //!
-//! Refusals carry a number of their own (<https://www.twilio.com/docs/api/errors>), which says more than the HTTP
-//! status. There is no idempotency key, so an answer that was lost is ambiguous.
+//! There is no idempotency key, so an answer that was lost is ambiguous. What refusals mean is in `sms/answer.rs`; how
+//! many messages a text is billed as, in [`segments`].
+
+mod answer;
+pub mod segments;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
+pub use self::answer::has_opted_out;
+use self::{
+    answer::{failed, refused},
+    segments::Segments,
+};
 use crate::{
     ErrorClass, ProviderError, Receipt,
-    api::{Api, ApiSettings, advice},
-    exchange::{HttpAnswer, Repeat},
+    api::{Api, ApiSettings},
+    exchange::Repeat,
     pipeline::{Client, Target},
 };
 
@@ -18,6 +26,8 @@ use crate::{
 pub const PROVIDER: &str = "twilio";
 /// Where the API is.
 pub const BASE_URL: &str = "https://api.twilio.com/2010-04-01";
+/// Longest text, in characters (error 21617).
+pub const MOST_CHARACTERS: usize = 1_600;
 const SEND: &str = "send";
 
 /// The account that sends.
@@ -29,18 +39,34 @@ pub struct SmsSettings {
     pub account_sid: String,
     /// Its token.
     pub auth_token: SecretString,
-    /// The number that messages come from, E.164.
-    pub from: String,
+    /// What messages come from.
+    pub from: SmsSender,
 }
 
-/// Sends text messages from one number.
+/// What messages come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SmsSender {
+    /// A number of the account, E.164.
+    Number(String),
+    /// A messaging service, `MG…`, which chooses one of its numbers.
+    Service(String),
+}
+
+impl<S: Into<String>> From<S> for SmsSender {
+    fn from(number: S) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+/// Sends text messages from one number or service.
 #[derive(Debug)]
 pub struct SmsClient {
     api: Api,
     path: String,
     account_sid: String,
     auth_token: SecretString,
-    from: String,
+    from: SmsSender,
+    status_callback: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -50,13 +76,10 @@ struct Sent {
     status: String,
     #[serde(default)]
     num_segments: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Refused {
-    code: i64,
     #[serde(default)]
-    message: String,
+    error_code: Option<i64>,
+    #[serde(default)]
+    error_message: Option<String>,
 }
 
 impl SmsClient {
@@ -67,50 +90,54 @@ impl SmsClient {
     pub fn new(settings: SmsSettings) -> Result<Self, ProviderError> {
         let SmsSettings { api, account_sid, auth_token, from } = settings;
         let api = Api::new(PROVIDER, api, auth_token.clone())?;
-        Ok(Self {
-            api,
-            path: format!("/Accounts/{account_sid}/Messages.json"),
-            account_sid,
-            auth_token,
-            from,
-        })
+        let path = format!("/Accounts/{account_sid}/Messages.json");
+        Ok(Self { api, path, account_sid, auth_token, from, status_callback: None })
+    }
+
+    /// Has Twilio tell this URL what becomes of each message.
+    #[must_use]
+    pub fn with_status_callback(mut self, url: Option<String>) -> Self {
+        self.status_callback = url;
+        self
     }
 
     /// Sends one message. `to` is a number in E.164 form.
     ///
     /// The receipt's `provider_ref` is the `SM…`. Success means queued at Twilio, not delivered.
     pub async fn send(&self, to: &str, text: &str, now_unix: i64) -> Result<Receipt, ProviderError> {
-        let form = [("To", to), ("From", self.from.as_str()), ("Body", text)];
-        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        if MOST_CHARACTERS < text.chars().count() {
+            let message = format!("The text has more than {MOST_CHARACTERS} characters; shorten it.");
+            let error = ProviderError::new(PROVIDER, SEND, ErrorClass::Permanent, message);
+            return Err(error.with_code("too_long"));
+        }
         let request = self
             .api
             .post(&self.path)
             .basic_auth(&self.account_sid, Some(self.auth_token.expose_secret()))
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(form);
+            .body(self.form(to, text));
         let answer = self.api.call(SEND, request, Repeat::MayDouble).await?;
         match answer.is_success().then(|| answer.json::<Sent>()).flatten() {
-            Some(sent) => Ok(Receipt {
-                provider: PROVIDER,
-                provider_ref: Some(sent.sid),
-                detail: Some(json!({ "status": sent.status, "segments": sent.num_segments })),
-            }),
-            None => Err(self.refused(&answer, now_unix)),
+            Some(Sent { status, error_code: Some(code), error_message, .. })
+                if matches!(&*status, "failed" | "undelivered") =>
+            {
+                Err(failed(&self.api, code, error_message.as_deref().unwrap_or_default()))
+            }
+            Some(sent) => Ok(receipt(sent, Segments::of(text))),
+            None => Err(refused(&self.api, &answer, now_unix)),
         }
     }
 
-    fn refused(&self, answer: &HttpAnswer, now_unix: i64) -> ProviderError {
-        let wait = answer.wait(now_unix);
-        let refused: Option<Refused> = answer.json();
-        let code = refused.as_ref().map_or(0, |refused| refused.code);
-        let class = match classify(code, answer.status) {
-            ErrorClass::RateLimited { .. } => ErrorClass::RateLimited { retry_after: wait },
-            other => other,
+    fn form(&self, to: &str, text: &str) -> String {
+        let sender = match &self.from {
+            SmsSender::Number(number) => ("From", number.as_str()),
+            SmsSender::Service(service) => ("MessagingServiceSid", service.as_str()),
         };
-        let said = refused
-            .map_or_else(|| String::from_utf8_lossy(&answer.body).into_owned(), |refused| refused.message);
-        let code = if code == 0 { i64::from(answer.status) } else { code };
-        self.api.error(SEND, class, advice(class), &said).with_code(code.to_string()).with_server_wait(wait)
+        let callback = self.status_callback.as_deref().map(|url| ("StatusCallback", url));
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("To", to), sender, ("Body", text)])
+            .extend_pairs(callback)
+            .finish()
     }
 }
 
@@ -120,21 +147,13 @@ impl Client for SmsClient {
     }
 }
 
-/// What a code and a status mean. Pure; the wait is added by the caller.
-fn classify(code: i64, status: u16) -> ErrorClass {
-    match (code, status) {
-        // Credentials, a closed account, or a sender that is not ours: every job would fail alike.
-        (20_003 | 20_005 | 21_212 | 21_606 | 21_659 | 21_660 | 30_002, _) => ErrorClass::Auth,
-        (63_038 | 30_037, _) => ErrorClass::Quota,
-        (14_107 | 20_429 | 21_611 | 30_001, _) => ErrorClass::RateLimited { retry_after: None },
-        // The recipient said STOP.
-        (21_610, _) => ErrorClass::Gone,
-        // A success that cannot be read was probably carried out.
-        (_, 200..=299) => ErrorClass::Ambiguous,
-        (_, 401 | 403) => ErrorClass::Auth,
-        (_, 402) => ErrorClass::Quota,
-        (_, 429) => ErrorClass::RateLimited { retry_after: None },
-        (_, 408 | 409 | 425 | 500..) => ErrorClass::ServerError,
-        _ => ErrorClass::Permanent,
-    }
+/// A messaging service counts later, so its 0 is replaced by our own count.
+fn receipt(sent: Sent, own: Segments) -> Receipt {
+    let told = sent.num_segments.and_then(|count| count.parse().ok()).filter(|count| 0 < *count);
+    let detail = json!({
+        "status": sent.status,
+        "segments": told.unwrap_or(own.count),
+        "alphabet": own.alphabet.name(),
+    });
+    Receipt { provider: PROVIDER, provider_ref: Some(sent.sid), detail: Some(detail) }
 }

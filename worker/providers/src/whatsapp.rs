@@ -1,19 +1,25 @@
 //! WhatsApp messages through Meta's Cloud API (Graph).
 //!
-//! Meta says to decide on `error.code` and not on the HTTP status: throttling often comes as 400. The table of codes is
-//! that of <https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes>. There is no idempotency key,
-//! so an answer that was lost is ambiguous; `biz_opaque_callback_data` carries the job's id into the status webhooks.
+//! There is no idempotency key, so an answer that was lost is ambiguous; `biz_opaque_callback_data` carries the job's id
+//! into the status webhooks. What answers mean is in `whatsapp/answer.rs`, files go up and down in [`media`], and
+//! `whatsapp/pairs.rs` leaves alone those recipients that were written to too fast.
 
-use std::time::Duration;
+mod answer;
+pub mod media;
+mod pairs;
+
+use std::time::Instant;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+pub use self::answer::{LEAVE_ALONE, has_opted_out, is_left_alone, window_is_closed};
+use self::{answer::refused, pairs::PairPauses};
 use crate::{
     ErrorClass, ProviderError, Receipt, Standing,
-    api::{Api, ApiSettings, advice},
-    exchange::{HttpAnswer, Repeat},
+    api::{Api, ApiSettings},
+    exchange::Repeat,
     pipeline::{Client, Target},
 };
 
@@ -22,14 +28,7 @@ pub const PROVIDER: &str = "whatsapp";
 /// Where the API is.
 pub const BASE_URL: &str = "https://graph.facebook.com/v23.0";
 const SEND: &str = "send";
-/// Limits of an app or account are counted by the hour; a minute is soon enough to ask again.
-const ACCOUNT_LIMIT: Duration = Duration::from_mins(1);
-/// Too many messages from our number to this one recipient.
-const TOO_MANY_FOR_THE_PAIR: i64 = 131_056;
-/// One pair of numbers may exchange about one message in six seconds.
-const PAIR_LIMIT: Duration = Duration::from_secs(6);
-/// Meta asks to leave a user alone for a day after "healthy ecosystem".
-const LEAVE_ALONE: Duration = Duration::from_hours(24);
+const MARK_READ: &str = "mark_read";
 
 /// The account that sends.
 #[derive(Debug, Clone)]
@@ -61,6 +60,26 @@ pub enum WhatsappContent {
         /// Parameters of header, body and buttons, as Meta defines them.
         components: Vec<Value>,
     },
+    /// A picture, a recording, a film, a document or a sticker; only within 24 hours after the user's last message.
+    File {
+        /// `image`, `audio`, `video`, `document` or `sticker`.
+        media: &'static str,
+        /// Where WhatsApp finds it.
+        place: MediaPlace,
+        /// Text below it, up to 1,024 characters; not for audio and stickers.
+        caption: Option<String>,
+        /// Name that a document is shown with.
+        filename: Option<String>,
+    },
+}
+
+/// Where WhatsApp finds a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MediaPlace {
+    /// At WhatsApp, under the id of its upload.
+    Id(String),
+    /// At a public URL, from where WhatsApp downloads it.
+    Link(String),
 }
 
 /// Sends messages from one number.
@@ -69,6 +88,7 @@ pub struct WhatsappClient {
     api: Api,
     path: String,
     access_token: SecretString,
+    pairs: PairPauses,
 }
 
 #[derive(Deserialize)]
@@ -82,26 +102,8 @@ struct SentMessage {
 }
 
 #[derive(Deserialize)]
-struct Refused {
-    error: GraphError,
-}
-
-#[derive(Deserialize)]
-struct GraphError {
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    code: i64,
-    #[serde(default)]
-    is_transient: bool,
-    #[serde(default)]
-    error_data: Option<ErrorData>,
-}
-
-#[derive(Deserialize)]
-struct ErrorData {
-    #[serde(default)]
-    details: String,
+struct Marked {
+    success: bool,
 }
 
 impl WhatsappClient {
@@ -112,7 +114,8 @@ impl WhatsappClient {
     pub fn new(settings: WhatsappSettings) -> Result<Self, ProviderError> {
         let WhatsappSettings { api, phone_number_id, access_token } = settings;
         let api = Api::new(PROVIDER, api, access_token.clone())?;
-        Ok(Self { api, path: format!("/{phone_number_id}/messages"), access_token })
+        let path = format!("/{phone_number_id}/messages");
+        Ok(Self { api, path, access_token, pairs: PairPauses::default() })
     }
 
     /// Sends one message. `to` is a number in E.164 form; `reference` comes back in status webhooks.
@@ -124,36 +127,39 @@ impl WhatsappClient {
         content: &WhatsappContent,
         reference: &str,
     ) -> Result<Receipt, ProviderError> {
-        let request = self.api.post(&self.path).bearer_auth(self.access_token.expose_secret());
-        let answer =
-            self.api.call(SEND, request.json(&body(to, content, reference)), Repeat::MayDouble).await?;
-        let sent = answer.is_success().then(|| answer.json::<Sent>()).flatten();
-        match sent.and_then(|sent| sent.messages.into_iter().next()) {
-            Some(message) => Ok(Receipt { provider: PROVIDER, provider_ref: Some(message.id), detail: None }),
-            None => Err(self.refused(&answer)),
+        if let Some(left) = self.pairs.left(to, Instant::now()) {
+            return Err(put_off(left));
         }
+        let request = self.api.post(&self.path).bearer_auth(self.access_token.expose_secret());
+        let request = request.json(&body(to, content, reference));
+        let answer = self.api.call(SEND, request, Repeat::MayDouble).await?;
+        let sent = answer.is_success().then(|| answer.json::<Sent>()).flatten();
+        if let Some(message) = sent.and_then(|sent| sent.messages.into_iter().next()) {
+            self.pairs.sent(to, Instant::now());
+            return Ok(Receipt { provider: PROVIDER, provider_ref: Some(message.id), detail: None });
+        }
+        let mut error = refused(&self.api, SEND, &answer, ErrorClass::Ambiguous);
+        if error.standing == Standing::OneRecipient {
+            let wait = self.pairs.refused(to, Instant::now());
+            error.class = ErrorClass::RateLimited { retry_after: Some(wait) };
+        }
+        Err(error)
     }
 
-    fn refused(&self, answer: &HttpAnswer) -> ProviderError {
-        let Some(Refused { error }) = answer.json() else {
-            let class = if answer.is_success() { ErrorClass::Ambiguous } else { by_status(answer.status) };
-            let said = String::from_utf8_lossy(&answer.body);
-            return self.api.error(SEND, class, advice(class), &said).with_code(answer.status.to_string());
-        };
-        let (class, wait) = classify(error.code, error.is_transient, answer.status);
-        let details = error.error_data.map(|data| data.details).unwrap_or_default();
-        let help = if error.code == 131_047 {
-            "More than 24 hours have passed since the user wrote; send a template instead."
-        } else {
-            advice(class)
-        };
-        let standing =
-            if error.code == TOO_MANY_FOR_THE_PAIR { Standing::OneRecipient } else { Standing::Answered };
-        self.api
-            .error(SEND, class, help, &format!("{} {details}", error.message))
-            .with_code(error.code.to_string())
-            .with_server_wait(wait)
-            .with_standing(standing)
+    /// Shows the user that the message with this id (`wamid…`) was read. A repeat changes nothing.
+    ///
+    /// # Errors
+    /// See [`ErrorClass`].
+    pub async fn mark_read(&self, message: &str) -> Result<Receipt, ProviderError> {
+        let request = self.api.post(&self.path).bearer_auth(self.access_token.expose_secret());
+        let read = json!({ "messaging_product": "whatsapp", "status": "read", "message_id": message });
+        let answer = self.api.call(MARK_READ, request.json(&read), Repeat::Safe).await?;
+        match answer.is_success().then(|| answer.json::<Marked>()).flatten() {
+            Some(Marked { success: true }) => {
+                Ok(Receipt { provider: PROVIDER, provider_ref: Some(message.to_owned()), detail: None })
+            }
+            _ => Err(refused(&self.api, MARK_READ, &answer, ErrorClass::ServerError)),
+        }
     }
 }
 
@@ -161,6 +167,17 @@ impl Client for WhatsappClient {
     fn target(&self) -> Target {
         self.api.target(SEND, Repeat::MayDouble)
     }
+}
+
+/// The error for a message to a recipient who is left alone for a while.
+fn put_off(left: std::time::Duration) -> ProviderError {
+    let message = format!(
+        "WhatsApp takes about one message in six seconds for one recipient and was sent more, so nothing was sent; this \
+         one is repeated in {} s.",
+        left.as_secs() + 1
+    );
+    let class = ErrorClass::RateLimited { retry_after: Some(left) };
+    ProviderError::new(PROVIDER, SEND, class, message).with_code("own_limit").with_standing(Standing::NotSent)
 }
 
 fn body(to: &str, content: &WhatsappContent, reference: &str) -> Value {
@@ -182,51 +199,19 @@ fn body(to: &str, content: &WhatsappContent, reference: &str) -> Value {
                 body["template"]["components"] = json!(components);
             }
         }
+        WhatsappContent::File { media, place, caption, filename } => {
+            let mut file = match place {
+                MediaPlace::Id(id) => json!({ "id": id }),
+                MediaPlace::Link(link) => json!({ "link": link }),
+            };
+            for (name, value) in [("caption", caption), ("filename", filename)] {
+                if let Some(value) = value {
+                    file[name] = json!(value);
+                }
+            }
+            body["type"] = json!(media);
+            body[*media] = file;
+        }
     }
     body
-}
-
-/// What a code means, and how long to wait. Pure.
-fn classify(code: i64, is_transient: bool, status: u16) -> (ErrorClass, Option<Duration>) {
-    let limited = |wait| (ErrorClass::RateLimited { retry_after: Some(wait) }, None);
-    let class = match code {
-        0 | 3 | 10 | 190 | 200..=299 | 368 | 131_005 | 131_031 | 131_037 | 131_045 | 133_010 => {
-            ErrorClass::Auth
-        }
-        131_042 | 131_048 => ErrorClass::Quota,
-        4 | 80_007 | 80_008 => return limited(ACCOUNT_LIMIT),
-        TOO_MANY_FOR_THE_PAIR => return limited(PAIR_LIMIT),
-        130_429 | 132_069 => ErrorClass::RateLimited { retry_after: None },
-        131_049 => return (ErrorClass::ServerError, Some(LEAVE_ALONE)),
-        2 | 131_000 | 131_016 | 131_052 | 131_057 | 133_004 => ErrorClass::ServerError,
-        _ if is_transient => ErrorClass::ServerError,
-        1
-        | 33
-        | 100
-        | 130_403
-        | 130_472
-        | 131_008
-        | 131_009
-        | 131_021
-        | 131_026
-        | 131_030
-        | 131_047
-        | 131_050
-        | 131_051
-        | 131_053
-        | 132_000..=132_068
-        | 135_000 => ErrorClass::Permanent,
-        _ => by_status(status),
-    };
-    (class, None)
-}
-
-/// For codes that the table does not know.
-fn by_status(status: u16) -> ErrorClass {
-    match status {
-        401 => ErrorClass::Auth,
-        429 => ErrorClass::RateLimited { retry_after: None },
-        500.. => ErrorClass::ServerError,
-        _ => ErrorClass::Permanent,
-    }
 }

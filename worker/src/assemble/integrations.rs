@@ -10,20 +10,22 @@ use flota_providers::{
     chat::{ChatClient, ChatSettings},
     google_token::{ApiKey, ServiceAccount, TokenSource},
     push::VapidKey,
-    sms::{SmsClient, SmsSettings},
+    sms::{SmsClient, SmsSender, SmsSettings},
     transcription::{TranscriptionClient, TranscriptionSettings},
     vision::{VisionClient, VisionSettings},
-    whatsapp::{WhatsappClient, WhatsappSettings},
+    whatsapp::{WhatsappClient, WhatsappSettings, media::WhatsappMediaClient},
 };
 
 use super::AssembleError;
 use crate::config::env::{
-    ChatVariables, PushVariables, SmsVariables, TranscriptionVariables, VisionCredential, VisionVariables,
-    WhatsappVariables,
+    ChatVariables, PushVariables, SmsFrom, SmsVariables, TranscriptionVariables, VisionCredential,
+    VisionVariables, WhatsappVariables,
 };
 
 /// Messages are accepted in a second or two.
 const MESSAGE: Duration = Duration::from_secs(20);
+/// 100 MB have to go up or down.
+const MEDIA: Duration = Duration::from_mins(2);
 /// Models think, and long answers take their time.
 const MODEL: Duration = Duration::from_mins(2);
 /// 25 MiB have to be uploaded and listened to.
@@ -36,12 +38,19 @@ pub(super) fn push(push: &PushVariables) -> Result<VapidKey, AssembleError> {
 }
 
 pub(super) fn whatsapp(whatsapp: &WhatsappVariables) -> Result<WhatsappClient, AssembleError> {
-    let client = WhatsappClient::new(WhatsappSettings {
-        api: ApiSettings::new(&whatsapp.base_url, MESSAGE),
+    WhatsappClient::new(whatsapp_settings(whatsapp, MESSAGE)).map_err(because_of("WHATSAPP_BASE_URL"))
+}
+
+pub(super) fn whatsapp_media(whatsapp: &WhatsappVariables) -> Result<WhatsappMediaClient, AssembleError> {
+    WhatsappMediaClient::new(whatsapp_settings(whatsapp, MEDIA)).map_err(because_of("WHATSAPP_BASE_URL"))
+}
+
+fn whatsapp_settings(whatsapp: &WhatsappVariables, timeout: Duration) -> WhatsappSettings {
+    WhatsappSettings {
+        api: ApiSettings::new(&whatsapp.base_url, timeout),
         phone_number_id: whatsapp.phone_number_id.clone(),
         access_token: whatsapp.access_token.clone(),
-    });
-    client.map_err(because_of("WHATSAPP_BASE_URL"))
+    }
 }
 
 pub(super) fn sms(sms: &SmsVariables) -> Result<SmsClient, AssembleError> {
@@ -49,9 +58,13 @@ pub(super) fn sms(sms: &SmsVariables) -> Result<SmsClient, AssembleError> {
         api: ApiSettings::new(&sms.base_url, MESSAGE),
         account_sid: sms.account_sid.clone(),
         auth_token: sms.auth_token.clone(),
-        from: sms.from.clone(),
+        from: match &sms.from {
+            SmsFrom::Number(number) => SmsSender::Number(number.clone()),
+            SmsFrom::Service(service) => SmsSender::Service(service.clone()),
+        },
     });
-    client.map_err(because_of("TWILIO_BASE_URL"))
+    let client = client.map_err(because_of("TWILIO_BASE_URL"))?;
+    Ok(client.with_status_callback(sms.status_callback.clone()))
 }
 
 pub(super) fn chat(chat: &ChatVariables) -> Result<ChatClient, AssembleError> {

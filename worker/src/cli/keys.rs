@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::{
+    config::env::vapid_subject,
     exit::{Done, Exit, Stop},
     vault::Vault,
 };
@@ -24,14 +25,18 @@ pub(super) enum Command {
     /// A secret for `WEBHOOK_SECRET`, which signs webhooks to plain URLs
     #[command(after_help = "Example: flota keys webhook")]
     Webhook,
-    /// A pair for `VAPID_PUBLIC_KEY` and `VAPID_PRIVATE_KEY`, which sign push notifications
-    #[command(after_help = "Example: flota keys vapid")]
-    Vapid,
+    /// A pair that signs push notifications, as the three VAPID variables of .env
+    #[command(after_help = "Example: flota keys vapid --subject mailto:you@example.com >> .env")]
+    Vapid {
+        /// Whom a push service may ask about us: mailto: and an address, or an https URL
+        #[arg(long, default_value = "mailto:admin@example.com")]
+        subject: String,
+    },
 }
 
 pub(super) fn run(global: &Global, command: &Command) -> Done {
     let (variable, value) = match command {
-        Command::Vapid => return vapid(global),
+        Command::Vapid { subject } => return vapid(global, subject),
         Command::Encryption { id } => {
             let key = Vault::generate(id).map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
             ("FLOTA_ENCRYPTION_KEYS", key)
@@ -46,12 +51,14 @@ pub(super) fn run(global: &Global, command: &Command) -> Done {
     Ok(Exit::Ok)
 }
 
-fn vapid(global: &Global) -> Done {
+fn vapid(global: &Global, subject: &str) -> Done {
+    let subject = vapid_subject(subject).map_err(|problem| Stop::usage(format!("--subject: {problem}")))?;
     let (public, private) = new_vapid_pair().map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
     let private = private.expose_secret();
-    let pair = json!({ "VAPID_PUBLIC_KEY": public, "VAPID_PRIVATE_KEY": private });
-    global
-        .output
-        .one(&pair, private, || format!("VAPID_PUBLIC_KEY={public}\nVAPID_PRIVATE_KEY={private}"))?;
+    let pair = json!({ "VAPID_PUBLIC_KEY": public, "VAPID_PRIVATE_KEY": private, "VAPID_SUBJECT": subject });
+    // Lines of .env wherever it goes, because that is where they are sent to.
+    global.output.or_table().one(&pair, private, || {
+        format!("VAPID_PUBLIC_KEY={public}\nVAPID_PRIVATE_KEY={private}\nVAPID_SUBJECT={subject}")
+    })?;
     Ok(Exit::Ok)
 }

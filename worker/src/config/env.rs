@@ -29,13 +29,14 @@ use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+pub(crate) use self::integrations::vapid_subject;
 use self::reader::Reader;
 pub use self::{
     email::{EmailProvider, EmailVariables, SendgridVariables, SesVariables},
     error::{EnvironmentError, EnvironmentErrors, EnvironmentWarning},
     integrations::{
-        ChatVariables, Integrations, PushVariables, SmsVariables, TranscriptionVariables, VisionCredential,
-        VisionVariables, WhatsappVariables,
+        ChatVariables, Integrations, PushVariables, SmsFrom, SmsVariables, TranscriptionVariables,
+        VisionCredential, VisionVariables, WhatsappVariables,
     },
     reader::Lookup,
     smtp::{SmtpMode, SmtpVariables},

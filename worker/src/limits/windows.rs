@@ -110,6 +110,11 @@ pub const BUILT_IN: &[Limit] = &[
                 (<https://developers.facebook.com/docs/whatsapp/cloud-api/overview#throughput>).",
     },
     Limit {
+        provider: whatsapp::media::PROVIDER,
+        windows: &[],
+        about: "Files of one phone number, going up and down. The account's own limits are obeyed.",
+    },
+    Limit {
         provider: sms::PROVIDER,
         windows: &[],
         about: "One account; messages above the rate of a number wait at Twilio. 429 is obeyed.",

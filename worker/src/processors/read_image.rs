@@ -20,7 +20,7 @@ impl Processor<Services> for ReadImage {
         let missing = Error::NotConfigured { what: "Google Vision", variable };
         let client = services.vision.as_ref().ok_or(missing)?;
         let files = services.files.as_ref();
-        let image = files::read(&self.image, MOST_IMAGE_BYTES, files, &services.outbound).await?;
+        let image = files::read(&self.image, MOST_IMAGE_BYTES, job, services).await?;
         let wanted = VisionRequest { sparse: self.sparse, labels: self.labels, languages: self.languages };
         let (image, wanted, now) = (&image, &wanted, clock::unix_now().as_secs() as i64);
         let mut done = client

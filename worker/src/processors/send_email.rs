@@ -42,7 +42,7 @@ impl Processor<Services> for SendEmail {
         let attached = std::mem::take(&mut self.attachments);
         let mut email = compose(self, job.id.to_string(), job.envelope.tenant.clone())?;
         email.message_domain = carriers.message_domain().map(str::to_owned);
-        email.attachments = load(attached, services).await?;
+        email.attachments = load(attached, job, services).await?;
         let letter = Letter {
             email: Arc::new(email),
             ticket: job.id.to_string().into(),
@@ -85,10 +85,14 @@ fn leave_out(
 }
 
 /// Reads the files, one after the other: their bytes lie in memory until the mail is out.
-async fn load(attached: Vec<EmailAttachment>, services: &Services) -> Result<Vec<Attachment>, Error> {
+async fn load(
+    attached: Vec<EmailAttachment>,
+    job: &Job,
+    services: &Services,
+) -> Result<Vec<Attachment>, Error> {
     let (mut loaded, mut left) = (Vec::new(), MOST_ATTACHED);
     for EmailAttachment { source, name, content_type, content_id } in attached {
-        let content = files::read(&source, left, services.files.as_ref(), &services.outbound).await?;
+        let content = files::read(&source, left, job, services).await?;
         left -= content.len();
         loaded.push(Attachment { name, content_type, content_id, content });
     }

@@ -1,17 +1,18 @@
 //! Sends one notification to one browser.
 //!
 //! Without a topic of its own a job's id is the topic, so that a repeat replaces the first while it waits. A job that
-//! waited longer than its notification is worth is not sent any more.
+//! waited longer than its notification is worth is not sent any more. A subscription that has ended goes on the
+//! suppression list, so that later jobs for it end without a call and the application learns which ones to delete.
 
 use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{SendPush, clock};
 use flota_providers::{
     api::host_and_port,
     pipeline::{Caller, Place},
-    push::Push,
+    push::{PROVIDER, Push, has_ended},
 };
 
-use crate::{failure::Error, services::Services};
+use crate::{failure::Error, services::Services, suppressions::Channel};
 
 impl Processor<Services> for SendPush {
     const IF_REPEATED: IfRepeated = IfRepeated {
@@ -26,6 +27,7 @@ impl Processor<Services> for SendPush {
         let missing = Error::NotConfigured { what: "Web Push", variable: "VAPID_PRIVATE_KEY" };
         let key = services.push.as_ref().ok_or(missing)?;
         let ttl = left_of(self.ttl, job.envelope.at, clock::unix_now().as_millis() as u64)?;
+        super::refuse_suppressed(Channel::Push, &self.subscription.endpoint, job, services)?;
         let topic = self.topic.clone().unwrap_or_else(|| job.id.to_string().replace('-', ""));
         let push = Push {
             content: self.content(),
@@ -46,8 +48,12 @@ impl Processor<Services> for SendPush {
             key.call(Caller { place, ..super::caller(job) }, |key| async move {
                 key.send(push, client, now).await
             })
-            .await?;
-        Ok(super::receipt(sent))
+            .await;
+        if sent.as_ref().is_err_and(has_ended) {
+            let reason = "the subscription has ended";
+            services.suppressions.learn(Channel::Push, None, &push.endpoint, reason, PROVIDER).await;
+        }
+        Ok(super::receipt(sent?))
     }
 }
 

@@ -1,9 +1,10 @@
-//! Sends one text message.
+//! Sends one text message. Who answered STOP is not written to again.
 
 use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{SendSms, clock};
+use flota_providers::sms::{PROVIDER, has_opted_out};
 
-use crate::{failure::Error, services::Services};
+use crate::{failure::Error, services::Services, suppressions::Channel};
 
 impl Processor<Services> for SendSms {
     const IF_REPEATED: IfRepeated = IfRepeated {
@@ -17,8 +18,14 @@ impl Processor<Services> for SendSms {
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
         let missing = Error::NotConfigured { what: "SMS", variable: "TWILIO_AUTH_TOKEN" };
         let client = services.sms.as_ref().ok_or(missing)?;
+        super::refuse_suppressed(Channel::Sms, &self.to, job, services)?;
         let (to, text, now) = (&self.to, &self.text, clock::unix_now().as_secs() as i64);
-        let sent = client.call(super::caller(job), |client| async move { client.send(to, text, now).await });
-        Ok(super::receipt(sent.await?))
+        let sent =
+            client.call(super::caller(job), |client| async move { client.send(to, text, now).await }).await;
+        if sent.as_ref().is_err_and(has_opted_out) {
+            let (tenant, reason) = (job.envelope.tenant.as_deref(), "the recipient answered STOP");
+            services.suppressions.learn(Channel::Sms, tenant, to, reason, PROVIDER).await;
+        }
+        Ok(super::receipt(sent?))
     }
 }

@@ -19,7 +19,7 @@ impl Processor<Services> for TranscribeAudio {
         let missing = Error::NotConfigured { what: "Transcription", variable: "OPENAI_API_KEY" };
         let client = services.transcription.as_ref().ok_or(missing)?;
         let files = services.files.as_ref();
-        let audio = files::read(&self.audio, MOST_AUDIO_BYTES, files, &services.outbound).await?;
+        let audio = files::read(&self.audio, MOST_AUDIO_BYTES, job, services).await?;
         let (language, prompt) = (self.language.as_deref(), self.prompt.as_deref());
         let now = clock::unix_now().as_secs() as i64;
         let mut done = client

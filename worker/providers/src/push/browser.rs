@@ -1,20 +1,16 @@
-//! The browser's end of Web Push: makes a subscription and opens what arrives for it (RFC 8291 section 3, RFC 8188).
+//! The browser's end of Web Push: makes a subscription and opens what arrives for it.
 //!
-//! For tests and demonstrations. Written on other cryptography than the sender's, so that both agreeing means something.
+//! For tests and demonstrations. It checks signatures with other cryptography than the sender signs them with; how
+//! messages are encrypted is held to the vectors of the standards.
 
 use aws_lc_rs::{
-    aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
-    agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree},
-    hkdf::{HKDF_SHA256, KeyType, Salt},
+    agreement::{ECDH_P256, PrivateKey},
     rand,
     signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey as VerifyingKey},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-/// Salt, record size and length of the key's name, which is the sender's public key (RFC 8188 section 2.1).
-const HEADER: usize = 16 + 4 + 1;
-/// An uncompressed point on P-256.
-const POINT: usize = 65;
+use super::encoding;
 
 /// A browser that has subscribed.
 pub struct Browser {
@@ -62,45 +58,18 @@ impl Browser {
         self.key.compute_public_key().map(|key| key.as_ref().to_vec()).unwrap_or_default()
     }
 
-    /// Opens a message of one record.
+    /// Opens a message, which is one record.
     ///
     /// # Errors
     /// Which step failed.
     pub fn open(&self, body: &[u8]) -> Result<Vec<u8>, Unopened> {
-        let salt = body.get(..16).ok_or(Unopened("too short"))?;
-        let sender = body.get(HEADER..HEADER + POINT).ok_or(Unopened("too short"))?;
-        let peer = UnparsedPublicKey::new(&ECDH_P256, sender);
-        let ikm = agree(&self.key, peer, Unopened("no shared secret"), |shared| {
-            let info: [&[u8]; 3] = [b"WebPush: info\0", &self.public_key(), sender];
-            expand(&self.auth, shared, &info, 32)
-        })?;
-        let key = expand(salt, &ikm, &[b"Content-Encoding: aes128gcm\0"], 16)?;
-        let nonce = expand(salt, &ikm, &[b"Content-Encoding: nonce\0"], 12)?;
-        let key = UnboundKey::new(&AES_128_GCM, &key).map_err(|_| Unopened("no content key"))?;
-        let nonce = Nonce::try_assume_unique_for_key(&nonce).map_err(|_| Unopened("no nonce"))?;
-        let mut record = body[HEADER + POINT..].to_vec();
-        let plain = LessSafeKey::new(key)
-            .open_in_place(nonce, Aad::empty(), &mut record)
-            .map_err(|_| Unopened("not for this browser, or changed on its way"))?;
-        // The last record ends with 2 and zeros.
-        let end = plain.iter().rposition(|byte| *byte != 0).filter(|end| plain[*end] == 2);
-        Ok(plain[..end.ok_or(Unopened("no end of the last record"))?].to_vec())
-    }
-}
-
-/// HKDF with SHA-256 (RFC 5869).
-fn expand(salt: &[u8], secret: &[u8], info: &[&[u8]], length: usize) -> Result<Vec<u8>, Unopened> {
-    struct Length(usize);
-    impl KeyType for Length {
-        fn len(&self) -> usize {
-            self.0
+        if !encoding::is_one_record(body)? {
+            return Err(Unopened("more than one record"));
         }
+        let sender = encoding::sender(body)?;
+        let ikm = encoding::input_key(&self.key, sender, &self.auth, &self.public_key(), sender)?;
+        encoding::open(body, &ikm)
     }
-    let failed = |_| Unopened("no derived key");
-    let mut key = vec![0; length];
-    let derived = Salt::new(HKDF_SHA256, salt).extract(secret);
-    derived.expand(info, Length(length)).map_err(failed)?.fill(&mut key).map_err(failed)?;
-    Ok(key)
 }
 
 /// Checks `Authorization: vapid t=…, k=…` as a push service does, and answers the claims as JSON text.

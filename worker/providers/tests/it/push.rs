@@ -106,16 +106,20 @@ async fn every_answer_of_a_push_service_has_its_class() {
     let limited = ErrorClass::RateLimited { retry_after: None };
     let rows = [
         (301, ErrorClass::Permanent),
+        (302, ErrorClass::Permanent),
         (307, ErrorClass::Permanent),
+        (308, ErrorClass::Permanent),
         (400, ErrorClass::Permanent),
         (401, ErrorClass::Auth),
         (403, ErrorClass::Auth),
         (404, ErrorClass::Gone),
         (406, limited),
         (410, ErrorClass::Gone),
+        (408, ErrorClass::ServerError),
         (413, ErrorClass::Permanent),
         (429, limited),
         (500, ErrorClass::ServerError),
+        (502, ErrorClass::ServerError),
         (503, ErrorClass::ServerError),
     ];
 
@@ -128,6 +132,58 @@ async fn every_answer_of_a_push_service_has_its_class() {
     for status in [200, 201, 202] {
         assert!(send(Answer { status, ..Answer::default() }).await.1.is_ok(), "for {status}");
     }
+}
+
+#[tokio::test]
+async fn a_browser_that_subscribed_with_another_key_is_gone_in_the_words_of_every_vendor() {
+    let words = [
+        (
+            403,
+            "the VAPID credentials in the authorization header do not correspond to the credentials used to create the subscriptions.",
+        ),
+        (400, "{\"reason\":\"VapidPkHashMismatch\"}"),
+        (401, "{\"code\":401,\"errno\":109,\"message\":\"VAPID public key mismatch\"}"),
+    ];
+
+    for (status, body) in words {
+        let answer = Answer { status, body: body.into(), ..Answer::default() };
+        let error = send(answer).await.1.unwrap_err();
+        assert_eq!(
+            (error.class, error.code.as_deref()),
+            (ErrorClass::Gone, Some("vapid_mismatch")),
+            "{error}"
+        );
+    }
+    let told = Answer { status: 403, body: b"BadJwtToken".to_vec(), ..Answer::default() };
+    assert_eq!(send(told).await.1.unwrap_err().class, ErrorClass::Auth);
+}
+
+#[tokio::test]
+async fn the_longest_notification_arrives_whole() {
+    let receiver = Receiver::start(Answer { status: 201, ..Answer::default() }).await;
+    let browser = Browser::new().unwrap();
+    let content = vec![b'x'; MOST_PUSH_BYTES];
+    let long = Push { content: content.clone(), ..push(&receiver, &browser) };
+
+    key().0.send(&long, &client(), NOW).await.unwrap();
+
+    let got = &receiver.received()[0];
+    assert_eq!((got.body.len(), browser.open(&got.body).unwrap()), (4_096, content));
+}
+
+#[tokio::test]
+async fn one_signature_serves_many_notifications_and_each_is_encrypted_anew() {
+    let receiver = Receiver::start(Answer { status: 201, ..Answer::default() }).await;
+    let (browser, (key, _)) = (Browser::new().unwrap(), key());
+
+    for now in [NOW, NOW + 3_600, NOW + 12 * 3_600] {
+        key.send(&push(&receiver, &browser), &client(), now).await.unwrap();
+    }
+
+    let got = receiver.received();
+    assert_eq!(got[0].header("authorization"), got[1].header("authorization"));
+    assert_ne!(got[1].header("authorization"), got[2].header("authorization"));
+    assert_ne!(got[0].body, got[1].body);
 }
 
 #[tokio::test]
@@ -148,7 +204,9 @@ async fn what_no_browser_could_open_is_not_sent() {
         Push { p256dh: off_the_curve, ..fine() },
         Push { p256dh: "short".into(), ..fine() },
         Push { auth: "BTBZ".into(), ..fine() },
+        Push { auth: URL_SAFE_NO_PAD.encode([1; 17]), ..fine() },
         Push { topic: "two words".into(), ..fine() },
+        Push { topic: String::new(), ..fine() },
         Push { endpoint: "not a url".into(), ..fine() },
     ];
 

@@ -6,6 +6,7 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use flota_producer::payloads::check_public_url;
 use secrecy::SecretString;
 use url::Url;
 
@@ -61,8 +62,19 @@ pub struct SmsVariables {
     pub account_sid: String,
     /// Its token.
     pub auth_token: SecretString,
-    /// The number that messages come from.
-    pub from: String,
+    /// What messages come from.
+    pub from: SmsFrom,
+    /// Where Twilio tells what becomes of each message.
+    pub status_callback: Option<String>,
+}
+
+/// What text messages come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SmsFrom {
+    /// `TWILIO_PHONE_NUMBER`.
+    Number(String),
+    /// `TWILIO_MESSAGING_SERVICE_SID`, which stands before a number.
+    Service(String),
 }
 
 /// The language models.
@@ -130,6 +142,9 @@ const TWILIO: [Needed; 3] = [
     ("TWILIO_ACCOUNT_SID", "TWILIO_ACCOUNT_SID is"),
     ("TWILIO_PHONE_NUMBER", "TWILIO_PHONE_NUMBER is"),
 ];
+/// A messaging service has numbers of its own.
+const TWILIO_BY_SERVICE: [Needed; 3] =
+    [TWILIO[0], TWILIO[1], ("TWILIO_MESSAGING_SERVICE_SID", "TWILIO_MESSAGING_SERVICE_SID is")];
 
 /// Reads them all, so that every problem is told.
 pub(super) fn read(reader: &mut Reader<'_>, production: bool) -> Integrations {
@@ -148,7 +163,7 @@ fn push(reader: &mut Reader<'_>) -> Option<PushVariables> {
     all_or_none(reader, &VAPID)?;
     let public_key = reader.parse("VAPID_PUBLIC_KEY", |text| base64url(text, 65));
     let private_key = reader.parse("VAPID_PRIVATE_KEY", |text| base64url(text, 32));
-    let subject = reader.parse("VAPID_SUBJECT", subject);
+    let subject = reader.parse("VAPID_SUBJECT", vapid_subject);
     Some(PushVariables { public_key: public_key?, private_key: private_key?.into(), subject: subject? })
 }
 
@@ -166,15 +181,20 @@ fn whatsapp(reader: &mut Reader<'_>, production: bool) -> Option<WhatsappVariabl
 
 fn sms(reader: &mut Reader<'_>, production: bool) -> Option<SmsVariables> {
     let base_url = base_url(reader, "TWILIO_BASE_URL", production);
-    all_or_none(reader, &TWILIO)?;
-    let account_sid = reader.parse("TWILIO_ACCOUNT_SID", account_sid);
+    let service = reader.parse("TWILIO_MESSAGING_SERVICE_SID", |text| sid(text, "MG", "a messaging service"));
+    let status_callback = reader.parse("TWILIO_STATUS_CALLBACK_URL", public_url);
+    let by_service = reader.text("TWILIO_MESSAGING_SERVICE_SID").is_some();
+    all_or_none(reader, if by_service { &TWILIO_BY_SERVICE } else { &TWILIO })?;
+    let account_sid = reader.parse("TWILIO_ACCOUNT_SID", |text| sid(text, "AC", "an account"));
     let auth_token = reader.parse("TWILIO_AUTH_TOKEN", credential);
-    let from = reader.parse("TWILIO_PHONE_NUMBER", phone_number);
+    let number = reader.parse("TWILIO_PHONE_NUMBER", phone_number);
+    let from = service.map(SmsFrom::Service).or(number.map(SmsFrom::Number));
     Some(SmsVariables {
         base_url: base_url?,
         account_sid: account_sid?,
         auth_token: auth_token?,
         from: from?,
+        status_callback,
     })
 }
 
@@ -267,8 +287,8 @@ fn base64url(text: &str, bytes: usize) -> Result<String, String> {
     Err(format!("it holds {} bytes, but {bytes} are needed; {remedy}", decoded.len()))
 }
 
-/// Apple refuses a subject with spaces, brackets or a name of this machine.
-fn subject(text: &str) -> Result<String, String> {
+/// `VAPID_SUBJECT`. Apple refuses a subject with spaces, brackets or a name of this machine.
+pub(crate) fn vapid_subject(text: &str) -> Result<String, String> {
     let address = text.strip_prefix("mailto:").is_some_and(|address| address.contains('@'));
     let usable = (address || text.starts_with("https://")) && !text.contains([' ', '<', '>']);
     if usable && !text.contains("localhost") {
@@ -285,11 +305,17 @@ fn digits(text: &str) -> Result<String, String> {
     Err("it is not an id of digits; write the id of the number, which Meta shows beside it".to_owned())
 }
 
-fn account_sid(text: &str) -> Result<String, String> {
-    if text.starts_with("AC") && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+/// An id of Twilio: two letters for what it belongs to, and digits.
+fn sid(text: &str, start: &str, of: &str) -> Result<String, String> {
+    if text.starts_with(start) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Ok(text.to_owned());
     }
-    Err("it is not the id of an account; write the one that begins with AC".to_owned())
+    Err(format!("it is not the id of {of}; write the one that begins with {start}"))
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let problem = |problem| format!("it {problem}; write an https URL that Twilio can reach");
+    check_public_url(text).map(String::from).map_err(problem)
 }
 
 fn phone_number(text: &str) -> Result<String, String> {

@@ -293,6 +293,20 @@ fn a_service_needs_all_of_its_variables_and_is_left_out_without_any() {
 }
 
 #[test]
+fn a_messaging_service_stands_for_a_phone_number() {
+    let service = ("TWILIO_MESSAGING_SERVICE_SID", "MGxxxxx");
+    let account = [("TWILIO_ACCOUNT_SID", "ACxxxxx"), ("TWILIO_AUTH_TOKEN", "hunter2")];
+
+    let alone = refused(&[service]);
+    let whole = from(&[account[0], account[1], service]).unwrap();
+
+    assert!(alone.contains("TWILIO_AUTH_TOKEN is not set"), "{alone}");
+    assert_eq!(whole.integrations.sms.unwrap().from, SmsFrom::Service("MGxxxxx".to_owned()));
+    let inside = ("TWILIO_STATUS_CALLBACK_URL", "https://10.0.0.1/sms");
+    assert!(refused(&[account[0], account[1], service, inside]).contains("a private network"));
+}
+
+#[test]
 fn what_no_service_takes_is_told_without_repeating_secrets() {
     let told = refused(&[
         ("VAPID_PUBLIC_KEY", "BAAA"),

@@ -206,6 +206,20 @@ pub const VARIABLES: &[Variable] = &[
     plain(SMS, "TWILIO_PHONE_NUMBER", None, "+15005550006", "Number that messages come from."),
     plain(
         SMS,
+        "TWILIO_MESSAGING_SERVICE_SID",
+        None,
+        "MGxxxxx",
+        "Messaging service that chooses the number; used instead of TWILIO_PHONE_NUMBER.",
+    ),
+    plain(
+        SMS,
+        "TWILIO_STATUS_CALLBACK_URL",
+        None,
+        "https://example.com/webhooks/twilio",
+        "Where Twilio tells what becomes of each message.",
+    ),
+    plain(
+        SMS,
         "TWILIO_BASE_URL",
         Some("https://api.twilio.com/2010-04-01"),
         "https://api.twilio.com/2010-04-01",

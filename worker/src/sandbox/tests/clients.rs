@@ -1,5 +1,6 @@
 //! Every provider's happy path, with our own client where there is one.
 
+use flota_producer::{KNOWN_TEMPLATES, WhatsappTemplate};
 use flota_providers::{
     api::ApiSettings,
     chat::{ChatClient, ChatRequest, ChatSettings},
@@ -7,7 +8,7 @@ use flota_providers::{
     sms::{SmsClient, SmsSettings},
     transcription::{TranscriptionClient, TranscriptionSettings},
     vision::{VisionClient, VisionRequest, VisionSettings},
-    whatsapp::{WhatsappClient, WhatsappContent, WhatsappSettings},
+    whatsapp::{MediaPlace, WhatsappClient, WhatsappContent, WhatsappSettings, media::WhatsappMediaClient},
 };
 
 use super::*;
@@ -21,12 +22,15 @@ fn api(stage: &Stage, path: &str) -> ApiSettings {
 }
 
 fn whatsapp(stage: &Stage, token: &str) -> WhatsappClient {
-    let settings = WhatsappSettings {
+    WhatsappClient::new(whatsapp_settings(stage, token)).unwrap()
+}
+
+fn whatsapp_settings(stage: &Stage, token: &str) -> WhatsappSettings {
+    WhatsappSettings {
         api: api(stage, "/whatsapp/v23.0"),
         phone_number_id: "123456789".into(),
         access_token: token.into(),
-    };
-    WhatsappClient::new(settings).unwrap()
+    }
 }
 
 #[tokio::test]
@@ -53,6 +57,54 @@ async fn whatsapp_takes_text_and_templates() {
 }
 
 #[tokio::test]
+async fn whatsapp_takes_every_known_template_with_its_parameters() {
+    let stage = Stage::set().await;
+    let client = whatsapp(&stage, credential::WHATSAPP);
+
+    for known in KNOWN_TEMPLATES {
+        let empty = WhatsappTemplate::new(known.name, "es_MX");
+        let template = known.parameters.iter().fold(empty, |template, name| template.parameter(*name, "x"));
+        let components = template.all_components();
+        let content =
+            WhatsappContent::Template { name: template.template, language: template.language, components };
+        client.send("+525512345678", &content, "job-1").await.unwrap();
+    }
+
+    let summaries = stage.sandbox.journal(Some("whatsapp")).into_iter().map(|entry| entry.summary);
+    let names: Vec<Value> = summaries.map(|summary| summary["template"].clone()).collect();
+    assert_eq!(names, ["order_confirmation", "payment_reminder", "shipping_update"]);
+}
+
+#[tokio::test]
+async fn whatsapp_takes_every_kind_of_file_that_our_client_uploads_and_gives_it_back() {
+    let stage = Stage::set().await;
+    let client = whatsapp(&stage, credential::WHATSAPP);
+    let media = WhatsappMediaClient::new(whatsapp_settings(&stage, credential::WHATSAPP)).unwrap();
+    let files: [(&str, &str, &[u8]); 5] = [
+        ("image", "image/png", b"\x89PNG\r\n\x1a\n"),
+        ("audio", "audio/ogg", b"OggS\0\0\0\0OpusHead"),
+        ("video", "video/mp4", b"\0\0\0\x18ftypmp42"),
+        ("document", "application/pdf", b"%PDF-1.7"),
+        ("sticker", "image/webp", b"RIFF\0\0\0\0WEBPVP8 "),
+    ];
+
+    for (kind, media_type, bytes) in files {
+        let id = media.upload(bytes.into(), "file", media_type).await.unwrap().provider_ref.unwrap();
+        let captioned = matches!(kind, "image" | "video" | "document");
+        let content = WhatsappContent::File {
+            media: kind,
+            place: MediaPlace::Id(id.clone()),
+            caption: captioned.then(|| "Hola".to_owned()),
+            filename: (kind == "document").then(|| "a.pdf".to_owned()),
+        };
+        client.send("+525512345678", &content, "job-1").await.unwrap();
+        let back = media.download(&id, 1_000).await.unwrap();
+        assert_eq!((&back.content[..], &*back.media_type), (bytes, media_type));
+        assert_eq!(media.download(&id, 3).await.unwrap_err().code.as_deref(), Some("too_long"), "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn whatsapp_media_goes_up_and_comes_down_again() {
     let stage = Stage::set().await;
     let body = "--x\r\ncontent-disposition: form-data; name=\"messaging_product\"\r\n\r\nwhatsapp\r\n\
@@ -76,11 +128,13 @@ async fn whatsapp_media_goes_up_and_comes_down_again() {
 #[tokio::test]
 async fn a_message_can_be_marked_as_read() {
     let stage = Stage::set().await;
-    let read = json!({ "messaging_product": "whatsapp", "status": "read", "message_id": "wamid.1" });
+    let client = whatsapp(&stage, credential::WHATSAPP);
 
-    let came = stage.post("/whatsapp/v23.0/123/messages", credential::WHATSAPP, &read).await.unwrap();
+    let marked = client.mark_read("wamid.1").await.unwrap();
+    let refused = client.mark_read("42").await.unwrap_err();
 
-    assert_eq!((came.status, came.json()), (200, json!({ "success": true })));
+    assert_eq!(marked.provider_ref.as_deref(), Some("wamid.1"));
+    assert_eq!(refused.code.as_deref(), Some("131009"));
 }
 
 #[tokio::test]
@@ -96,7 +150,7 @@ async fn twilio_takes_a_text_message() {
     let receipt =
         SmsClient::new(settings).unwrap().send("+525512345678", &"x".repeat(161), now()).await.unwrap();
 
-    assert_eq!(receipt.detail.unwrap()["segments"], "2");
+    assert_eq!(receipt.detail.unwrap()["segments"], 2);
     assert!(receipt.provider_ref.unwrap().starts_with("SM"));
 }
 

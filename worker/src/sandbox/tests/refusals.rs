@@ -284,7 +284,7 @@ async fn a_push_service_takes_only_what_the_browser_can_open_from_whom_it_subscr
     assert!(good.is_ok(), "{good:?}");
     assert_eq!(stage.sandbox.notifications(), [b"hello"]);
     let codes = [wrong_key, unreadable, ended].map(|error| error.code.map(String::from));
-    assert_eq!(codes, ["403", "400", "410"].map(|code| Some(code.to_owned())));
+    assert_eq!(codes, ["vapid_mismatch", "400", "410"].map(|code| Some(code.to_owned())));
 }
 
 #[tokio::test]

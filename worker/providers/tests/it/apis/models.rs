@@ -1,0 +1,123 @@
+//! Language models and transcription.
+
+use super::*;
+
+#[tokio::test]
+async fn an_answer_of_a_model_is_kept_with_what_it_took() {
+    let usage = json!({ "prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6, "cost": 0.000_01 });
+    let said = json!({ "id": "gen-1", "model": "some/model", "usage": usage,
+        "choices": [{ "finish_reason": "stop", "message": { "role": "assistant", "content": "Porque sí." } }] });
+    let (receiver, result) = answered(Api::Chat, 200, said).await;
+
+    let (receipt, got) = (result.unwrap(), &receiver.received()[0]);
+    let sent: Value = serde_json::from_slice(&got.body).unwrap();
+    let detail = receipt.detail.unwrap();
+    assert_eq!(got.path, "/v1/chat/completions");
+    assert_eq!(sent["models"], json!(["some/model", "other/model"]));
+    assert_eq!(sent["messages"], json!([{ "role": "user", "content": "PROMPT-TEXT" }]));
+    assert_eq!(receipt.provider_ref.as_deref(), Some("gen-1"));
+    assert_eq!((&detail["answer"], &detail["usage"]), (&json!("Porque sí."), &usage));
+}
+
+#[tokio::test]
+async fn every_answer_of_a_model_api_has_its_class() {
+    let typed = |word: &str| json!({ "error": { "message": "no", "metadata": { "error_type": word } } });
+    let inner = |code: i64| json!({ "error": { "code": code, "message": "no" } });
+    let finished = json!({ "choices": [{ "finish_reason": "error", "error": { "code": 502 } }] });
+    let rows = [
+        (400, typed("invalid_request"), ErrorClass::Permanent),
+        (400, typed("context_length_exceeded"), ErrorClass::Permanent),
+        (401, typed("authentication"), ErrorClass::Auth),
+        (402, typed("payment_required"), ErrorClass::Quota),
+        (403, typed("moderation"), ErrorClass::Permanent),
+        (404, typed("not_found"), ErrorClass::Permanent),
+        (408, typed("timeout"), ErrorClass::ServerError),
+        (412, Value::Null, ErrorClass::Permanent),
+        (413, typed("payload_too_large"), ErrorClass::Permanent),
+        (422, typed("unprocessable"), ErrorClass::Permanent),
+        (429, typed("rate_limit_exceeded"), LIMITED),
+        (429, json!({ "error": { "code": "insufficient_quota", "message": "no" } }), ErrorClass::Quota),
+        (500, typed("server"), ErrorClass::ServerError),
+        (502, typed("provider_unavailable"), ErrorClass::ServerError),
+        (503, typed("provider_overloaded"), LIMITED),
+        (504, typed("timeout"), ErrorClass::ServerError),
+        (524, Value::Null, ErrorClass::ServerError),
+        (400, json!({ "error": { "availability": { "retryable": true } } }), ErrorClass::ServerError),
+        // A 200 can be an error.
+        (200, inner(429), LIMITED),
+        (200, inner(402), ErrorClass::Quota),
+        (200, inner(502), ErrorClass::ServerError),
+        (200, json!({ "error": { "message": "no" } }), ErrorClass::ServerError),
+        (200, finished, ErrorClass::ServerError),
+        (200, json!({ "choices": [] }), ErrorClass::ServerError),
+        (200, json!({ "choices": [{ "message": { "content": "" } }] }), ErrorClass::ServerError),
+    ];
+
+    for (status, body, class) in rows {
+        check(Api::Chat, status, body, class).await;
+    }
+}
+
+#[tokio::test]
+async fn a_wish_to_wait_is_kept_in_all_its_forms() {
+    let reset = (NOW + 30).to_string();
+    let rows =
+        [("retry-after", "7", 7), ("retry-after-ms", "2000", 2), ("x-ratelimit-reset", reset.as_str(), 30)];
+
+    for (name, value, seconds) in rows {
+        let headers = vec![(name, value.to_owned())];
+        let (_receiver, result) = with(Api::Chat, Answer { status: 429, headers, body: Vec::new() }).await;
+        assert_eq!(result.unwrap_err().retry_after(), Some(Duration::from_secs(seconds)), "{name}");
+    }
+    let told = json!({ "error": { "code": 503, "availability": { "retry_after": 12 } } });
+    let (_receiver, result) = answered(Api::Chat, 503, told).await;
+    assert_eq!(result.unwrap_err().retry_after(), Some(Duration::from_secs(12)));
+}
+
+#[tokio::test]
+async fn a_recording_goes_out_with_the_name_of_what_it_is() {
+    let (receiver, result) =
+        answered(Api::Speech, 200, json!({ "text": "Hola", "usage": { "seconds": 2 } })).await;
+
+    let got = &receiver.received()[0];
+    let body = String::from_utf8_lossy(&got.body);
+    assert_eq!(result.unwrap().detail.unwrap()["text"], "Hola");
+    assert_eq!(got.path, "/v1/audio/transcriptions");
+    assert!(got.header("content-type").starts_with("multipart/form-data; boundary="));
+    for part in
+        ["filename=\"audio.ogg\"", "Content-Type: audio/ogg", "OggS-sound-", "whisper-1", "name=\"language\""]
+    {
+        assert!(body.contains(part), "{part} in {body}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_of_the_transcription_api_has_its_class() {
+    let error =
+        |kind: &str, code: Option<&str>| json!({ "error": { "message": "no", "type": kind, "code": code } });
+    let rows = [
+        (400, error("invalid_request_error", None), ErrorClass::Permanent),
+        (401, error("invalid_request_error", Some("invalid_api_key")), ErrorClass::Auth),
+        (
+            403,
+            error("request_forbidden", Some("unsupported_country_region_territory")),
+            ErrorClass::Permanent,
+        ),
+        (404, error("invalid_request_error", Some("model_not_found")), ErrorClass::Permanent),
+        (408, Value::Null, ErrorClass::ServerError),
+        (409, Value::Null, ErrorClass::ServerError),
+        (413, Value::Null, ErrorClass::Permanent),
+        (429, error("insufficient_quota", Some("insufficient_quota")), ErrorClass::Quota),
+        (429, error("requests", Some("rate_limit_exceeded")), LIMITED),
+        (429, Value::Null, LIMITED),
+        (500, error("server_error", None), ErrorClass::ServerError),
+        (502, Value::Null, ErrorClass::ServerError),
+        (503, error("server_error", Some("slow_down")), ErrorClass::ServerError),
+        (503, Value::Null, ErrorClass::ServerError),
+        (200, json!({ "surprise": true }), ErrorClass::ServerError),
+    ];
+
+    for (status, body, class) in rows {
+        check(Api::Speech, status, body, class).await;
+    }
+}

@@ -2,6 +2,7 @@
 
 mod integrations;
 
+use flota_producer::{keys::Prefix, link::Link};
 use flota_providers::{
     ProviderError,
     email::{SmtpMailer, SmtpSettings, SmtpTls},
@@ -16,6 +17,7 @@ use crate::{
     config::env::{Environment, SmtpMode, SmtpVariables},
     endpoints::Endpoints,
     files::Files,
+    llm::{Defaults, Llm, LlmSettings},
     services::{Outbound, Services, Webhooks},
     suppressions::Suppressions,
     vault::{Vault, VaultError},
@@ -74,16 +76,27 @@ pub enum AssembleError {
     },
 }
 
+/// What services stand on.
+pub struct Ground<'a> {
+    /// Postgres.
+    pub pool: &'a PgPool,
+    /// The way of every call to a provider.
+    pub pipeline: &'a Pipeline,
+    /// Redis.
+    pub link: &'a Link,
+    /// Beginning of its keys.
+    pub prefix: &'a Prefix,
+    /// Which models are asked, and what they may cost.
+    pub llm: LlmSettings,
+}
+
 /// Everything that processors may use; every call to a provider goes through `pipeline`. Starts the task that follows
 /// the suppression list.
 ///
 /// # Errors
 /// See [`AssembleError`]; what is merely not set leaves its service out.
-pub fn services(
-    environment: &Environment,
-    pool: &PgPool,
-    pipeline: &Pipeline,
-) -> Result<Services, AssembleError> {
+pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Services, AssembleError> {
+    let Ground { pool, pipeline, link, prefix, llm } = ground;
     let mailer = environment.smtp.as_ref().map(mailer).transpose()?;
     let vault = environment.encryption_keys.as_ref().map(Vault::parse).transpose()?;
     let secret = environment.webhook_secret.as_ref();
@@ -98,7 +111,13 @@ pub fn services(
         push: piped(more.push.as_ref(), integrations::push, pipeline)?,
         whatsapp: piped(more.whatsapp.as_ref(), integrations::whatsapp, pipeline)?,
         sms: piped(more.sms.as_ref(), integrations::sms, pipeline)?,
-        chat: piped(more.chat.as_ref(), integrations::chat, pipeline)?,
+        llm: piped(more.chat.as_ref(), integrations::chat, pipeline)?.zip(more.chat.as_ref()).map(
+            |(client, chat)| {
+                let llm = llm.with_environment(chat.model.as_deref(), chat.fallback.as_deref());
+                let defaults = Defaults { max_tokens: chat.max_tokens, temperature: chat.temperature };
+                Llm::new(client, llm, defaults, (link, prefix))
+            },
+        ),
         transcription: piped(more.transcription.as_ref(), integrations::transcription, pipeline)?,
         vision: piped(more.vision.as_ref(), integrations::vision, pipeline)?,
         files: more.files_dir.clone().map(Files::new),

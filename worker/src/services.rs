@@ -5,7 +5,6 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use flota_producer::public_address;
 use flota_providers::{
     ProviderError,
-    chat::ChatClient,
     email::SmtpMailer,
     outbound::{OutboundClient, OutboundSettings},
     pipeline::{Pipeline, Provider},
@@ -19,7 +18,7 @@ use flota_providers::{
 use ipnet::IpNet;
 use url::Url;
 
-use crate::{endpoints::Endpoints, files::Files, suppressions::Suppressions};
+use crate::{endpoints::Endpoints, files::Files, llm::Llm, suppressions::Suppressions};
 
 /// Everything a processor may use. What is `None` was not configured; jobs that need it wait for it.
 pub struct Services {
@@ -42,7 +41,7 @@ pub struct Services {
     /// Sends text messages.
     pub sms: Option<Provider<SmsClient>>,
     /// Asks language models.
-    pub chat: Option<Provider<ChatClient>>,
+    pub llm: Option<Llm>,
     /// Transcribes recordings.
     pub transcription: Option<Provider<TranscriptionClient>>,
     /// Reads pictures.

@@ -6,6 +6,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What kind of trouble it was. The first nine come from providers, the rest from the engine itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -124,12 +125,14 @@ pub struct Failure {
     pub code: Option<String>,
     /// Who was asked.
     pub provider: Option<Cow<'static, str>>,
+    /// What was answered, for people: small, and free of secrets. Boxed to keep every `Result` of processors small.
+    pub result: Option<Box<Value>>,
 }
 
 impl Failure {
     /// A failure without provider details.
     pub fn new(class: ErrorClass, remedy: Remedy, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { class, remedy, message: message.into(), code: None, provider: None }
+        Self { class, remedy, message: message.into(), code: None, provider: None, result: None }
     }
 
     /// One that no retry can mend.

@@ -131,7 +131,6 @@ impl Record {
 
     /// Adds what a finished run left behind.
     pub fn with_receipt(self, receipt: &Receipt) -> Self {
-        let fits = |result: &Value| result.to_string().len() <= MAX_RESULT;
         Self {
             provider: receipt.provider.clone().map(Cow::into_owned),
             provider_ref: receipt.provider_ref.clone(),
@@ -147,6 +146,7 @@ impl Record {
             code: failure.code.clone(),
             error: Some(shorten(&failure.message)),
             provider: failure.provider.clone().map(Cow::into_owned),
+            result: failure.result.as_deref().filter(|result| fits(result)).cloned(),
             ..self
         }
     }
@@ -202,6 +202,11 @@ fn unknown<T: serde::de::DeserializeOwned>(
 ) -> Option<String> {
     let word = members.get(name).and_then(Value::as_str)?;
     serde_json::from_value::<T>(word.into()).is_err().then(|| word.to_owned())
+}
+
+/// Whether a result is small enough to be kept.
+fn fits(result: &Value) -> bool {
+    result.to_string().len() <= MAX_RESULT
 }
 
 fn shorten(text: &str) -> String {

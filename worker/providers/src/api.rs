@@ -116,8 +116,23 @@ impl Api {
         request: RequestBuilder,
         repeat: Repeat,
     ) -> Result<HttpAnswer, ProviderError> {
+        self.exchange(operation, repeat).run(request).await
+    }
+
+    /// The same for an answer that comes in pieces: a silence longer than `stall` ends it.
+    pub(crate) async fn listen(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+        repeat: Repeat,
+        stall: Duration,
+    ) -> Result<HttpAnswer, ProviderError> {
+        Exchange { stall: Some(stall), ..self.exchange(operation, repeat) }.run(request).await
+    }
+
+    fn exchange(&self, operation: &'static str, repeat: Repeat) -> Exchange {
         let (provider, timeout) = (self.provider, self.timeout);
-        Exchange { provider, operation, repeat, most_bytes: MOST_ANSWER, timeout }.run(request).await
+        Exchange { provider, operation, repeat, most_bytes: MOST_ANSWER, timeout, stall: None }
     }
 
     /// What the provider said, on one line, without our credential.

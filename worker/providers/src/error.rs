@@ -6,6 +6,8 @@
 
 use std::{error::Error, time::Duration};
 
+use serde_json::Value;
+
 /// Why a call failed, in terms of what may help.
 ///
 /// No `#[non_exhaustive]`: a new class must make its readers decide.
@@ -57,6 +59,8 @@ pub enum Standing {
     /// It was made, and its failure is about the credential or endpoint as a whole.
     #[default]
     Answered,
+    /// It was made and failed like any other call, and its failure says that all who call there should slow down.
+    Overloaded,
     /// It was made, and its failure is about its recipient only: others go on.
     OneRecipient,
     /// It was refused as too fast, and the job has a turn of its own at the end of the wait.
@@ -81,10 +85,13 @@ pub struct ProviderError {
     pub code: Option<Box<str>>,
     /// What happened, why, and what to do next. Holds no secret. Boxed to keep every `Result` of this crate small.
     pub message: Box<str>,
-    /// How long to wait when a class other than `RateLimited` came with that wish; read it by [`Self::retry_after`].
-    pub server_wait: Option<Duration>,
+    /// How long to wait, in milliseconds, when a class other than `RateLimited` came with that wish; read it by
+    /// [`Self::retry_after`]. Short for the same reason.
+    server_wait_ms: Option<u32>,
     /// How far it got.
     pub standing: Standing,
+    /// What the other side answered, for people: small and free of secrets. Boxed for the same reason.
+    pub detail: Option<Box<Value>>,
     /// The error underneath, free of URLs.
     #[source]
     pub source: Option<Box<dyn Error + Send + Sync>>,
@@ -104,8 +111,9 @@ impl ProviderError {
             class,
             code: None,
             message: message.into(),
-            server_wait: None,
+            server_wait_ms: None,
             standing: Standing::Answered,
+            detail: None,
             source: None,
         }
     }
@@ -124,13 +132,20 @@ impl ProviderError {
 
     /// Adds the wait that came with an answer of a class other than `RateLimited`.
     pub fn with_server_wait(mut self, wait: Option<Duration>) -> Self {
-        self.server_wait = wait;
+        let rounded_up = |wait: Duration| wait.as_nanos().div_ceil(1_000_000);
+        self.server_wait_ms = wait.map(|wait| u32::try_from(rounded_up(wait)).unwrap_or(u32::MAX));
         self
     }
 
     /// Says how far the call got.
     pub fn with_standing(mut self, standing: Standing) -> Self {
         self.standing = standing;
+        self
+    }
+
+    /// Adds what the other side answered.
+    pub fn with_detail(mut self, detail: Value) -> Self {
+        self.detail = Some(Box::new(detail));
         self
     }
 
@@ -143,7 +158,7 @@ impl ProviderError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self.class {
             ErrorClass::RateLimited { retry_after } => retry_after,
-            _ => self.server_wait,
+            _ => self.server_wait_ms.map(|wait| Duration::from_millis(wait.into())),
         }
     }
 }

@@ -88,6 +88,10 @@ pub const PROVIDER_LIMIT_ESTIMATES: &str = "flota_provider_limit_estimates_total
 pub const PROVIDER_CIRCUITS_OPENED: &str = "flota_provider_circuits_opened_total";
 /// Credentials that rest.
 pub const PROVIDER_CREDENTIALS_PAUSED: &str = "flota_provider_credentials_paused_total";
+/// Tokens of language models.
+pub const LLM_TOKENS: &str = "flota_llm_tokens_total";
+/// What language models cost, in millionths of a dollar: counters hold whole numbers.
+pub const LLM_COST: &str = "flota_llm_cost_micro_usd_total";
 /// Which release this is.
 pub const BUILD_INFO: &str = "flota_build_info";
 
@@ -100,6 +104,7 @@ const QUEUE: (&str, &str) = ("queue", "name of the queue");
 const KIND: (&str, &str) = ("kind", "kind of job; `other` for kinds that this release does not know");
 const PROVIDER: (&str, &str) = ("provider", "name of the outside service");
 const OPERATION: (&str, &str) = ("operation", "what was asked of it");
+const MODEL: (&str, &str) = ("model", "a model with a price in queues.toml, or `other`");
 const OUTCOME: (&str, &str) =
     ("outcome", "`succeeded`, `retried`, `parked`, `dead`, `cancelled`, `expired`, `released`, `shelved`");
 
@@ -257,6 +262,18 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &[PROVIDER],
         help: "Times that a credential was refused, or an account had nothing left, and is not used for a while.",
+    },
+    Metric {
+        name: LLM_TOKENS,
+        kind: MetricKind::Counter,
+        labels: &[MODEL, ("kind", "`input`, `output`")],
+        help: "Tokens of language models, as the provider counts them.",
+    },
+    Metric {
+        name: LLM_COST,
+        kind: MetricKind::Counter,
+        labels: &[MODEL],
+        help: "What language models cost, in millionths of a US dollar.",
     },
     Metric {
         name: BUILD_INFO,

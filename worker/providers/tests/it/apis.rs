@@ -69,19 +69,18 @@ fn sms(api: ApiSettings) -> SmsClient {
 }
 
 fn chat(api: ApiSettings) -> ChatClient {
-    ChatClient::new(ChatSettings {
-        api,
-        api_key: SECRET.into(),
-        model: "some/model".into(),
-        fallback: Some("other/model".into()),
-        max_tokens: 1_000,
-        temperature: 0.7,
-    })
-    .unwrap()
+    ChatClient::new(ChatSettings { api, api_key: SECRET.into(), stall: Duration::from_secs(5) }).unwrap()
 }
 
 fn question() -> ChatRequest {
-    ChatRequest { messages: vec![("user".into(), "PROMPT-TEXT".into())], ..ChatRequest::default() }
+    let messages = vec![("user".into(), "PROMPT-TEXT".into())];
+    ChatRequest {
+        model: "some/model".into(),
+        messages,
+        max_tokens: 1_000,
+        temperature: 0.7,
+        ..ChatRequest::default()
+    }
 }
 
 fn speech(api: ApiSettings) -> TranscriptionClient {
@@ -217,7 +216,7 @@ async fn every_answer_of_twilio_has_its_class() {
 
 #[tokio::test]
 async fn an_answer_of_a_model_is_kept_with_what_it_took() {
-    let usage = json!({ "prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6, "cost": 0.000_01 });
+    let usage = json!({ "prompt_tokens": 4, "completion_tokens": 2, "cost": 0.000_01 });
     let said = json!({ "id": "gen-1", "model": "some/model", "usage": usage,
         "choices": [{ "finish_reason": "stop", "message": { "role": "assistant", "content": "Porque sí." } }] });
     let (receiver, result) = answered(Api::Chat, 200, said).await;
@@ -226,7 +225,7 @@ async fn an_answer_of_a_model_is_kept_with_what_it_took() {
     let sent: Value = serde_json::from_slice(&got.body).unwrap();
     let detail = receipt.detail.unwrap();
     assert_eq!(got.path, "/v1/chat/completions");
-    assert_eq!(sent["models"], json!(["some/model", "other/model"]));
+    assert_eq!((&sent["model"], &sent["stream"]), (&json!("some/model"), &json!(true)));
     assert_eq!(sent["messages"], json!([{ "role": "user", "content": "PROMPT-TEXT" }]));
     assert_eq!(receipt.provider_ref.as_deref(), Some("gen-1"));
     assert_eq!((&detail["answer"], &detail["usage"]), (&json!("Porque sí."), &usage));
@@ -471,6 +470,17 @@ async fn a_lost_answer_is_ambiguous_only_where_a_repeat_may_double() {
             assert_eq!(server.connections(), 1, "{api:?} {rudeness:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_model_that_stops_in_the_middle_is_given_up_long_before_the_end_of_the_call() {
+    let server = RudeServer::start(Rudeness::Stall).await;
+    let api = ApiSettings::new(format!("http://{}", server.address), Duration::from_mins(5));
+    let settings = ChatSettings { api, api_key: SECRET.into(), stall: Duration::from_millis(200) };
+
+    let error = ChatClient::new(settings).unwrap().complete(&question(), NOW).await.unwrap_err();
+
+    assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Timeout, Some("stalled")));
 }
 
 #[tokio::test]

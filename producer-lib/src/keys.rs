@@ -57,6 +57,16 @@ impl Prefix {
         EndpointKeys { base: format!("{}:{{endpoint:{}}}", self.0, plain(id)) }
     }
 
+    /// `flota:{budget:<tenant>}:<window>`, a hash: what a tenant has spent in a day or a month, and what is held.
+    pub fn budget(&self, tenant: Option<&str>, window: &str) -> String {
+        format!("{}:{{budget:{}}}:{}", self.0, plain(tenant.unwrap_or_default()), plain(window))
+    }
+
+    /// `flota:answer:<hash>`, a string: an answer of a language model that may be given again.
+    pub fn answer(&self, hash: &str) -> String {
+        format!("{}:answer:{hash}", self.0)
+    }
+
     /// `flota:schedules`, a hash: name of a schedule → its last tick that was dealt with, Unix ms.
     pub fn schedules(&self) -> String {
         format!("{}:schedules", self.0)

@@ -13,10 +13,11 @@ use flota_producer::{
 use flota_providers::{pipeline::Pipeline, push::new_vapid_pair};
 use flota_tests::fleet::{QUEUE, TestQueue, drain};
 use flota_worker::{
-    assemble,
+    assemble::{self, Ground},
     config::Environment,
     database,
     dev::{WebhookAnswer, WebhookSink},
+    llm::LlmSettings,
     processors,
     sandbox::{BrowserSubscription, Fault, Reset, Sandbox},
     suppressions::Suppressions,
@@ -59,10 +60,16 @@ impl Stage {
         // Nothing here asks Postgres, and a pool connects when it is first asked.
         let pool =
             database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1).expect("the stage is set");
-        let mut services =
-            assemble::services(&environment, &pool, &Pipeline::bare()).expect("the stage is set");
-        services.suppressions = Suppressions::empty();
         let queue = TestQueue::new().await;
+        let ground = Ground {
+            pool: &pool,
+            pipeline: &Pipeline::bare(),
+            link: &queue.link,
+            prefix: queue.prefix(),
+            llm: LlmSettings::built_in(),
+        };
+        let mut services = assemble::services(&environment, ground).expect("the stage is set");
+        services.suppressions = Suppressions::empty();
         let fleet = queue.start_with(processors::registry().bind(services));
         Self { queue, sandbox, files, vapid_public_key, fleet }
     }

@@ -10,6 +10,7 @@ mod hostile;
 mod http;
 mod kinds;
 mod leases;
+mod llm_budget;
 mod operate;
 mod ops;
 mod outbox;

@@ -3,7 +3,7 @@
 mod email;
 mod integrations;
 
-use flota_producer::link::Link;
+use flota_producer::{keys::Prefix, link::Link};
 use flota_providers::{
     ProviderError,
     pipeline::{Client, Pipeline, Provider},
@@ -18,6 +18,7 @@ use crate::{
     config::env::Environment,
     endpoints::{Endpoints, Places},
     files::Files,
+    llm::{Defaults, Llm, LlmSettings},
     services::{Outbound, Services, Webhooks},
     suppressions::Suppressions,
     vault::{Vault, VaultError},
@@ -51,9 +52,6 @@ pub enum AssembleError {
     /// The HTTP client.
     #[error("the HTTP client cannot be set up: {0}")]
     Http(#[source] ProviderError),
-    /// The address of Redis.
-    #[error("REDIS_URL: {0}")]
-    Redis(#[source] redis::RedisError),
     /// The keys that open endpoint secrets.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -81,16 +79,27 @@ pub enum AssembleError {
     },
 }
 
+/// What services stand on.
+pub struct Ground<'a> {
+    /// Postgres.
+    pub pool: &'a PgPool,
+    /// The way of every call to a provider.
+    pub pipeline: &'a Pipeline,
+    /// Redis.
+    pub link: &'a Link,
+    /// Beginning of its keys.
+    pub prefix: &'a Prefix,
+    /// Which models are asked, and what they may cost.
+    pub llm: LlmSettings,
+}
+
 /// Everything that processors may use; every call to a provider goes through `pipeline`. Starts the task that follows
 /// the suppression list.
 ///
 /// # Errors
 /// See [`AssembleError`]; what is merely not set leaves its service out.
-pub fn services(
-    environment: &Environment,
-    pool: &PgPool,
-    pipeline: &Pipeline,
-) -> Result<Services, AssembleError> {
+pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Services, AssembleError> {
+    let Ground { pool, pipeline, link, prefix, llm } = ground;
     let vault = environment.encryption_keys.as_ref().map(Vault::parse).transpose()?;
     let secret = environment.webhook_secret.as_ref();
     let more = &environment.integrations;
@@ -99,24 +108,24 @@ pub fn services(
         email: email::carriers(environment, pipeline)?,
         webhooks: Webhooks::new(&environment.webhook_allow, pipeline).map_err(AssembleError::Http)?,
         endpoints: vault.map(|vault| Endpoints::new(pool.clone(), vault)),
-        places: places(environment)?,
+        places: Places::new(link.again(), prefix.clone()),
         webhook_secret: secret.map(|secret| SigningSecret::parse(secret.expose_secret())).transpose()?,
         outbound: Outbound::new(&environment.webhook_allow, OUTBOUND).map_err(AssembleError::Http)?,
         push: piped(more.push.as_ref(), integrations::push, pipeline)?,
         whatsapp: piped(more.whatsapp.as_ref(), integrations::whatsapp, pipeline)?,
         whatsapp_media: piped(more.whatsapp.as_ref(), integrations::whatsapp_media, pipeline)?,
         sms: piped(more.sms.as_ref(), integrations::sms, pipeline)?,
-        chat: piped(more.chat.as_ref(), integrations::chat, pipeline)?,
+        llm: piped(more.chat.as_ref(), integrations::chat, pipeline)?.zip(more.chat.as_ref()).map(
+            |(client, chat)| {
+                let llm = llm.with_environment(chat.model.as_deref(), chat.fallback.as_deref());
+                let defaults = Defaults { max_tokens: chat.max_tokens, temperature: chat.temperature };
+                Llm::new(client, llm, defaults, (link, prefix))
+            },
+        ),
         transcription: piped(more.transcription.as_ref(), integrations::transcription, pipeline)?,
         vision: piped(more.vision.as_ref(), integrations::vision, pipeline)?,
         files: more.files_dir.clone().map(Files::new),
     })
-}
-
-/// Where it is kept how many deliveries are under way.
-fn places(environment: &Environment) -> Result<Places, AssembleError> {
-    let link = Link::new(environment.redis.address()).map_err(AssembleError::Redis)?;
-    Ok(Places::new(link, environment.redis.prefix.clone()))
 }
 
 /// A client, when it is configured, inside the pipeline.

@@ -25,6 +25,7 @@ mod enqueue;
 mod job;
 mod job_retry;
 mod keys;
+mod llm;
 pub mod output;
 mod queue;
 #[cfg(test)]
@@ -89,6 +90,9 @@ enum Command {
     /// Register where webhooks go
     #[command(subcommand)]
     Endpoint(endpoint::Command),
+    /// Language models: who is asked, what they cost, what may still be spent
+    #[command(subcommand)]
+    Llm(llm::Command),
     /// Stop writing to addresses that bounce or opted out
     #[command(subcommand)]
     Suppression(suppression::Command),
@@ -193,6 +197,7 @@ async fn dispatch(command: Command, global: Global, environment: Environment) ->
         Command::Workers(command) => workers::run(&global, environment, command).await,
         Command::Schedule(command) => schedule::run(&global, environment, command).await,
         Command::Endpoint(command) => endpoint::run(&global, environment, command).await,
+        Command::Llm(command) => llm::run(&global, environment, command).await,
         Command::Suppression(command) => suppression::run(&global, environment, command).await,
         Command::Db(command) => db::run(&global, environment, command).await,
         Command::Config(command) => config::run(&global, &environment, command),

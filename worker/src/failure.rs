@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use flota_engine::{ErrorClass, Failure, Remedy};
+use flota_producer::link::LinkError;
 use flota_providers::{
     ErrorClass as ProviderClass, ProviderError, Standing, email::templates::TemplateError,
 };
@@ -14,6 +15,7 @@ use flota_providers::{
 use crate::{
     endpoints::{EndpointError, NoPlace},
     files::FileError,
+    llm::{BadSchema, BudgetSpent, UnknownTier},
     suppressions::{Channel, NotReadYet},
 };
 
@@ -56,6 +58,18 @@ pub enum Error {
     /// Nobody can tell yet who is not to be written to.
     #[error(transparent)]
     Suppressions(#[from] NotReadYet),
+    /// A tenant has nothing left to spend on language models.
+    #[error(transparent)]
+    BudgetSpent(#[from] BudgetSpent),
+    /// Nobody can tell what a tenant may spend.
+    #[error("the budget of the job's tenant cannot be read, so nothing is asked")]
+    Budget(#[from] LinkError),
+    /// A job asks for a tier of models that is not there.
+    #[error(transparent)]
+    Tier(#[from] UnknownTier),
+    /// A job wants answers after a schema that is none.
+    #[error(transparent)]
+    Schema(#[from] BadSchema),
     /// The job waited longer than its effect is worth.
     #[error(
         "the job waited {waited} s, but its notification was worth sending for {ttl} s only; nothing was sent"
@@ -93,6 +107,18 @@ impl From<Error> for Failure {
                 Self { code: Some("suppressed".into()), ..Self::permanent(error.to_string()) }
             }
             Error::Suppressions(_) => park(ErrorClass::Internal, FOR_POSTGRES, error.to_string()),
+            Error::BudgetSpent(error) => Self {
+                code: Some("budget_spent".into()),
+                // Exactly then, and a little spread: all jobs of the tenant wait for the same moment.
+                ..Self::new(
+                    ErrorClass::Quota,
+                    Remedy::Turn { after: error.wait + spread() },
+                    error.to_string(),
+                )
+            },
+            Error::Budget(_) => park(ErrorClass::Internal, FOR_POSTGRES, chain(&error)),
+            Error::Tier(error) => Self::permanent(error.to_string()),
+            Error::Schema(error) => Self::permanent(error.to_string()),
             Error::TooLate { .. } => Self::permanent(error.to_string()),
             Error::NotConfigured { .. } => park(ErrorClass::Auth, FOR_A_PERSON, error.to_string()),
         }
@@ -165,6 +191,11 @@ fn from_file(error: &FileError) -> Failure {
 
 fn park(class: ErrorClass, after: Duration, message: String) -> Failure {
     Failure::new(class, Remedy::Park { after: Some(after) }, message)
+}
+
+/// Up to a minute, so that what waits for one moment does not come in one.
+fn spread() -> Duration {
+    Duration::from_mins(1).mul_f64(rand::random())
 }
 
 /// An error and its causes in one line, each said once.

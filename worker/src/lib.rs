@@ -20,6 +20,7 @@ pub mod failure;
 pub mod files;
 pub mod http;
 pub mod limits;
+pub mod llm;
 pub mod outbox;
 pub mod outcomes;
 pub mod process;

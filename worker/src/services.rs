@@ -5,7 +5,6 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use flota_producer::public_address;
 use flota_providers::{
     ProviderError,
-    chat::ChatClient,
     email::Carriers,
     outbound::{OutboundClient, OutboundSettings},
     pipeline::{Pipeline, Provider},
@@ -22,6 +21,7 @@ use url::Url;
 use crate::{
     endpoints::{Endpoints, Places},
     files::Files,
+    llm::Llm,
     suppressions::Suppressions,
 };
 
@@ -50,7 +50,7 @@ pub struct Services {
     /// Sends text messages.
     pub sms: Option<Provider<SmsClient>>,
     /// Asks language models.
-    pub chat: Option<Provider<ChatClient>>,
+    pub llm: Option<Llm>,
     /// Transcribes recordings.
     pub transcription: Option<Provider<TranscriptionClient>>,
     /// Reads pictures.

@@ -7,8 +7,10 @@ use crate::payload::{Invalid, Payload};
 
 /// Most messages of one conversation.
 const MAX_MESSAGES: usize = 200;
-/// Longest name of a model.
-const MAX_MODEL: usize = 128;
+/// Longest name of a model or tier.
+const MAX_NAME: usize = 128;
+/// Longest time for which an answer may be given again, in seconds: 30 days.
+const MAX_REUSE: u32 = 30 * 86_400;
 /// Longest answer that may be asked for, in tokens. Results are kept in Postgres, so answers are small.
 const MAX_TOKENS: u32 = 8_192;
 
@@ -24,7 +26,11 @@ const MAX_TOKENS: u32 = 8_192;
 pub struct CompleteChat {
     /// The conversation so far, oldest first.
     pub messages: Vec<ChatMessage>,
-    /// Model to use; `LLM_MODEL_DEFAULT` with its fallback unless given.
+    /// Tier of models to ask, as queues.toml names them; `default` unless given. When one model cannot answer, others are
+    /// asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// One model to ask instead, and no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Longest answer in tokens, 1 to 8,192; `LLM_MAX_TOKENS` unless given.
@@ -36,6 +42,13 @@ pub struct CompleteChat {
     /// Asks for an answer of a certain form, for example `{"type":"json_object"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_format: Option<Value>,
+    /// JSON Schema of the answer: an answer that does not fit is repaired once, or the run fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_schema: Option<Value>,
+    /// For how many seconds the answer may be given again to the same question of the same tenant, 1 to 2,592,000 (30
+    /// days). Not at all unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse_seconds: Option<u32>,
 }
 
 /// One message of a conversation.
@@ -77,10 +90,13 @@ impl CompleteChat {
         let question = ChatMessage { role: ChatRole::User, content: question.into() };
         Self {
             messages: vec![question],
+            tier: None,
             model: None,
             max_tokens: None,
             temperature: None,
             response_format: None,
+            answer_schema: None,
+            reuse_seconds: None,
         }
     }
 }
@@ -96,16 +112,27 @@ impl Payload for CompleteChat {
             let said = !message.content.is_empty();
             Invalid::unless(said, &format!("messages[{n}].content"), "must not be empty")?;
         }
-        let model = self.model.as_deref().is_none_or(|model| {
-            (1..=MAX_MODEL).contains(&model.len()) && model.bytes().all(|byte| byte.is_ascii_graphic())
-        });
-        Invalid::unless(model, "model", "must be a name such as `anthropic/claude-3-haiku`")?;
+        let is_name = |name: &Option<String>| {
+            name.as_deref().is_none_or(|name| {
+                (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+            })
+        };
+        Invalid::unless(is_name(&self.tier), "tier", "must be a name such as `premium`")?;
+        Invalid::unless(is_name(&self.model), "model", "must be a name such as `anthropic/claude-3-haiku`")?;
+        let one = self.tier.is_none() || self.model.is_none();
+        Invalid::unless(one, "model", "and `tier` exclude each other; give one of them")?;
         let tokens = self.max_tokens.is_none_or(|tokens| (1..=MAX_TOKENS).contains(&tokens));
         Invalid::unless(tokens, "max_tokens", "must be 1 to 8192")?;
         let temperature = self.temperature.is_none_or(|temperature| (0.0..=2.0).contains(&temperature));
         Invalid::unless(temperature, "temperature", "must be 0 to 2")?;
         let format = self.response_format.as_ref().is_none_or(Value::is_object);
-        Invalid::unless(format, "response_format", "must be an object")
+        Invalid::unless(format, "response_format", "must be an object")?;
+        let schema = self.answer_schema.as_ref().is_none_or(Value::is_object);
+        Invalid::unless(schema, "answer_schema", "must be an object, a JSON Schema")?;
+        let one = self.response_format.is_none() || self.answer_schema.is_none();
+        Invalid::unless(one, "response_format", "and `answer_schema` exclude each other; give one of them")?;
+        let reuse = self.reuse_seconds.is_none_or(|seconds| (1..=MAX_REUSE).contains(&seconds));
+        Invalid::unless(reuse, "reuse_seconds", "must be 1 to 2592000 (30 days)")
     }
 }
 
@@ -124,6 +151,18 @@ mod tests {
             (CompleteChat { temperature: Some(2.1), ..ask() }, "temperature"),
             (CompleteChat { temperature: Some(f64::NAN), ..ask() }, "temperature"),
             (CompleteChat { response_format: Some(Value::Null), ..ask() }, "response_format"),
+            (CompleteChat { tier: Some(String::new()), ..ask() }, "tier"),
+            (CompleteChat { tier: Some("a".into()), model: Some("b".into()), ..ask() }, "model"),
+            (CompleteChat { answer_schema: Some(Value::Bool(true)), ..ask() }, "answer_schema"),
+            (CompleteChat { reuse_seconds: Some(0), ..ask() }, "reuse_seconds"),
+            (
+                CompleteChat {
+                    answer_schema: Some(Value::Object(serde_json::Map::new())),
+                    response_format: Some(Value::Object(serde_json::Map::new())),
+                    ..ask()
+                },
+                "response_format",
+            ),
         ];
 
         assert_eq!(ask().validate(), Ok(()));

@@ -13,11 +13,12 @@ use flota_providers::{
     webhook::SigningSecret,
 };
 use flota_worker::{
-    assemble,
+    assemble::{self, Ground},
     config::Environment,
     database,
     dev::{RedisOptions, RedisServer},
     limits::{self, ProviderLimits, Window},
+    llm::LlmSettings,
     processors,
     suppressions::Suppressions,
 };
@@ -128,7 +129,14 @@ impl Stage {
             Environment::from_lookup(&lookup, names).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
         // Nothing here asks Postgres, and a pool connects when it is first asked.
         let pool = database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1)?;
-        let mut services = assemble::services(&environment, &pool, &pipeline)?;
+        let ground = Ground {
+            pool: &pool,
+            pipeline: &pipeline,
+            link: &queue.link,
+            prefix: queue.prefix(),
+            llm: LlmSettings::built_in(),
+        };
+        let mut services = assemble::services(&environment, ground)?;
         services.suppressions = Suppressions::empty();
         let fleet = queue.start_with(processors::registry().bind(services));
         Ok(Self { redis, queue, fleet, busy, calm })

@@ -131,8 +131,23 @@ impl Api {
         request: RequestBuilder,
         repeat: Repeat,
     ) -> Result<HttpAnswer, ProviderError> {
+        self.exchange(operation, repeat).run(request).await
+    }
+
+    /// The same for an answer that comes in pieces: a silence longer than `stall` ends it.
+    pub(crate) async fn listen(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+        repeat: Repeat,
+        stall: Duration,
+    ) -> Result<HttpAnswer, ProviderError> {
+        Exchange { stall: Some(stall), ..self.exchange(operation, repeat) }.run(request).await
+    }
+
+    fn exchange(&self, operation: &'static str, repeat: Repeat) -> Exchange {
         let (provider, timeout) = (self.provider, self.timeout);
-        Exchange { provider, operation, repeat, most_bytes: MOST_ANSWER, timeout }.run(request).await
+        Exchange { provider, operation, repeat, most_bytes: MOST_ANSWER, timeout, stall: None }
     }
 
     /// Fetches a file of at most this many bytes.
@@ -142,8 +157,7 @@ impl Api {
         request: RequestBuilder,
         most_bytes: usize,
     ) -> Result<HttpAnswer, ProviderError> {
-        let (provider, timeout) = (self.provider, self.timeout);
-        Exchange { provider, operation, repeat: Repeat::Safe, most_bytes, timeout }.run(request).await
+        Exchange { most_bytes, ..self.exchange(operation, Repeat::Safe) }.run(request).await
     }
 
     /// What the provider said, on one line, without our credential.

@@ -1,17 +1,25 @@
 //! Chat completions of an OpenAI-compatible API; OpenRouter unless the settings say otherwise.
 //!
-//! A 200 can be an error: a body with `error`, a choice that finished with `error`, or nothing at all on a cold start.
-//! What the other side says of itself counts in this order: `error.availability`, `error.metadata.error_type`, the
-//! HTTP status. Prompts and answers are in no error and no log.
+//! A 200 can be an error: a body with `error`, an error in the middle of a stream, a choice that finished with `error`,
+//! or nothing at all on a cold start. What the other side says of itself counts in this order: `error.availability`,
+//! `error.metadata.error_type`, the HTTP status. Prompts and answers are in no error and no log.
+//!
+//! One call asks one model. Which model is asked next when one cannot answer is decided by whoever calls, because it
+//! depends on prices and budgets; OpenRouter's own `models` list would decide it out of our sight.
+
+mod answer;
+mod stream;
 
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
+pub use self::answer::Usage;
+use self::answer::{ApiError, Completion};
 use crate::{
-    ErrorClass, ProviderError, Receipt,
+    ErrorClass, ProviderError, Receipt, Standing,
     api::{Api, ApiSettings, advice},
     exchange::{HttpAnswer, Repeat},
     pipeline::{Client, Target},
@@ -22,6 +30,10 @@ pub const PROVIDER: &str = "llm";
 /// Where the API is.
 pub const BASE_URL: &str = "https://openrouter.ai/api/v1";
 const COMPLETE: &str = "complete";
+/// What OpenRouter says when one model is too busy.
+pub const OVERLOADED: &str = "provider_overloaded";
+/// Longest silence in the middle of an answer. OpenRouter sends a comment every few seconds while a model thinks.
+pub const STALL: Duration = Duration::from_secs(30);
 
 /// The account that asks.
 #[derive(Debug, Clone)]
@@ -30,29 +42,68 @@ pub struct ChatSettings {
     pub api: ApiSettings,
     /// Its key.
     pub api_key: SecretString,
-    /// Model of requests that name none.
-    pub model: String,
-    /// Model that answers when the first cannot; OpenRouter tries them in order.
-    pub fallback: Option<String>,
-    /// Longest answer of requests that do not say, in tokens.
-    pub max_tokens: u32,
-    /// Temperature of requests that do not say.
-    pub temperature: f64,
+    /// Longest silence in the middle of an answer.
+    pub stall: Duration,
 }
 
-/// One question.
+/// One question to one model.
 #[derive(Debug, Clone, Default)]
 pub struct ChatRequest {
+    /// The model.
+    pub model: String,
     /// The conversation so far: role and content.
     pub messages: Vec<(String, String)>,
-    /// Model to use instead of the settings' one, without fallback.
-    pub model: Option<String>,
     /// Longest answer, in tokens.
-    pub max_tokens: Option<u32>,
+    pub max_tokens: u32,
     /// 0 to 2.
-    pub temperature: Option<f64>,
+    pub temperature: f64,
     /// Asks for an answer of a certain form, as the API defines it.
     pub response_format: Option<Value>,
+}
+
+/// What a model said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Said {
+    /// The answer, or why it was refused.
+    pub text: String,
+    /// Name of the generation at the provider.
+    pub id: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// `stop`, `length`, `content_filter`, …
+    pub finish_reason: Option<String>,
+    /// What it took.
+    pub usage: Usage,
+}
+
+impl Said {
+    /// As a receipt: detail has everything, to be read again by [`Self::read`].
+    fn receipt(self) -> Receipt {
+        let Self { text, id, model, finish_reason, usage } = self;
+        let usage = json!({
+            "prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens, "cost": usage.cost,
+        });
+        let detail =
+            json!({ "answer": text, "model": model, "finish_reason": finish_reason, "usage": usage });
+        Receipt { provider: PROVIDER, provider_ref: id, detail: Some(detail) }
+    }
+
+    /// What a receipt of this client holds.
+    pub fn read(receipt: Receipt) -> Self {
+        let mut detail = receipt.detail.unwrap_or_default();
+        let mut text = |name: &str| match detail[name].take() {
+            Value::String(text) => Some(text),
+            _ => None,
+        };
+        let (answer, model, finish_reason) = (text("answer"), text("model"), text("finish_reason"));
+        Self {
+            text: answer.unwrap_or_default(),
+            id: receipt.provider_ref,
+            model,
+            finish_reason,
+            usage: Usage::of(detail.get("usage")),
+        }
+    }
 }
 
 /// Asks one API.
@@ -65,73 +116,12 @@ pub struct ChatClient {
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    models: Vec<&'a str>,
     messages: Vec<Value>,
     max_tokens: u32,
     temperature: f64,
+    stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<&'a Value>,
-}
-
-#[derive(Deserialize)]
-struct Completion {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(default)]
-    choices: Vec<Choice>,
-    #[serde(default)]
-    usage: Option<Value>,
-    #[serde(default)]
-    error: Option<ApiError>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    message: Option<Message>,
-    #[serde(default)]
-    finish_reason: Option<String>,
-    #[serde(default)]
-    error: Option<ApiError>,
-}
-
-#[derive(Deserialize)]
-struct Message {
-    #[serde(default)]
-    content: Option<String>,
-    #[serde(default)]
-    refusal: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-struct ApiError {
-    #[serde(default)]
-    code: Value,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    r#type: Option<String>,
-    #[serde(default)]
-    metadata: Option<Metadata>,
-    #[serde(default)]
-    availability: Option<Availability>,
-}
-
-#[derive(Deserialize, Default)]
-struct Metadata {
-    #[serde(default)]
-    error_type: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-struct Availability {
-    #[serde(default)]
-    retryable: Option<bool>,
-    #[serde(default)]
-    retry_after: Option<f64>,
 }
 
 impl ChatClient {
@@ -144,19 +134,19 @@ impl ChatClient {
         Ok(Self { api, settings })
     }
 
-    /// Asks once.
+    /// Asks once. The receipt is read by [`Said::read`]; its `provider_ref` is the generation's id.
     ///
-    /// The receipt's `provider_ref` is the generation's id; its detail holds `answer`, `model`, `finish_reason` and
-    /// `usage` with tokens and, where the provider says so, the cost. A lost answer is asked for again and may be
-    /// billed twice: asking changes nothing else, so that is no reason to give up.
+    /// A lost answer is asked for again and may be billed twice: asking changes nothing else, so that is no reason to
+    /// give up.
     pub async fn complete(&self, question: &ChatRequest, now_unix: i64) -> Result<Receipt, ProviderError> {
         let request = self.api.post("/chat/completions").bearer_auth(self.settings.api_key.expose_secret());
-        let answer = self.api.call(COMPLETE, request.json(&self.body(question)), Repeat::Safe).await?;
-        let Some(completion) = answer.json::<Completion>() else {
+        let request = request.json(&body(question));
+        let answer = self.api.listen(COMPLETE, request, Repeat::Safe, self.settings.stall).await?;
+        let Some(completion) = self.read(&answer)? else {
             return Err(self.refused(&answer, answer.status, ApiError::default(), now_unix));
         };
         if let Some(error) = completion.error {
-            return Err(self.refused(&answer, inner_status(&error, answer.status), error, now_unix));
+            return Err(self.refused(&answer, error.status(answer.status), error, now_unix));
         }
         if !answer.is_success() {
             return Err(self.refused(&answer, answer.status, ApiError::default(), now_unix));
@@ -166,37 +156,27 @@ impl ChatClient {
         };
         if choice.error.is_some() || choice.finish_reason.as_deref() == Some("error") {
             let error = choice.error.unwrap_or_default();
-            return Err(self.refused(&answer, inner_status(&error, 502), error, now_unix));
+            return Err(self.refused(&answer, error.status(502), error, now_unix));
         }
-        let message = choice.message.unwrap_or(Message { content: None, refusal: None });
-        let Some(text) = message.content.or(message.refusal).filter(|text| !text.is_empty()) else {
-            return Err(self.empty());
-        };
-        let detail = json!({
-            "answer": text,
-            "model": completion.model,
-            "finish_reason": choice.finish_reason,
-            "usage": completion.usage,
-        });
-        Ok(Receipt { provider: PROVIDER, provider_ref: completion.id, detail: Some(detail) })
+        let message = choice.message.unwrap_or_default();
+        let text = [message.content, message.refusal].into_iter().flatten().find(|text| !text.is_empty());
+        let Some(text) = text else { return Err(self.empty()) };
+        let usage = Usage::of(completion.usage.as_ref());
+        let (id, model) = (completion.id, completion.model);
+        Ok(Said { text, id, model, finish_reason: choice.finish_reason, usage }.receipt())
     }
 
-    fn body<'a>(&'a self, question: &'a ChatRequest) -> Body<'a> {
-        let settings = &self.settings;
-        let model = question.model.as_deref().unwrap_or(&settings.model);
-        let fallback = settings.fallback.as_deref().filter(|_| question.model.is_none());
-        Body {
-            model,
-            models: fallback.map_or_else(Vec::new, |fallback| vec![model, fallback]),
-            messages: question
-                .messages
-                .iter()
-                .map(|(role, content)| json!({ "role": role, "content": content }))
-                .collect(),
-            max_tokens: question.max_tokens.unwrap_or(settings.max_tokens),
-            temperature: question.temperature.unwrap_or(settings.temperature),
-            response_format: question.response_format.as_ref(),
+    /// The answer, whole or streamed; `None` when it is neither.
+    fn read(&self, answer: &HttpAnswer) -> Result<Option<Completion>, ProviderError> {
+        let streamed = answer.header("content-type").is_some_and(|kind| kind.starts_with(stream::MEDIA_TYPE));
+        if !streamed {
+            return Ok(answer.json());
         }
+        let whole = stream::collect(&answer.body);
+        whole.map(Some).ok_or_else(|| {
+            let advice = "The answer broke off in the middle; the job is repeated later.";
+            self.api.error(COMPLETE, ErrorClass::ServerError, advice, "").with_code("cut_off")
+        })
     }
 
     fn empty(&self) -> ProviderError {
@@ -217,23 +197,28 @@ impl ChatClient {
         };
         let code = code_word.or(word).unwrap_or_else(|| status.to_string());
         let code: String = code.chars().filter(char::is_ascii_graphic).take(64).collect();
-        self.api.error(COMPLETE, class, advice(class), &error.message).with_code(code).with_server_wait(wait)
+        // Overloaded is one model; others are asked on.
+        let standing = if code == OVERLOADED { Standing::OneRecipient } else { Standing::Answered };
+        let error = self.api.error(COMPLETE, class, advice(class), &error.message);
+        error.with_code(code).with_server_wait(wait).with_standing(standing)
+    }
+}
+
+fn body(question: &ChatRequest) -> Body<'_> {
+    let message = |(role, content): &(String, String)| json!({ "role": role, "content": content });
+    Body {
+        model: &question.model,
+        messages: question.messages.iter().map(message).collect(),
+        max_tokens: question.max_tokens,
+        temperature: question.temperature,
+        stream: true,
+        response_format: question.response_format.as_ref(),
     }
 }
 
 impl Client for ChatClient {
     fn target(&self) -> Target {
         self.api.target(COMPLETE, Repeat::Safe)
-    }
-}
-
-/// The status inside an error, for answers whose own status says 200.
-fn inner_status(error: &ApiError, status: u16) -> u16 {
-    let inner = error.code.as_u64().and_then(|code| u16::try_from(code).ok()).filter(|code| 400 <= *code);
-    match (inner, status) {
-        (Some(inner), _) => inner,
-        (None, 200..=299) => 502,
-        (None, status) => status,
     }
 }
 

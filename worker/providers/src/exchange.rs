@@ -42,6 +42,8 @@ pub(crate) struct Exchange {
     pub(crate) most_bytes: usize,
     /// Most time for all of it.
     pub(crate) timeout: Duration,
+    /// Longest silence between two pieces of the answer, where that says something.
+    pub(crate) stall: Option<Duration>,
 }
 
 /// An answer of whatever status.
@@ -104,7 +106,8 @@ impl Exchange {
         usage::tell(&headers);
         let mut body = BytesMut::new();
         loop {
-            match timeout_at(deadline, response.chunk()).await {
+            let patience = self.stall.map_or(deadline, |stall| deadline.min(Instant::now() + stall));
+            match timeout_at(patience, response.chunk()).await {
                 Ok(Ok(Some(chunk))) if chunk.len() <= self.most_bytes - body.len() => {
                     body.extend_from_slice(&chunk);
                 }
@@ -113,6 +116,7 @@ impl Exchange {
                 _ if !(200..300).contains(&status) => break,
                 Ok(Ok(Some(_))) => return Err(self.too_long()),
                 Ok(Err(error)) => return Err(self.broken(error)),
+                Err(_) if patience < deadline => return Err(self.stalled()),
                 Err(_) => return Err(self.lost(ErrorClass::Timeout, "The answer did not end in time.")),
             }
         }
@@ -150,6 +154,10 @@ impl Exchange {
                 self.error(ErrorClass::Ambiguous, message)
             }
         }
+    }
+
+    fn stalled(&self) -> ProviderError {
+        self.lost(ErrorClass::Timeout, "The answer stopped in the middle.").with_code("stalled")
     }
 
     fn too_long(&self) -> ProviderError {

@@ -121,7 +121,7 @@ impl OutboundClient {
         repeat: Repeat,
         most_bytes: usize,
     ) -> Exchange {
-        Exchange { provider, operation, repeat, most_bytes, timeout: self.timeout }
+        Exchange { provider, operation, repeat, most_bytes, timeout: self.timeout, stall: None }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use flota_providers::{
     ProviderError,
     api::ApiSettings,
-    chat::{ChatClient, ChatSettings},
+    chat::{self, ChatClient, ChatSettings},
     google_token::{ApiKey, ServiceAccount, TokenSource},
     push::VapidKey,
     sms::{SmsClient, SmsSender, SmsSettings},
@@ -67,14 +67,11 @@ pub(super) fn sms(sms: &SmsVariables) -> Result<SmsClient, AssembleError> {
     Ok(client.with_status_callback(sms.status_callback.clone()))
 }
 
-pub(super) fn chat(chat: &ChatVariables) -> Result<ChatClient, AssembleError> {
+pub(super) fn chat(variables: &ChatVariables) -> Result<ChatClient, AssembleError> {
     let client = ChatClient::new(ChatSettings {
-        api: ApiSettings::new(&chat.base_url, MODEL),
-        api_key: chat.api_key.clone(),
-        model: chat.model.clone(),
-        fallback: chat.fallback.clone(),
-        max_tokens: chat.max_tokens,
-        temperature: chat.temperature,
+        api: ApiSettings::new(&variables.base_url, MODEL),
+        api_key: variables.api_key.clone(),
+        stall: chat::STALL,
     });
     client.map_err(because_of("LLM_BASE_URL"))
 }

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::{
     additions::Both,
-    assemble,
+    assemble::{self, Ground},
     checks::{self, Severity},
     config::Environment,
     database,
@@ -71,8 +71,10 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let limits = limits::shared(redis.link.again(), redis.prefix.clone(), file.limits);
     let calls = Arc::new(telemetry::CallMetrics::default());
     let pipeline = Pipeline::new(limits, calls, CircuitPolicy::default());
+    let (link, prefix) = (&redis.link, &redis.prefix);
+    let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, llm: file.llm };
     let services =
-        assemble::services(&environment, &pool, &pipeline).map_err(|error| Stop::usage(error.to_string()))?;
+        assemble::services(&environment, ground).map_err(|error| Stop::usage(error.to_string()))?;
     if let Some(address) = args.admin.or(environment.admin_addr) {
         let listener = TcpListener::bind(address).await.map_err(|error| {
             Stop::new(Exit::Failed, format!("{address} cannot be listened on for health checks: {error}"))

@@ -9,6 +9,7 @@
 mod check;
 mod delays;
 mod keys;
+mod llm;
 mod policy;
 mod problem;
 mod providers;
@@ -35,7 +36,7 @@ use self::{
     providers::ProviderTable,
     raw::RawQueues,
 };
-use crate::{limits::ProviderLimits, processors, retention::Ages, schedules::Schedule};
+use crate::{limits::ProviderLimits, llm::LlmSettings, processors, retention::Ages, schedules::Schedule};
 
 pub use self::{
     keys::markdown,
@@ -58,6 +59,8 @@ pub struct Queues {
     pub ages: Ages,
     /// How fast providers may be called.
     pub limits: ProviderLimits,
+    /// Which language models are asked, and what they may cost.
+    pub llm: LlmSettings,
     /// Where they come from.
     pub source: Source,
 }
@@ -191,7 +194,8 @@ fn queues(document: Document<'_>, raw: &RawQueues, problems: &mut Vec<Problem>) 
     for (name, raw) in &raw.providers {
         ProviderTable { document, name, raw }.check(&mut limits, problems);
     }
-    Queues { policies, schedules: checked, ages, limits, source: Source::BuiltIn }
+    let llm = llm::check(document, raw.llm.as_ref(), problems);
+    Queues { policies, schedules: checked, ages, limits, llm, source: Source::BuiltIn }
 }
 
 fn policies(document: Document<'_>, raw: &RawQueues, problems: &mut Vec<Problem>) -> Vec<QueuePolicy> {

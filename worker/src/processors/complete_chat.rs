@@ -2,11 +2,18 @@
 //!
 //! Neither questions nor answers are logged.
 
-use flota_engine::{IfRepeated, Job, Processor, Receipt};
-use flota_producer::{CompleteChat, clock};
-use flota_providers::chat::ChatRequest;
+use std::time::Duration;
 
-use crate::{failure::Error, files, services::Services};
+use flota_engine::{IfRepeated, Job, Processor, Receipt};
+use flota_producer::CompleteChat;
+use flota_providers::chat::{self, ChatRequest};
+
+use crate::{
+    failure::Error,
+    files,
+    llm::{DEFAULT_TIER, Defaults, Form, Question, Wanted},
+    services::Services,
+};
 
 impl Processor<Services> for CompleteChat {
     const IF_REPEATED: IfRepeated = IfRepeated {
@@ -19,23 +26,30 @@ impl Processor<Services> for CompleteChat {
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
         let missing = Error::NotConfigured { what: "The language model", variable: "OPENROUTER_API_KEY" };
-        let client = services.chat.as_ref().ok_or(missing)?;
-        let messages = self.messages.into_iter();
-        let question = ChatRequest {
-            messages: messages.map(|message| (message.role.word().to_owned(), message.content)).collect(),
-            model: self.model,
-            max_tokens: self.max_tokens,
-            temperature: self.temperature,
-            response_format: self.response_format,
-        };
-        let now = clock::unix_now().as_secs() as i64;
-        let question = &question;
-        let mut done = client
-            .call(super::caller(job), |client| async move { client.complete(question, now).await })
-            .await?;
-        if let Some(result) = done.detail.take() {
-            done.detail = Some(files::fit(job.id, result, "answer", services.files.as_ref()).await?);
-        }
-        Ok(super::receipt(done))
+        let llm = services.llm.as_ref().ok_or(missing)?;
+        let answered = llm.answer(job, question(self, llm.defaults)?).await?;
+        let mut result = files::fit(job.id, answered.result, "answer", services.files.as_ref()).await?;
+        // What it took is never cut: costs are added up from it.
+        result["usage"] = answered.usage;
+        let provider = Some(chat::PROVIDER.into());
+        Ok(Receipt { provider, provider_ref: answered.id, result: Some(result) })
     }
+}
+
+fn question(chat: CompleteChat, defaults: Defaults) -> Result<Question, Error> {
+    let form = chat.answer_schema.map(Form::new).transpose()?;
+    let wanted = match chat.model {
+        Some(model) => Wanted::Model(model),
+        None => Wanted::Tier(chat.tier.unwrap_or_else(|| DEFAULT_TIER.to_owned())),
+    };
+    let messages = chat.messages.into_iter();
+    let request = ChatRequest {
+        model: String::new(),
+        messages: messages.map(|message| (message.role.word().to_owned(), message.content)).collect(),
+        max_tokens: chat.max_tokens.unwrap_or(defaults.max_tokens),
+        temperature: chat.temperature.unwrap_or(defaults.temperature),
+        response_format: form.as_ref().map(Form::response_format).or(chat.response_format),
+    };
+    let keep_for = chat.reuse_seconds.map(u64::from).map(Duration::from_secs);
+    Ok(Question { wanted, request, form, keep_for })
 }

@@ -9,6 +9,9 @@ use super::{
     schema::CHAT,
 };
 
+/// What every model costs here.
+const DOLLARS_PER_TOKEN: f64 = 1e-6;
+
 /// `POST /chat/completions`.
 pub(super) fn complete(call: &Call<'_>) -> Outcome {
     if !call.bearer().is_some_and(credential::is_accepted) {
@@ -31,7 +34,8 @@ pub(super) fn complete(call: &Call<'_>) -> Outcome {
     let said = question["messages"].as_array().and_then(|all| all.last()).map_or("", |last| content(last));
     let tokens = said.split_whitespace().count();
     let usage = json!({
-        "prompt_tokens": tokens, "completion_tokens": tokens + 2, "total_tokens": tokens * 2 + 2, "cost": 0.0,
+        "prompt_tokens": tokens, "completion_tokens": tokens + 2, "total_tokens": tokens * 2 + 2,
+        "cost": (tokens * 2 + 2) as f64 * DOLLARS_PER_TOKEN,
     });
     let answer = Told {
         id: format!("gen-{}", new_id()),
@@ -41,7 +45,7 @@ pub(super) fn complete(call: &Call<'_>) -> Outcome {
         at: call.now_unix,
     };
     let summary = json!({
-        "messages": question["messages"].as_array().map_or(0, Vec::len), "prompt_tokens": tokens,
+        "model": model, "messages": question["messages"].as_array().map_or(0, Vec::len), "prompt_tokens": tokens,
         "stream": question["stream"] == true,
     });
     let answer = if question["stream"] == true { answer.stream() } else { answer.whole() };

@@ -92,6 +92,10 @@ pub const PROVIDER_CREDENTIALS_PAUSED: &str = "flota_provider_credentials_paused
 pub const PROVIDER_FALLBACKS: &str = "flota_provider_fallbacks_total";
 /// Webhook endpoints that were given up.
 pub const WEBHOOK_ENDPOINTS_DISABLED: &str = "flota_webhook_endpoints_disabled_total";
+/// Tokens of language models.
+pub const LLM_TOKENS: &str = "flota_llm_tokens_total";
+/// What language models cost, in millionths of a dollar: counters hold whole numbers.
+pub const LLM_COST: &str = "flota_llm_cost_micro_usd_total";
 /// Which release this is.
 pub const BUILD_INFO: &str = "flota_build_info";
 
@@ -104,6 +108,7 @@ const QUEUE: (&str, &str) = ("queue", "name of the queue");
 const KIND: (&str, &str) = ("kind", "kind of job; `other` for kinds that this release does not know");
 const PROVIDER: (&str, &str) = ("provider", "name of the outside service");
 const OPERATION: (&str, &str) = ("operation", "what was asked of it");
+const MODEL: (&str, &str) = ("model", "a model with a price in queues.toml, or `other`");
 const OUTCOME: (&str, &str) =
     ("outcome", "`succeeded`, `retried`, `parked`, `dead`, `cancelled`, `expired`, `released`, `shelved`");
 
@@ -273,6 +278,18 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &[("reason", "`gone` (it answered 410), `failing` (no delivery succeeded for 5 days)")],
         help: "Webhook endpoints that were given up. Worth an alert: their events are buried until a person enables them.",
+    },
+    Metric {
+        name: LLM_TOKENS,
+        kind: MetricKind::Counter,
+        labels: &[MODEL, ("kind", "`input`, `output`")],
+        help: "Tokens of language models, as the provider counts them.",
+    },
+    Metric {
+        name: LLM_COST,
+        kind: MetricKind::Counter,
+        labels: &[MODEL],
+        help: "What language models cost, in millionths of a US dollar.",
     },
     Metric {
         name: BUILD_INFO,

@@ -92,19 +92,18 @@ fn sms(api: ApiSettings) -> SmsClient {
 }
 
 fn chat(api: ApiSettings) -> ChatClient {
-    ChatClient::new(ChatSettings {
-        api,
-        api_key: SECRET.into(),
-        model: "some/model".into(),
-        fallback: Some("other/model".into()),
-        max_tokens: 1_000,
-        temperature: 0.7,
-    })
-    .unwrap()
+    ChatClient::new(ChatSettings { api, api_key: SECRET.into(), stall: Duration::from_secs(5) }).unwrap()
 }
 
 fn question() -> ChatRequest {
-    ChatRequest { messages: vec![("user".into(), "PROMPT-TEXT".into())], ..ChatRequest::default() }
+    let messages = vec![("user".into(), "PROMPT-TEXT".into())];
+    ChatRequest {
+        model: "some/model".into(),
+        messages,
+        max_tokens: 1_000,
+        temperature: 0.7,
+        ..ChatRequest::default()
+    }
 }
 
 fn speech(api: ApiSettings) -> TranscriptionClient {
@@ -167,6 +166,17 @@ async fn a_lost_answer_is_ambiguous_only_where_a_repeat_may_double() {
             assert_eq!(server.connections(), 1, "{api:?} {rudeness:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_model_that_stops_in_the_middle_is_given_up_long_before_the_end_of_the_call() {
+    let server = RudeServer::start(Rudeness::Stall).await;
+    let api = ApiSettings::new(format!("http://{}", server.address), Duration::from_mins(5));
+    let settings = ChatSettings { api, api_key: SECRET.into(), stall: Duration::from_millis(200) };
+
+    let error = ChatClient::new(settings).unwrap().complete(&question(), NOW).await.unwrap_err();
+
+    assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Timeout, Some("stalled")));
 }
 
 #[tokio::test]

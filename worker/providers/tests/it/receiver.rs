@@ -116,6 +116,8 @@ pub(crate) enum Rudeness {
     DripHeaders,
     /// Says 200 at once and then one byte of the body now and then, for ever.
     DripBody,
+    /// Says 200, the start of a body, and then nothing.
+    Stall,
     /// Says 200 and as much body as the other side will take.
     Flood,
 }
@@ -160,6 +162,10 @@ async fn misbehave(mut stream: TcpStream, rudeness: Rudeness, sent: Arc<AtomicUs
         Rudeness::Reset => stream.set_zero_linger(),
         Rudeness::DripHeaders => drip(stream, b"HTTP/1.1 200 OK\r\nx-slow: ").await,
         Rudeness::DripBody => drip(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await,
+        Rudeness::Stall => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n: THINKING\n\n").await?;
+            std::future::pending().await
+        }
         Rudeness::Flood => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10485760\r\n\r\n").await?;
             for _ in 0..10_240 {

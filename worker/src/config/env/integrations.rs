@@ -84,9 +84,9 @@ pub struct ChatVariables {
     pub base_url: String,
     /// Its key.
     pub api_key: SecretString,
-    /// Model of jobs that name none.
-    pub model: String,
-    /// Model that answers when the first cannot.
+    /// The model of tier `default`, in place of what queues.toml says.
+    pub model: Option<String>,
+    /// The model of tier `fallback`, likewise.
     pub fallback: Option<String>,
     /// Longest answer of jobs that do not say.
     pub max_tokens: u32,
@@ -200,7 +200,7 @@ fn sms(reader: &mut Reader<'_>, production: bool) -> Option<SmsVariables> {
 
 fn chat(reader: &mut Reader<'_>, production: bool) -> Option<ChatVariables> {
     let base_url = base_url(reader, "LLM_BASE_URL", production);
-    let model = or_default(reader, "LLM_MODEL_DEFAULT");
+    let model = reader.text("LLM_MODEL_DEFAULT");
     let fallback = reader.text("LLM_MODEL_FALLBACK");
     let max_tokens = reader.parse("LLM_MAX_TOKENS", max_tokens).unwrap_or(1_000);
     let temperature = reader.parse("LLM_TEMPERATURE", temperature).unwrap_or(0.7);

@@ -238,14 +238,14 @@ pub const VARIABLES: &[Variable] = &[
         "LLM_MODEL_DEFAULT",
         Some("anthropic/claude-3-haiku"),
         "anthropic/claude-3-haiku",
-        "Model of jobs that name none.",
+        "Model of tier `default`, in place of what queues.toml says.",
     ),
     plain(
         LLM,
         "LLM_MODEL_FALLBACK",
         None,
         "openai/gpt-3.5-turbo",
-        "Model that answers when the first cannot (OpenRouter).",
+        "Model of tier `fallback`, in place of what queues.toml says; it is asked when the first cannot answer.",
     ),
     plain(
         LLM,

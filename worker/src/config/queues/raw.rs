@@ -27,6 +27,7 @@ pub(super) struct RawQueues {
     pub(super) schedules: BTreeMap<Spanned<String>, RawSchedule>,
     pub(super) retention: RawRetention,
     pub(super) providers: BTreeMap<Spanned<String>, RawProvider>,
+    pub(super) llm: Option<Spanned<Value>>,
 }
 
 /// One schedule as written.
@@ -281,7 +282,7 @@ impl Table {
     fn names(self) -> Vec<&'static str> {
         match self {
             Self::Queues | Self::Schedules | Self::Providers => Vec::new(),
-            Self::File => vec!["defaults", "queues", "schedules", "retention", "providers"],
+            Self::File => vec!["defaults", "queues", "schedules", "retention", "providers", "llm"],
             Self::Schedule => SCHEDULE.to_vec(),
             Self::Retention => RETENTION.to_vec(),
             Self::Provider => PROVIDER.to_vec(),

@@ -157,15 +157,13 @@ async fn twilio_takes_a_text_message() {
 #[tokio::test]
 async fn a_language_model_repeats_the_question_whole_or_as_a_stream() {
     let stage = Stage::set().await;
-    let settings = ChatSettings {
-        api: api(&stage, "/llm/v1"),
-        api_key: credential::LLM.into(),
+    let settings = ChatSettings { api: api(&stage, "/llm/v1"), api_key: credential::LLM.into(), stall: SOON };
+    let request = ChatRequest {
         model: "a/b".into(),
-        fallback: Some("c/d".into()),
+        messages: vec![("user".into(), "Why?".into())],
         max_tokens: 10,
-        temperature: 0.5,
+        ..ChatRequest::default()
     };
-    let request = ChatRequest { messages: vec![("user".into(), "Why?".into())], ..ChatRequest::default() };
 
     let receipt = ChatClient::new(settings).unwrap().complete(&request, now()).await.unwrap();
     let mut streamed = question();

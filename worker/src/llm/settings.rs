@@ -1,0 +1,171 @@
+//! `[llm]` of queues.toml: tiers, prices, what is asked next, budgets.
+
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
+use serde::Deserialize;
+
+use super::{
+    budget::{Budget, Budgets, WhenSpent},
+    models::{DEFAULT_TIER, FALLBACK_TIER, Models, Next},
+    money::{Dollars, Price},
+};
+
+/// Stands for every tenant that is not named.
+const EVERYBODY: &str = "*";
+/// What `when_spent` says when jobs wait.
+const WAIT: &str = "wait";
+
+/// Everything about models that is set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LlmSettings {
+    /// Who is asked.
+    pub models: Models,
+    /// What it may cost.
+    pub budgets: Budgets,
+}
+
+/// The table as written. Each part that is there replaces the built-in one as a whole.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Written {
+    tiers: Option<BTreeMap<String, Vec<String>>>,
+    prices: Option<BTreeMap<String, Price>>,
+    next: Option<Next>,
+    budgets: BTreeMap<String, WrittenBudget>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenBudget {
+    per_day: Option<f64>,
+    per_month: Option<f64>,
+    timezone: Option<String>,
+    when_spent: Option<String>,
+}
+
+impl LlmSettings {
+    /// What is built in: the six models of the catalogue with their prices, and no budgets.
+    pub fn built_in() -> Self {
+        let models = |models: &[&str]| models.iter().map(|&model| model.to_owned()).collect::<Vec<_>>();
+        let tiers = [
+            (DEFAULT_TIER, models(&["anthropic/claude-3-haiku"])),
+            ("premium", models(&["anthropic/claude-3-sonnet"])),
+            (FALLBACK_TIER, models(&["openai/gpt-4o-mini", "openai/gpt-3.5-turbo"])),
+            ("economy", models(&["mistralai/mistral-7b"])),
+            ("open", models(&["meta-llama/llama-3-8b"])),
+        ];
+        let prices = [
+            ("anthropic/claude-3-haiku", 0.25, 1.25),
+            ("anthropic/claude-3-sonnet", 3.0, 15.0),
+            ("openai/gpt-4o-mini", 0.15, 0.6),
+            ("openai/gpt-3.5-turbo", 0.5, 1.5),
+            ("mistralai/mistral-7b", 0.06, 0.06),
+            ("meta-llama/llama-3-8b", 0.2, 0.2),
+        ];
+        let next = Next {
+            trouble: models(&[FALLBACK_TIER]),
+            too_long: models(&["premium"]),
+            policy: models(&["open"]),
+        };
+        let tiers = tiers.into_iter().map(|(name, models)| (name.to_owned(), models)).collect();
+        let prices =
+            prices.into_iter().map(|(model, input, output)| (model.to_owned(), Price { input, output }));
+        let models = Models { tiers, prices: prices.collect(), next };
+        Self { models, budgets: Budgets::default() }
+    }
+
+    /// What is written in the place of what is built in.
+    ///
+    /// # Errors
+    /// Every part that cannot be meant, as the rest of a sentence that starts with `llm.`.
+    pub fn of(written: Written) -> Result<Self, Vec<String>> {
+        let Self { models: built_in, .. } = Self::built_in();
+        let models = Models {
+            tiers: written.tiers.unwrap_or(built_in.tiers),
+            prices: written.prices.unwrap_or(built_in.prices),
+            next: written.next.unwrap_or(built_in.next),
+        };
+        let mut problems = problems(&models);
+        let mut budgets = Budgets::default();
+        for (tenant, written) in written.budgets {
+            match budget(&tenant, written, &models) {
+                Ok(budget) if tenant == EVERYBODY => budgets.each = Some(budget),
+                Ok(budget) => drop(budgets.named.insert(tenant, budget)),
+                Err(more) => problems.extend(more),
+            }
+        }
+        if problems.is_empty() { Ok(Self { models, budgets }) } else { Err(problems) }
+    }
+
+    /// The models that the environment names, in the place of their tiers.
+    pub fn with_environment(mut self, default: Option<&str>, fallback: Option<&str>) -> Self {
+        for (tier, model) in [(DEFAULT_TIER, default), (FALLBACK_TIER, fallback)] {
+            if let Some(model) = model {
+                self.models.tiers.insert(tier.to_owned(), vec![model.to_owned()]);
+            }
+        }
+        self
+    }
+}
+
+fn problems(models: &Models) -> Vec<String> {
+    let known = models.tiers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut problems = Vec::new();
+    if !models.tiers.contains_key(DEFAULT_TIER) {
+        problems.push(format!("tiers has no `{DEFAULT_TIER}`, which jobs ask that name none; add it"));
+    }
+    for (tier, names) in &models.tiers {
+        if names.is_empty() {
+            problems.push(format!("tiers.{tier} names no model; write one, or remove it"));
+        }
+    }
+    for (model, price) in models.prices.iter().filter(|(_, price)| !price.is_usable()) {
+        problems.push(format!(
+            "prices.\"{model}\" = {} and {} is no price; write dollars per million tokens, 0 to 10000",
+            price.input, price.output
+        ));
+    }
+    let Next { trouble, too_long, policy } = &models.next;
+    for (key, tiers) in [("trouble", trouble), ("too_long", too_long), ("policy", policy)] {
+        for tier in tiers.iter().filter(|tier| !models.tiers.contains_key(*tier)) {
+            problems.push(format!("next.{key} names tier {tier}, which is not there; write one of {known}"));
+        }
+    }
+    problems
+}
+
+fn budget(tenant: &str, written: WrittenBudget, models: &Models) -> Result<Budget, Vec<String>> {
+    let mut problems = Vec::new();
+    let place = format!("budgets.\"{tenant}\"");
+    let mut dollars = |key: &str, written: Option<f64>| {
+        let written = written?;
+        if !(0.0 < written && written <= 1_000_000.0) {
+            problems.push(format!(
+                "{place}.{key} = {written} is no budget; write dollars, more than 0 and at most 1000000"
+            ));
+        }
+        Some(Dollars::new(written))
+    };
+    let (per_day, per_month) = (dollars("per_day", written.per_day), dollars("per_month", written.per_month));
+    if per_day.is_none() && per_month.is_none() {
+        problems.push(format!("{place} limits nothing; write per_day or per_month, in dollars"));
+    }
+    let timezone = written.timezone.map_or(Ok(Tz::UTC), |name| name.parse::<Tz>().map_err(|_| name));
+    let timezone = timezone.unwrap_or_else(|name| {
+        problems.push(format!(
+            "{place}.timezone = \"{name}\" is no time zone; write one such as \"America/Mexico_City\""
+        ));
+        Tz::UTC
+    });
+    let when_spent = match written.when_spent.as_deref() {
+        None | Some(WAIT) => WhenSpent::Wait,
+        Some(tier) => {
+            if !models.tiers.contains_key(tier) {
+                problems.push(format!("{place}.when_spent = \"{tier}\" is neither \"{WAIT}\" nor a tier"));
+            }
+            WhenSpent::Tier(tier.to_owned())
+        }
+    };
+    if problems.is_empty() { Ok(Budget { per_day, per_month, timezone, when_spent }) } else { Err(problems) }
+}

@@ -176,6 +176,12 @@ impl Sandbox {
         order(&self.shared, fault)
     }
 
+    /// Takes back the faults that have not happened yet.
+    pub fn clear_faults(&self) {
+        self.shared.faults.clear();
+        self.shared.smtp.clear_faults();
+    }
+
     /// A new browser, subscribed with the application's public key, or with any when that is `None`.
     ///
     /// # Errors

@@ -153,6 +153,9 @@ impl ChatClient {
         let request = self.api.post("/chat/completions").bearer_auth(self.settings.api_key.expose_secret());
         let answer = self.api.call(COMPLETE, request.json(&self.body(question)), Repeat::Safe).await?;
         let Some(completion) = answer.json::<Completion>() else {
+            if answer.is_success() {
+                return Err(self.unreadable());
+            }
             return Err(self.refused(&answer, answer.status, ApiError::default(), now_unix));
         };
         if let Some(error) = completion.error {
@@ -202,6 +205,12 @@ impl ChatClient {
     fn empty(&self) -> ProviderError {
         let advice = "The answer is empty, as on a cold start; the job is repeated later.";
         self.api.error(COMPLETE, ErrorClass::ServerError, advice, "").with_code("empty")
+    }
+
+    fn unreadable(&self) -> ProviderError {
+        let advice =
+            "The answer is no completion; the trouble is on the other side, and the job is repeated later.";
+        self.api.error(COMPLETE, ErrorClass::ServerError, advice, "").with_code("unreadable")
     }
 
     fn refused(&self, answer: &HttpAnswer, status: u16, error: ApiError, now_unix: i64) -> ProviderError {

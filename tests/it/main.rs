@@ -15,6 +15,7 @@ mod ops;
 mod outbox;
 mod poison;
 mod processors;
+mod provider_table;
 mod repair;
 mod retention;
 mod run;

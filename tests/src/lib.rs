@@ -7,6 +7,7 @@ pub mod chaos;
 pub mod cluster;
 pub mod fleet;
 pub mod foreign_mail_server;
+pub mod generated_text;
 pub mod hostile;
 pub mod limited_provider;
 pub mod program;

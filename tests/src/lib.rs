@@ -5,6 +5,7 @@
 
 pub mod chaos;
 pub mod cluster;
+pub mod endpoint_register;
 pub mod fleet;
 pub mod foreign_mail_server;
 pub mod generated_text;

@@ -14,9 +14,9 @@ use flota_producer::{JobId, NewJob};
 use flota_providers::{
     pipeline::{CallEvent, CallObserver, CircuitPolicy, Pipeline},
     push::new_vapid_pair,
-    webhook::SigningSecret,
 };
 use flota_tests::{
+    endpoint_register::{RING, register},
     fleet::{QUEUE, TestQueue, drain},
     servers,
     witness::{Seen as Witnessed, is_terminal},
@@ -24,12 +24,10 @@ use flota_tests::{
 use flota_worker::{
     assemble,
     config::Environment,
-    database,
-    endpoints::{self, Endpoints},
+    database, endpoints,
     limits::{self, ProviderLimits},
     processors,
     sandbox::Sandbox,
-    vault::Vault,
 };
 use secrecy::ExposeSecret;
 
@@ -44,8 +42,6 @@ const IMPATIENT: Duration = Duration::from_millis(300);
 const ASKED: Duration = Duration::from_millis(500);
 /// How long a job is put off when nobody says how long, as in queues.toml.
 const PARK: Duration = Duration::from_secs(10);
-/// Keys for endpoint secrets: an id and 32 bytes.
-const RING: &str = "test:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,7 +182,9 @@ impl Stage {
         let endpoint = match subject.in_sandbox {
             "webhook" => {
                 let url = receiver(sandbox.url("/webhooks/orders"), nobody);
-                Some(register(&sandbox, &pool, &url).await)
+                let (id, secret) = register(&pool, &url).await.expect("it is registered");
+                assert!(sandbox.trust_webhook_secret(secret.expose_secret()));
+                Some(id)
             }
             _ => None,
         };
@@ -259,11 +257,4 @@ async fn pool(subject: &Subject) -> sqlx::PgPool {
         _ => "postgres://nobody@127.0.0.1:1/none".to_owned(),
     };
     database::connect(&url.into(), 2).expect("the stage is set")
-}
-
-async fn register(sandbox: &Sandbox, pool: &sqlx::PgPool, url: &str) -> String {
-    let vault = Vault::parse(&RING.into()).expect("a ring of keys");
-    let secret = SigningSecret::generate().expect("randomness");
-    assert!(sandbox.trust_webhook_secret(secret.to_text().expose_secret()));
-    Endpoints::new(pool.clone(), vault).add(None, url, None, &secret).await.expect("it is added")
 }

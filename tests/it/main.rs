@@ -1,5 +1,6 @@
 //! One test binary, a file per story.
 
+mod canaries;
 mod cli;
 mod dead;
 mod drain;

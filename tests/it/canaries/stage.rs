@@ -379,7 +379,9 @@ fn write_down(value: &redis::Value, text: &mut String) {
         redis::Value::BulkString(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
         redis::Value::SimpleString(line) => text.push_str(line),
         redis::Value::Array(values) | redis::Value::Set(values) => {
-            values.iter().for_each(|value| write_down(value, text));
+            for value in values {
+                write_down(value, text);
+            }
         }
         redis::Value::Map(pairs) => {
             for (key, value) in pairs {

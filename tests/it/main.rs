@@ -9,6 +9,7 @@ mod faults;
 mod fuzz_seeds;
 mod hostile;
 mod http;
+mod integration_pages;
 mod kinds;
 mod leases;
 mod operate;

@@ -9,6 +9,7 @@ mod stage;
 
 use flota_worker::{
     config::env::{Shown, VARIABLES},
+    dev::SmtpStep,
     sandbox::{Fault, Reset},
 };
 use serde_json::json;
@@ -26,42 +27,51 @@ const PROVIDERS: [(&str, Option<&str>); 7] = [
     ("push", None),
     ("webhook", None),
 ];
-/// Statuses of every class. The last two make the others wait, or disable their endpoint.
-const STATUSES: [u16; 14] = [400, 500, 401, 502, 402, 503, 403, 408, 404, 409, 425, 413, 429, 410];
-/// Steps of a mail server, and replies of every class.
-const REPLIES: [(&str, u16); 6] =
-    [("auth", 535), ("mail_from", 530), ("rcpt_to", 450), ("rcpt_to", 550), ("data", 554), ("content", 452)];
+/// Statuses after which the next call is made at once.
+const STATUSES: [u16; 9] = [400, 500, 502, 503, 404, 408, 409, 425, 413];
+/// Statuses after which others wait: for their turn, for a credential that rests, or because their endpoint is disabled.
+const HALTS: [u16; 5] = [429, 401, 402, 403, 410];
+/// Steps of a mail server, and replies of every class; behind the last two the login rests.
+const REPLIES: [(SmtpStep, u16); 6] = [
+    (SmtpStep::RcptTo, 450),
+    (SmtpStep::RcptTo, 550),
+    (SmtpStep::Data, 554),
+    (SmtpStep::Content, 452),
+    (SmtpStep::MailFrom, 530),
+    (SmtpStep::Auth, 535),
+];
 
-/// Everything that can go wrong at a provider that quotes a credential.
-fn faults(provider: &str, secret: &str) -> Vec<Fault> {
+/// A status whose body quotes a credential, as text and as the documents that APIs answer.
+fn quoting(provider: &str, status: u16, secret: &str) -> [Fault; 2] {
     let quoting = format!("We do not like {secret} or {}", search::in_url(secret));
+    let document = json!({
+        "error": { "message": quoting, "code": status, "type": "told_to", "status": "TOLD_TO" },
+        "message": quoting, "code": status,
+    });
+    [
+        Fault { body: Some(quoting.into()), ..Fault::status(provider, status) },
+        Fault { body: Some(document), ..Fault::status(provider, status) },
+    ]
+}
+
+/// Everything that can go wrong one call after the other at a provider that quotes a credential.
+fn faults(provider: &str, secret: &str) -> Vec<Fault> {
     let mut faults = vec![
         Fault { reset: Some(Reset::Before), ..Fault::of(provider) },
         Fault { reset: Some(Reset::AfterWork), ..Fault::of(provider) },
         Fault { malformed: true, ..Fault::of(provider) },
         Fault { ok_with_error: true, ..Fault::of(provider) },
     ];
-    for status in STATUSES {
-        let document = json!({
-            "error": { "message": quoting, "code": status, "type": "told_to", "status": "TOLD_TO" },
-            "message": quoting, "code": status,
-        });
-        faults.push(Fault { body: Some(quoting.clone().into()), ..Fault::status(provider, status) });
-        faults.push(Fault { body: Some(document), ..Fault::status(provider, status) });
-    }
+    faults.extend(STATUSES.into_iter().flat_map(|status| quoting(provider, status, secret)));
     // A 200 with the error inside, as language models have it.
-    let inside = json!({ "error": { "message": quoting, "code": 502 } });
-    faults.insert(0, Fault { body: Some(inside), ..Fault::status(provider, 200) });
-    if provider == "webhook" {
-        // The first 410 has disabled the endpoint.
-        faults.pop();
-    }
+    let [_, inside] = quoting(provider, 502, secret);
+    faults.push(Fault { status: Some(200), ..inside });
     faults
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_credential_is_found_outside_its_place() {
-    let stage = Stage::set().await;
+    let mut stage = Stage::set().await;
     let mut canaries = stage.canaries();
     for variable in VARIABLES.iter().filter(|variable| variable.shown != Shown::Plainly) {
         assert!(
@@ -71,17 +81,31 @@ async fn no_credential_is_found_outside_its_place() {
         );
     }
 
-    for (provider, variable) in PROVIDERS {
+    let secrets = PROVIDERS.map(|(provider, variable)| {
+        (provider, variable.map_or("it".to_owned(), |variable| stage.secret(variable).to_owned()))
+    });
+    for (provider, secret) in &secrets {
         stage.succeed(provider).await;
-        stage
-            .suffer(provider, faults(provider, variable.map_or("it", |variable| stage.secret(variable))))
-            .await;
+        stage.suffer(provider, faults(provider, secret)).await;
+    }
+    for (status, form) in HALTS.into_iter().flat_map(|status| [(status, 0), (status, 1)]) {
+        for (provider, secret) in &secrets {
+            if (*provider, status, form) == ("webhook", 410, 1) {
+                // The first one has disabled the endpoint.
+                continue;
+            }
+            let [text, document] = quoting(provider, status, secret);
+            stage.suffer(provider, vec![if form == 0 { text } else { document }]).await;
+        }
+        // A new process knows of no credential that rests.
+        stage.renew_worker().await;
     }
     stage.deliver_nowhere().await;
-    stage.mail(&REPLIES).await;
+    for (step, code) in REPLIES {
+        stage.mail(step, code).await;
+    }
     stage.settle().await;
-    let (stage, token) = stage.use_service_account().await;
-    canaries.push(token);
+    canaries.push(stage.use_service_account().await);
     stage.settle().await;
 
     let places = stage.everything().await;

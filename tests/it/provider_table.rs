@@ -20,7 +20,7 @@ use self::{
 };
 
 /// Rows of one provider that are played at the same time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 3;
 
 /// Plays every row of a provider, with each of its words.
 async fn play_all(subject: &'static Subject) {

@@ -155,36 +155,37 @@ impl Stage {
         self.sandbox.clear_faults();
     }
 
-    /// Sends mails to a server that takes one and refuses the others, with our password in its replies.
-    pub(super) async fn mail(&self, replies: &[(&str, u16)]) {
+    /// Sends one mail that arrives, and one that the server refuses at this step with our password in its reply.
+    pub(super) async fn mail(&mut self, step: SmtpStep, code: u16) {
+        let before = self.mail.mails().len();
         self.enqueue("smtp", 1).await;
-        self.mail.wait_for(1, PATIENCE).await.expect("a mail");
-        for (step, code) in replies {
-            let step = match *step {
-                "auth" => SmtpStep::Auth,
-                "mail_from" => SmtpStep::MailFrom,
-                "rcpt_to" => SmtpStep::RcptTo,
-                "data" => SmtpStep::Data,
-                _ => SmtpStep::Content,
-            };
-            if step == SmtpStep::Auth {
-                // Connections that wait are logged in already.
-                self.mail.fault(SmtpStep::MailFrom, SmtpFault::Reset);
-            }
-            self.mail.fault(step, SmtpFault::Reply(format!("{code} 5.7.8 we do not like {MAIL_PASSWORD}")));
-            self.enqueue("smtp", 1).await;
-            eventually(PATIENCE, "the fault happens", async || self.mail.faults_left() == 0).await;
+        self.mail.wait_for(before + 1, PATIENCE).await.expect("a mail");
+        if step == SmtpStep::Auth {
+            // A new process has no connection that is logged in.
+            self.renew_worker().await;
+        }
+        self.mail.fault(step, SmtpFault::Reply(format!("{code} 5.7.8 we do not like {MAIL_PASSWORD}")));
+        self.enqueue("smtp", 1).await;
+        eventually(PATIENCE, "the fault happens", async || self.mail.faults_left() == 0).await;
+        if matches!(step, SmtpStep::MailFrom | SmtpStep::Auth) {
+            // A new process knows of no login that rests.
+            self.renew_worker().await;
         }
     }
 
+    /// Goes on with another process.
+    pub(super) async fn renew_worker(&mut self) {
+        let next = self.flota.start(&["worker"]).await;
+        let last = std::mem::replace(&mut self.worker, next);
+        self.old_logs.push_str(&last.log());
+        last.stop().await;
+    }
+
     /// Goes on with another worker, which reads pictures with Google's service account. Answers the token that it got.
-    pub(super) async fn use_service_account(mut self) -> (Self, Canary) {
+    pub(super) async fn use_service_account(&mut self) -> Canary {
         let file = self.flota.write("service-account.json", &self.account.to_string());
         self.flota.unset("GOOGLE_VISION_API_KEY").set("GOOGLE_APPLICATION_CREDENTIALS", file);
-        let next = self.flota.start(&["worker"]).await;
-        let first = std::mem::replace(&mut self.worker, next);
-        self.old_logs = first.log();
-        first.stop().await;
+        self.renew_worker().await;
         self.succeed("google_vision").await;
         let sent = self.sandbox.received("google_vision").pop().expect("a request");
         let token = sent.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
@@ -192,7 +193,7 @@ impl Stage {
         let quoting = serde_json::json!({ "error": { "code": 403, "message": token, "status": "NO" } });
         let fault = Fault { body: Some(quoting), ..Fault::status("google_vision", 403) };
         self.suffer("google_vision", vec![fault]).await;
-        (self, Canary::of("the token of a service account", &token))
+        Canary::of("the token of a service account", &token)
     }
 
     /// Delivers to a plain URL that nobody serves, which the common secret signs.

@@ -28,6 +28,7 @@ use flota_worker::{
     limits::{self, ProviderLimits},
     processors,
     sandbox::Sandbox,
+    suppressions::Suppressions,
 };
 use secrecy::ExposeSecret;
 
@@ -95,7 +96,7 @@ pub(super) async fn play(subject: &'static Subject, row: &Row, word: &str) -> Se
     let verdicts = &seen.verdicts[&id];
     let (class, code) = stage.kept(id).await;
     let mut then = in_words(verdicts);
-    if class == "rate_limited" {
+    if ["rate_limited", "auth", "quota"].contains(&&*class) {
         then.push_str(stage.others().await);
     }
     then.push_str(stage.endpoint_afterwards().await);
@@ -176,6 +177,7 @@ impl Stage {
         let pipeline =
             Pipeline::new(limits, Arc::clone(&heard) as Arc<dyn CallObserver>, CircuitPolicy::default());
         let mut services = assemble::services(&environment, &pool, &pipeline).expect("the stage is set");
+        services.suppressions = Suppressions::empty();
         if matches!(order, Order::Silence) {
             be_impatient(subject, &mut services, &variables, &pipeline, IMPATIENT);
         }

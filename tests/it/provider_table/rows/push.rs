@@ -35,8 +35,20 @@ const ROWS: &[Row] = &[
         "400",
         "dead at once",
     ),
-    row("401: the VAPID signature is bad", Status(401), "auth", "401", "waits 5 min, not charged"),
-    row("403: subscribed with another key", Status(403), "auth", "403", "waits 5 min, not charged"),
+    row(
+        "401: the VAPID signature is bad",
+        Status(401),
+        "auth",
+        "401",
+        "waits 5 min, not charged; others go on",
+    ),
+    row(
+        "403: subscribed with another key",
+        Status(403),
+        "auth",
+        "403",
+        "waits 5 min, not charged; others go on",
+    ),
     row("404: unknown subscription (errno 102)", Says(404, &["102"]), "gone", "404", "dead at once"),
     row(
         "410: the subscription has ended (errno 103, 105, 106)",

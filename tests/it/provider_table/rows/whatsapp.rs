@@ -26,24 +26,36 @@ pub(in super::super) const SUBJECT: Subject = Subject {
 
 const ROWS: &[Row] = &[
     row("200", Nothing, "ok", "", "done"),
-    row("token revoked, as the sandbox refuses it", Revoked, "auth", "190", "waits 5 min, not charged"),
-    row("token invalid or expired", Says(401, &["0", "190"]), "auth", "=", "waits 5 min, not charged"),
+    row(
+        "token revoked, as the sandbox refuses it",
+        Revoked,
+        "auth",
+        "190",
+        "waits 5 min, not charged; others wait too",
+    ),
+    row(
+        "token invalid or expired",
+        Says(401, &["0", "190"]),
+        "auth",
+        "=",
+        "waits 5 min, not charged; others wait too",
+    ),
     row(
         "permission",
         Says(403, &["3", "10", "200", "299", "131005"]),
         "auth",
         "=",
-        "waits 5 min, not charged",
+        "waits 5 min, not charged; others wait too",
     ),
     row(
         "locked, display name, registration, policy",
         Says(400, &["131031", "131037", "131045", "133010", "368"]),
         "auth",
         "=",
-        "waits 5 min, not charged",
+        "waits 5 min, not charged; others wait too",
     ),
-    row("payment", Says(400, &["131042"]), "quota", "=", "waits 5 min, not charged"),
-    row("spam limit", Says(400, &["131048"]), "quota", "=", "waits 5 min, not charged"),
+    row("payment", Says(400, &["131042"]), "quota", "=", "waits 5 min, not charged; others wait too"),
+    row("spam limit", Says(400, &["131048"]), "quota", "=", "waits 5 min, not charged; others wait too"),
     row(
         "bad request or parameter",
         Says(400, &["1", "33", "100", "131008", "131009", "135000"]),
@@ -156,7 +168,13 @@ const ROWS: &[Row] = &[
         "131000",
         "3 tries, then dead",
     ),
-    row("403 with the usual body (131005)", Status(403), "auth", "131005", "waits 5 min, not charged"),
+    row(
+        "403 with the usual body (131005)",
+        Status(403),
+        "auth",
+        "131005",
+        "waits 5 min, not charged; others wait too",
+    ),
     row("200 that cannot be read", Half, "ambiguous", "200", "one more try, then dead"),
     row("No answer in time", Silence, "ambiguous", "", "one more try, then dead"),
     row(

@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// A worker that asks the sandbox's language model, and logs JSON.
 async fn stage() -> (Installation, Sandbox, Running) {
-    let (mut flota, sandbox) = (Installation::new().await, Sandbox::start().await.unwrap());
+    let (mut flota, sandbox) = (Installation::new().await, Sandbox::start().await.expect("a sandbox"));
     for (name, value) in sandbox.environment() {
         flota.set(name, value);
     }
@@ -46,7 +46,7 @@ async fn logged(worker: &Running, message: &str) -> Vec<Value> {
 /// The exported share of the language model's allowance.
 async fn used_share(worker: &Running) -> f64 {
     let url = format!("{}/metrics", worker.address().await);
-    let page = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let page = reqwest::get(url).await.expect("an answer").text().await.expect("text");
     let name = "flota_provider_limit_used_ratio{provider=\"llm\"} ";
     let share = page.lines().find_map(|line| line.strip_prefix(name));
     share.and_then(|share| share.parse().ok()).unwrap_or_else(|| panic!("no share in\n{page}"))

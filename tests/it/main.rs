@@ -1,5 +1,6 @@
 //! One test binary, a file per story.
 
+mod canaries;
 mod cli;
 mod dead;
 mod drain;
@@ -8,14 +9,18 @@ mod faults;
 mod fuzz_seeds;
 mod hostile;
 mod http;
+mod integration_pages;
 mod kinds;
 mod leases;
+mod live_or_sandbox;
 mod llm_budget;
 mod operate;
 mod ops;
 mod outbox;
 mod poison;
 mod processors;
+mod provider_signals;
+mod provider_table;
 mod repair;
 mod retention;
 mod run;

@@ -5,8 +5,10 @@
 
 pub mod chaos;
 pub mod cluster;
+pub mod endpoint_register;
 pub mod fleet;
 pub mod foreign_mail_server;
+pub mod generated_text;
 pub mod hostile;
 pub mod limited_provider;
 pub mod program;

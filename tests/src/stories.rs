@@ -1,6 +1,7 @@
 //! Stories that both the tests and the measurements tell, with small and large numbers.
 
 pub mod outbox;
+pub mod sends;
 pub mod storm;
 
 use std::time::{Duration, Instant};

@@ -176,6 +176,12 @@ impl Sandbox {
         order(&self.shared, fault)
     }
 
+    /// Takes back the faults that have not happened yet.
+    pub fn clear_faults(&self) {
+        self.shared.faults.clear();
+        self.shared.smtp.clear_faults();
+    }
+
     /// A new browser, subscribed with the application's public key, or with any when that is `None`.
     ///
     /// # Errors
@@ -216,7 +222,7 @@ impl Sandbox {
         deadline: Duration,
     ) -> Result<Vec<Entry>, TooFewArrived> {
         let mut changes = self.shared.journal.watch();
-        let enough = |_: &u64| self.journal(provider).len() >= wanted;
+        let enough = |_: &u64| self.shared.journal.count(provider) >= wanted;
         // The sender lives as long as we do, so only the deadline can end the wait in vain.
         let _ = timeout(deadline, changes.wait_for(enough)).await;
         let entries = self.journal(provider);

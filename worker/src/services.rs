@@ -74,7 +74,27 @@ impl Webhooks {
     /// # Errors
     /// When the TLS stack cannot be set up.
     pub fn new(allowed: &[IpNet], pipeline: &Pipeline) -> Result<Self, ProviderError> {
-        let (open, inside) = open_and_inside(allowed);
+        Self::of(open_and_inside(allowed), pipeline)
+    }
+
+    /// The same with another patience than that of [`OutboundSettings`].
+    ///
+    /// # Errors
+    /// When the TLS stack cannot be set up.
+    pub fn with_timeout(
+        allowed: &[IpNet],
+        timeout: Duration,
+        pipeline: &Pipeline,
+    ) -> Result<Self, ProviderError> {
+        let (mut open, mut inside) = open_and_inside(allowed);
+        (open.timeout, inside.timeout) = (timeout, timeout);
+        Self::of((open, inside), pipeline)
+    }
+
+    fn of(
+        (open, inside): (OutboundSettings, OutboundSettings),
+        pipeline: &Pipeline,
+    ) -> Result<Self, ProviderError> {
         Ok(Self {
             open: Provider::global(WebhookClient::new(open)?, pipeline),
             inside: Provider::global(WebhookClient::new(inside)?, pipeline),

@@ -1,15 +1,16 @@
 //! Measures the stories with large numbers:
-//! `cargo run --release -p flota-tests --bin measure -- drain|kill|outage|flushall|replay|dead|storm|pipeline`.
+//! `cargo run --release -p flota-tests --bin measure -- drain|kill|outage|flushall|replay|dead|sends|storm|pipeline`.
 
 use std::time::Duration;
 
 use anyhow::bail;
 use flota_tests::{
     cluster::{DEFAULT, SHORT},
-    replays, stories,
+    replays,
+    stories::{self, sends::What},
 };
 
-const USAGE: &str = "usage: measure drain [jobs] | kill [jobs] | outage [seconds] | flushall [jobs] | replay [letters] | dead [letters] | storm [jobs] | pipeline [calls]";
+const USAGE: &str = "usage: measure drain [jobs] | kill [jobs] | outage [seconds] | flushall [jobs] | replay [letters] | dead [letters] | sends [jobs] | storm [jobs] | pipeline [calls]";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -22,6 +23,7 @@ async fn main() -> anyhow::Result<()> {
         Some("flushall") => flushall(number.unwrap_or(5_000)).await,
         Some("replay") => replay(number.unwrap_or(10_000)).await,
         Some("dead") => dead(number.unwrap_or(1_000_000)).await,
+        Some("sends") => sends(number.unwrap_or(3_000)).await,
         Some("storm") => storm(number.unwrap_or(50_000)).await,
         Some("pipeline") => pipeline(number.unwrap_or(100_000)).await,
         _ => bail!(USAGE),
@@ -100,6 +102,19 @@ async fn dead(letters: usize) -> anyhow::Result<()> {
         for line in timed.plan {
             println!("      {line}");
         }
+    }
+    Ok(())
+}
+
+async fn sends(count: usize) -> anyhow::Result<()> {
+    println!(
+        "one worker process with 64 slots, the sandbox, Redis and Postgres on this machine; median of 5 rounds of {count}"
+    );
+    for (what, name) in [(What::Mails, "mails"), (What::Webhooks, "webhooks")] {
+        let mut paces = stories::sends::sends(what, count, 5, 64).await?;
+        paces.sort_unstable_by(f64::total_cmp);
+        let (least, most) = (paces[0], paces[paces.len() - 1]);
+        println!("  {name:<9} {:>7.0} a second ({least:.0} to {most:.0})", paces[paces.len() / 2]);
     }
     Ok(())
 }

@@ -10,7 +10,6 @@ use flota_producer::{DeliverWebhook, NewJob, link::Link};
 use flota_providers::{
     Receipt,
     pipeline::{Caller, CircuitPolicy, Client, Pipeline, Provider, Target},
-    webhook::SigningSecret,
 };
 use flota_worker::{
     assemble::{self, Ground},
@@ -20,14 +19,15 @@ use flota_worker::{
     limits::{self, ProviderLimits, Window},
     llm::LlmSettings,
     processors,
-    suppressions::Suppressions,
 };
-use secrecy::ExposeSecret;
+use sqlx::PgPool;
 use tokio::time::sleep;
 
 use crate::{
+    endpoint_register::{RING, register},
     fleet::{QUEUE, TestQueue, drain},
     limited_provider::{Allowance, LimitedProvider},
+    servers,
 };
 
 /// Jobs that the worker runs at once.
@@ -72,20 +72,20 @@ pub async fn storm(
     let stage = Stage::set(closed_for).await?;
     let alone = stage.pass_calm(calm).await?;
     let began = Instant::now();
-    stage.enqueue(busy, stage.busy.port).await;
+    stage.enqueue(busy, &stage.busy).await;
     stage.wait_until_parked().await?;
     let parked_after = began.elapsed();
     let beside = stage.pass_calm(calm).await?;
     if to_the_end {
-        stage.wait_for(|stage| busy as u64 <= stage.busy.taken()).await?;
+        stage.wait_for(|stage| busy as u64 <= stage.busy.provider.taken()).await?;
     }
     let (asks, calls) = stage.asked().await?;
     let storm = Storm {
         alone,
         beside,
         parked_after,
-        refused: stage.busy.refused(),
-        taken: stage.busy.taken(),
+        refused: stage.busy.provider.refused(),
+        taken: stage.busy.provider.taken(),
         asks_per_job: asks / busy as f64,
         calls_per_job: calls / busy as f64,
     };
@@ -97,8 +97,22 @@ struct Stage {
     redis: RedisServer,
     queue: TestQueue,
     fleet: Fleet,
-    busy: LimitedProvider,
-    calm: LimitedProvider,
+    busy: Receiver,
+    calm: Receiver,
+}
+
+/// A receiver of webhooks, and the endpoint that leads to it.
+struct Receiver {
+    provider: LimitedProvider,
+    endpoint: String,
+}
+
+impl Receiver {
+    async fn register(pool: &PgPool, provider: LimitedProvider) -> anyhow::Result<Self> {
+        let url = format!("http://127.0.0.1:{}/hook", provider.port);
+        let (endpoint, _) = register(pool, &url).await?;
+        Ok(Self { provider, endpoint })
+    }
 }
 
 impl Stage {
@@ -116,19 +130,17 @@ impl Stage {
         queue.policy.concurrency = SLOTS;
         let limits = limits::shared(queue.link.again(), queue.prefix().clone(), ProviderLimits::default());
         let pipeline = Pipeline::new(limits, Arc::new(()), CircuitPolicy::default());
-        let secret = SigningSecret::generate()?.to_text();
         let lookup = |name: &str| {
             Ok(match name {
-                "WEBHOOK_SECRET" => Some(secret.expose_secret().to_owned()),
+                "FLOTA_ENCRYPTION_KEYS" => Some(RING.to_owned()),
                 "FLOTA_WEBHOOK_ALLOW_CIDRS" => Some("127.0.0.0/8".to_owned()),
                 _ => None,
             })
         };
-        let names = ["WEBHOOK_SECRET", "FLOTA_WEBHOOK_ALLOW_CIDRS"];
+        let names = ["FLOTA_ENCRYPTION_KEYS", "FLOTA_WEBHOOK_ALLOW_CIDRS"];
         let environment =
             Environment::from_lookup(&lookup, names).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
-        // Nothing here asks Postgres, and a pool connects when it is first asked.
-        let pool = database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1)?;
+        let pool = database::connect(&servers::prepared_database().await.into(), 2)?;
         let ground = Ground {
             pool: &pool,
             pipeline: &pipeline,
@@ -136,28 +148,24 @@ impl Stage {
             prefix: queue.prefix(),
             llm: LlmSettings::built_in(),
         };
-        let mut services = assemble::services(&environment, ground)?;
-        services.suppressions = Suppressions::empty();
+        let services = assemble::services(&environment, ground)?;
         let fleet = queue.start_with(processors::registry().bind(services));
+        let busy = Receiver::register(&pool, busy).await?;
+        let calm = Receiver::register(&pool, calm).await?;
         Ok(Self { redis, queue, fleet, busy, calm })
     }
 
-    async fn enqueue(&self, count: usize, port: u16) {
-        let url = format!("http://127.0.0.1:{port}/hook");
-        let job = DeliverWebhook {
-            endpoint: None,
-            url: Some(url),
-            event: "order.paid".to_owned(),
-            data: serde_json::json!({ "order": 42 }),
-        };
+    async fn enqueue(&self, count: usize, receiver: &Receiver) {
+        let data = serde_json::json!({ "order": 42 });
+        let job = DeliverWebhook::to_endpoint(&receiver.endpoint, "order.paid", data);
         self.queue.enqueue_many(count, &NewJob::new(job).queue(QUEUE)).await;
     }
 
     /// Others' jobs per second.
     async fn pass_calm(&self, count: usize) -> anyhow::Result<f64> {
-        let (before, began) = (self.calm.taken(), Instant::now());
-        self.enqueue(count, self.calm.port).await;
-        self.wait_for(|stage| before + count as u64 <= stage.calm.taken()).await?;
+        let (before, began) = (self.calm.provider.taken(), Instant::now());
+        self.enqueue(count, &self.calm).await;
+        self.wait_for(|stage| before + count as u64 <= stage.calm.provider.taken()).await?;
         Ok(count as f64 / began.elapsed().as_secs_f64())
     }
 

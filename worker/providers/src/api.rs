@@ -186,10 +186,14 @@ pub fn host_and_port(url: &str) -> Box<str> {
     place.map_or_else(Box::default, |(host, port)| format!("{host}:{port}").into())
 }
 
-/// A text without this secret.
+/// A text without this secret, also as a form or a query has it.
 pub(crate) fn without(text: &str, secret: &SecretString) -> String {
     let secret = secret.expose_secret();
-    if secret.is_empty() { text.to_owned() } else { text.replace(secret, "***") }
+    if secret.is_empty() {
+        return text.to_owned();
+    }
+    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    text.replace(secret, "***").replace(&encoded, "***")
 }
 
 /// What helps against a class, for the end of a provider's sentence.

@@ -143,6 +143,9 @@ impl ChatClient {
         let request = request.json(&body(question));
         let answer = self.api.listen(COMPLETE, request, Repeat::Safe, self.settings.stall).await?;
         let Some(completion) = self.read(&answer)? else {
+            if answer.is_success() {
+                return Err(self.unreadable());
+            }
             return Err(self.refused(&answer, answer.status, ApiError::default(), now_unix));
         };
         if let Some(error) = completion.error {
@@ -182,6 +185,12 @@ impl ChatClient {
     fn empty(&self) -> ProviderError {
         let advice = "The answer is empty, as on a cold start; the job is repeated later.";
         self.api.error(COMPLETE, ErrorClass::ServerError, advice, "").with_code("empty")
+    }
+
+    fn unreadable(&self) -> ProviderError {
+        let advice =
+            "The answer is no completion; the trouble is on the other side, and the job is repeated later.";
+        self.api.error(COMPLETE, ErrorClass::ServerError, advice, "").with_code("unreadable")
     }
 
     fn refused(&self, answer: &HttpAnswer, status: u16, error: ApiError, now_unix: i64) -> ProviderError {

@@ -25,6 +25,8 @@ pub const PROVIDER: &str = "google_vision";
 pub const BASE_URL: &str = "https://vision.googleapis.com/v1";
 /// Largest picture, in bytes: a request may have 10 MB of JSON, and base64 makes four bytes of three.
 pub const MOST_IMAGE_BYTES: usize = 7_300_000;
+/// The reason of a refused API key (<https://cloud.google.com/apis/design/errors>, `google.api.ErrorReason`).
+const BAD_KEY: &str = "API_KEY_INVALID";
 const ANNOTATE: &str = "annotate";
 /// Labels that are asked for.
 const MOST_LABELS: u32 = 10;
@@ -97,6 +99,14 @@ struct RpcError {
     code: i64,
     message: String,
     status: String,
+    details: Vec<RpcDetail>,
+}
+
+/// `google.rpc.ErrorInfo`; other kinds of details have no reason.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RpcDetail {
+    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -137,7 +147,8 @@ impl VisionClient {
         let annotation = answer.json::<Annotated>().and_then(|all| all.responses.into_iter().next());
         let Some(annotation) = annotation else {
             let message = "The answer has no result for the picture; the job is repeated later.";
-            return Err(ProviderError::new(PROVIDER, ANNOTATE, ErrorClass::ServerError, message));
+            let error = ProviderError::new(PROVIDER, ANNOTATE, ErrorClass::ServerError, message);
+            return Err(error.with_code("unreadable"));
         };
         receipt(annotation).map_err(|error| self.refused_image(&error))
     }
@@ -157,11 +168,20 @@ impl VisionClient {
     fn refused(&self, answer: &HttpAnswer, credential: &Credential, now_unix: i64) -> ProviderError {
         let wait = answer.wait(now_unix);
         let error = answer.json::<Refused>().map(|refused| refused.error).unwrap_or_default();
+        // A key that is wrong or has been withdrawn comes as 400, as if the request were at fault.
+        let bad_key = error.details.iter().any(|detail| detail.reason == BAD_KEY);
         let class = match by_status(answer.status) {
+            _ if bad_key => ErrorClass::Auth,
             ErrorClass::RateLimited { .. } => ErrorClass::RateLimited { retry_after: wait },
             other => other,
         };
-        let code = if error.status.is_empty() { answer.status.to_string() } else { error.status };
+        let code = if bad_key {
+            BAD_KEY.to_owned()
+        } else if error.status.is_empty() {
+            answer.status.to_string()
+        } else {
+            error.status
+        };
         let said = without(&error.message, credential.secret());
         self.api.error(ANNOTATE, class, advice(class), &said).with_code(code).with_server_wait(wait)
     }

@@ -11,7 +11,18 @@ use url::form_urlencoded;
 
 use crate::dev::ReceivedRequest;
 
-use super::{call::Answer, environment, fault::Fault, house::lock, order, routes::PROVIDERS, serve::Shared};
+use super::{
+    call::Answer,
+    environment,
+    fault::Fault,
+    house::lock,
+    order,
+    routes::{self, PROVIDERS},
+    serve::Shared,
+};
+
+/// The journal's word for requests to nobody.
+const UNKNOWN: &str = "none";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +119,16 @@ fn journal(shared: &Shared, request: &ReceivedRequest) -> Answer {
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         if name != "provider" {
             return told(400, "the journal is filtered by ?provider= only");
+        }
+        let known = routes::names();
+        if value != UNKNOWN && !known.iter().any(|name| *name == value) {
+            let known = known.join(", ");
+            return told(
+                400,
+                &format!(
+                    "there is no provider \"{value}\" here; write one of {known}, or {UNKNOWN} for paths that belong to nobody"
+                ),
+            );
         }
         provider = Some(value.into_owned());
     }

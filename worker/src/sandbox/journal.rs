@@ -144,6 +144,16 @@ impl Journal {
         inner.entries.iter().filter(wanted).cloned().collect()
     }
 
+    /// How many entries there are.
+    pub(super) fn count(&self, provider: Option<&str>) -> usize {
+        let inner = lock(&self.inner);
+        inner
+            .entries
+            .iter()
+            .filter(|entry| provider.is_none_or(|provider| entry.provider == provider))
+            .count()
+    }
+
     /// Whole requests, oldest first; empty unless they are kept.
     pub(super) fn requests(&self, provider: &str) -> Vec<ReceivedRequest> {
         let inner = lock(&self.inner);

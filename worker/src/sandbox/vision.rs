@@ -90,15 +90,26 @@ fn authorize(call: &Call<'_>) -> Result<(), Refusal> {
     let key = call.request.header("x-goog-api-key").map(str::to_owned).or(in_query);
     match (key, call.bearer()) {
         (Some(key), _) if credential::is_accepted(&key) => Ok(()),
-        (Some(_), _) => {
-            Err(refuse(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."))
-        }
+        (Some(_), _) => Err(bad_key()),
         (None, Some(token)) if call.house.google.is_token(token, call.now_unix) => Ok(()),
         (None, _) => Err(refuse(401, "UNAUTHENTICATED", UNAUTHENTICATED)),
     }
 }
 
 const UNAUTHENTICATED: &str = "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.";
+
+/// A key that is not accepted comes as 400; only its details tell it from a bad request.
+fn bad_key() -> Refusal {
+    let message = "API key not valid. Please pass a valid API key.";
+    let details = json!([{
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID",
+        "domain": "googleapis.com", "metadata": { "service": "vision.googleapis.com" },
+    }]);
+    let body = json!({ "error": {
+        "code": 400, "message": message, "status": "INVALID_ARGUMENT", "details": details,
+    } });
+    Refusal::new(Answer::json(400, &body), format!("INVALID_ARGUMENT: {message}"))
+}
 
 fn invalid(message: &str) -> Refusal {
     refuse(400, "INVALID_ARGUMENT", message)

@@ -40,6 +40,7 @@ use super::{
 };
 use crate::{
     ErrorClass, ProviderError, Receipt,
+    api::without,
     pipeline::{Answer, Client, Target},
 };
 
@@ -91,6 +92,8 @@ pub struct SmtpSettings {
 pub struct SmtpMailer {
     connector: Connector,
     sender: Sender,
+    /// Taken out of everything that the server says.
+    password: SecretString,
     slots: Semaphore,
     waiting: Mutex<Vec<Waiting>>,
 }
@@ -113,8 +116,9 @@ impl SmtpMailer {
     pub fn new(settings: SmtpSettings) -> Result<Self, ProviderError> {
         let sender = Sender::new(&settings.from_email, settings.from_name.as_deref())?;
         let slots = Semaphore::new(settings.pool_size.clamp(1, Semaphore::MAX_PERMITS));
+        let password = settings.password.clone().unwrap_or_default();
         let connector = Connector::new(settings)?;
-        Ok(Self { connector, sender, slots, waiting: Mutex::new(Vec::new()) })
+        Ok(Self { connector, sender, password, slots, waiting: Mutex::new(Vec::new()) })
     }
 
     /// Sends one message, dated `now_unix` (Unix seconds).
@@ -182,19 +186,21 @@ impl SmtpMailer {
 
     fn finish(&self, result: Result<Sent, Failure>, outgoing: Outgoing) -> Result<Receipt, ProviderError> {
         let sent = result.map_err(|failure| self.explain(failure))?;
-        let mut detail = json!({ "reply": sent.reply });
+        let mut detail = json!({ "reply": without(&sent.reply, &self.password) });
         if !sent.refused.is_empty() {
             detail["refused"] = sent
                 .refused
                 .into_iter()
-                .map(|(address, reply)| json!({ "address": address, "reply": reply }))
+                .map(|(address, reply)| json!({ "address": address, "reply": without(&reply, &self.password) }))
                 .collect();
         }
         Ok(Receipt { provider: PROVIDER, provider_ref: Some(outgoing.message_id), detail: Some(detail) })
     }
 
     fn explain(&self, failure: Failure) -> ProviderError {
-        classify(failure, self.connector.server())
+        let mut error = classify(failure, self.connector.server());
+        error.message = without(&error.message, &self.password).into();
+        error
     }
 
     fn take_waiting(&self) -> Option<Waiting> {

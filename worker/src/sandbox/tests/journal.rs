@@ -75,11 +75,13 @@ async fn the_journal_is_filtered_and_cleared() {
 
     let twilio = stage.call(Method::GET, "/__journal?provider=twilio").await.json();
     let wrong = stage.call(Method::GET, "/__journal?tenant=acme").await;
+    let misspelt = stage.call(Method::GET, "/__journal?provider=twlio").await;
 
     assert_eq!(twilio.as_array().map(Vec::len), Some(1));
     assert_eq!((&twilio[0]["verdict"], &twilio[0]["operation"]), (&json!("refused"), &json!("send")));
     assert_eq!(twilio[0]["why"], "21604 A 'To' phone number is required.");
-    assert_eq!(wrong.status, 400);
+    assert_eq!((wrong.status, misspelt.status), (400, 400));
+    assert!(misspelt.text.contains("write one of sendgrid, ses, twilio"), "{}", misspelt.text);
     assert_eq!(stage.call(Method::DELETE, "/__journal").await.status, 204);
     assert_eq!(stage.call(Method::GET, "/__journal").await.json(), json!([]));
 }

@@ -1,0 +1,262 @@
+//! Lets one thing happen to one real job, and looks at what is kept of it and what the engine does.
+//!
+//! Each row has its own queue, limits, circuits and sandbox, so that none feels what another did. Waits and tries are
+//! those that the product ships with; only the backoff between tries is short.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use flota_engine::{ErrorClass, Fleet, Verdict, inspect};
+use flota_producer::{JobId, NewJob};
+use flota_providers::{
+    pipeline::{CallEvent, CallObserver, CircuitPolicy, Pipeline},
+    push::new_vapid_pair,
+};
+use flota_tests::{
+    endpoint_register::{RING, register},
+    fleet::{QUEUE, TestQueue, drain},
+    servers,
+    witness::{Seen as Witnessed, is_terminal},
+};
+use flota_worker::{
+    assemble,
+    config::Environment,
+    database, endpoints,
+    limits::{self, ProviderLimits},
+    processors,
+    sandbox::Sandbox,
+    suppressions::Suppressions,
+};
+use secrecy::ExposeSecret;
+
+use super::{
+    row::{Order, Row},
+    subject::{Subject, be_impatient, job, lead_to_nobody, receiver, revoke},
+};
+
+/// How long a client waits for an answer in rows where none comes.
+const IMPATIENT: Duration = Duration::from_millis(300);
+/// A retry that is put off longer than this was asked for by the provider: our own backoff is far shorter here.
+const ASKED: Duration = Duration::from_millis(500);
+/// How long a job is put off when nobody says how long, as in queues.toml.
+const PARK: Duration = Duration::from_secs(10);
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The class that is kept.
+    pub(super) class: String,
+    /// The code that is kept.
+    pub(super) code: String,
+    /// What the engine did.
+    pub(super) then: String,
+}
+
+/// A worker with one provider.
+pub(super) struct Stage {
+    pub(super) subject: &'static Subject,
+    pub(super) sandbox: Sandbox,
+    pub(super) vapid_public_key: String,
+    /// The registered endpoint that webhooks go to.
+    pub(super) endpoint: Option<String>,
+    /// True where nobody listens at the provider's address.
+    pub(super) nobody: bool,
+    queue: TestQueue,
+    heard: Arc<Heard>,
+    pool: sqlx::PgPool,
+    fleet: Fleet,
+    _files: tempfile::TempDir,
+}
+
+/// Hears the code of every failed call.
+#[derive(Default)]
+struct Heard(Mutex<Vec<(String, String)>>);
+
+impl CallObserver for Heard {
+    fn observe(&self, event: &CallEvent<'_>) {
+        if let CallEvent::Ended { error: Some(error), .. } = event {
+            let code = error.code.as_deref().unwrap_or_default().to_owned();
+            let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.push((error.class.name().to_owned(), code));
+        }
+    }
+}
+
+/// Plays a row with one of its words.
+pub(super) async fn play(subject: &'static Subject, row: &Row, word: &str) -> Seen {
+    let stage = Stage::set(subject, row.order).await;
+    if let Some(fault) = row.order.fault(subject.in_sandbox, word) {
+        stage.sandbox.fault(fault).expect("a fault that can be ordered");
+    }
+    let id = stage.enqueue(job(&stage, 1, !matches!(row.order, Order::Unusable))).await;
+    let seen = stage.queue.witness.wait_until("the job is decided on", |seen| is_decided(seen, id)).await;
+    let verdicts = &seen.verdicts[&id];
+    let (class, code) = stage.kept(id).await;
+    let mut then = in_words(verdicts);
+    if ["rate_limited", "auth", "quota"].contains(&&*class) {
+        then.push_str(stage.others().await);
+    }
+    then.push_str(stage.endpoint_afterwards().await);
+    drain(stage.fleet, Duration::from_secs(5)).await;
+    Seen { class, code, then }
+}
+
+/// True once there is no more to wait for: the end, or a long wait.
+fn is_decided(seen: &Witnessed, id: JobId) -> bool {
+    seen.last(id).is_some_and(|verdict| match verdict {
+        Verdict::Retry(after) => ASKED < after,
+        Verdict::Park(_) => true,
+        verdict => is_terminal(verdict),
+    })
+}
+
+/// The verdicts on one job, in words.
+fn in_words(verdicts: &[(Verdict, Option<ErrorClass>)]) -> String {
+    match (verdicts.len(), verdicts.last().map(|(verdict, _)| *verdict)) {
+        (1, Some(Verdict::Complete)) => "done".to_owned(),
+        (1, Some(Verdict::Bury)) => "dead at once".to_owned(),
+        (2, Some(Verdict::Bury)) => "one more try, then dead".to_owned(),
+        (tries, Some(Verdict::Bury)) => format!("{tries} tries, then dead"),
+        (1, Some(Verdict::Retry(after))) => format!("tried again after {}, as asked", rounded(after)),
+        (1, Some(Verdict::Park(after))) => format!("waits {}, not charged", rounded(after)),
+        (_, other) => format!("{other:?} after {verdicts:?}"),
+    }
+}
+
+/// A wait without what was added to spread the jobs, which is up to a fifth.
+fn rounded(wait: Duration) -> String {
+    let known =
+        [(1, "1 s"), (6, "6 s"), (10, "10 s"), (20, "20 s"), (60, "1 min"), (300, "5 min"), (86_400, "24 h")];
+    let slack = Duration::from_millis(200);
+    let fits = |seconds| {
+        let asked = Duration::from_secs(seconds);
+        asked <= wait + slack && wait <= asked.mul_f64(1.2) + slack
+    };
+    let found = known.iter().find(|(seconds, _)| fits(*seconds));
+    found.map_or_else(|| format!("{wait:?}"), |(_, words)| (*words).to_owned())
+}
+
+impl Stage {
+    async fn set(subject: &'static Subject, order: Order) -> Self {
+        let sandbox = Sandbox::start().await.expect("the stage is set");
+        let files = tempfile::tempdir().expect("the stage is set");
+        for (name, content) in
+            [("note.ogg", "OggS-sound-"), ("receipt.gif", "GIF89a-pixels-"), ("page.html", "<html>")]
+        {
+            std::fs::write(files.path().join(name), content).expect("the stage is set");
+        }
+        let (vapid_public_key, private) = new_vapid_pair().expect("the stage is set");
+        let mut variables: BTreeMap<&str, String> = sandbox.environment().into_iter().collect();
+        variables.retain(|name, _| subject.variables.iter().any(|start| name.starts_with(start)));
+        variables.extend([
+            ("VAPID_PUBLIC_KEY", vapid_public_key.clone()),
+            ("VAPID_PRIVATE_KEY", private.expose_secret().to_owned()),
+            ("VAPID_SUBJECT", "mailto:admin@flota.example".to_owned()),
+            ("FLOTA_FILES_DIR", files.path().display().to_string()),
+            ("FLOTA_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8".to_owned()),
+            ("FLOTA_ENCRYPTION_KEYS", RING.to_owned()),
+        ]);
+        let nobody = matches!(order, Order::Nobody);
+        if nobody {
+            lead_to_nobody(subject, &mut variables);
+        }
+        if matches!(order, Order::Revoked) {
+            revoke(subject, &mut variables);
+        }
+        let lookup = |name: &str| Ok(variables.get(name).cloned());
+        let environment =
+            Environment::from_lookup(&lookup, variables.keys().copied()).expect("the stage is set");
+        let pool = pool(subject).await;
+        let mut queue = TestQueue::new().await;
+        queue.policy.park = PARK;
+        let limits = limits::shared(queue.link.again(), queue.prefix().clone(), ProviderLimits::default());
+        let heard = Arc::<Heard>::default();
+        let pipeline =
+            Pipeline::new(limits, Arc::clone(&heard) as Arc<dyn CallObserver>, CircuitPolicy::default());
+        let mut services = assemble::services(&environment, &pool, &pipeline).expect("the stage is set");
+        services.suppressions = Suppressions::empty();
+        if matches!(order, Order::Silence) {
+            be_impatient(subject, &mut services, &variables, &pipeline, IMPATIENT);
+        }
+        let endpoint = match subject.in_sandbox {
+            "webhook" => {
+                let url = receiver(sandbox.url("/webhooks/orders"), nobody);
+                let (id, secret) = register(&pool, &url).await.expect("it is registered");
+                assert!(sandbox.trust_webhook_secret(secret.expose_secret()));
+                Some(id)
+            }
+            _ => None,
+        };
+        let fleet = queue.start_with(processors::registry().bind(services));
+        Self {
+            subject,
+            sandbox,
+            vapid_public_key,
+            endpoint,
+            nobody,
+            queue,
+            heard,
+            pool,
+            fleet,
+            _files: files,
+        }
+    }
+
+    async fn enqueue(&self, job: NewJob) -> JobId {
+        self.queue.enqueue(job.queue(QUEUE)).await
+    }
+
+    /// Class and code as they are kept: of an ended or retried run in its record, of one that waits in its marks.
+    async fn kept(&self, id: JobId) -> (String, String) {
+        let heard = self.heard.0.lock().unwrap_or_else(PoisonError::into_inner).first().cloned();
+        let records = self.queue.records().await;
+        if let Some((_, record)) = records.iter().find(|(_, record)| record.id == id) {
+            let class = record.class.map_or("ok", ErrorClass::word).to_owned();
+            let code = record.code.clone().unwrap_or_default();
+            assert!(
+                heard.is_none_or(|heard| heard == (class.clone(), code.clone())),
+                "what is kept is not what the call said"
+            );
+            return (class, code);
+        }
+        let found = inspect::find(&self.queue.link, &self.queue.keys, id).await.expect("Redis answers");
+        let marks = found.expect("the job waits").marks;
+        assert_eq!(marks.attempt, 0, "a wait is not charged");
+        let class = marks.why.map_or("ok", ErrorClass::word).to_owned();
+        let (heard_class, code) = heard.expect("a call was made");
+        assert_eq!(class, heard_class);
+        (class, code)
+    }
+
+    /// What happens to another job of the same account, for somebody else.
+    async fn others(&self) -> &'static str {
+        self.sandbox.clear_faults();
+        let id = self.enqueue(job(self, 2, true)).await;
+        let seen =
+            self.queue.witness.wait_until("the other is decided on", |seen| is_decided(seen, id)).await;
+        match seen.last(id) {
+            Some(Verdict::Complete) => "; others go on",
+            Some(Verdict::Park(_)) => "; others wait too",
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn endpoint_afterwards(&self) -> &'static str {
+        let Some(id) = &self.endpoint else { return "" };
+        let rows = endpoints::list(&self.pool, None).await.expect("Postgres answers");
+        let disabled = rows.iter().any(|row| row.id == *id && row.disabled.is_some());
+        if disabled { "; the endpoint is disabled" } else { "" }
+    }
+}
+
+/// Webhooks need the register of endpoints; nothing else asks Postgres, and a pool connects when it is first asked.
+async fn pool(subject: &Subject) -> sqlx::PgPool {
+    let url = match subject.in_sandbox {
+        "webhook" => servers::prepared_database().await,
+        _ => "postgres://nobody@127.0.0.1:1/none".to_owned(),
+    };
+    database::connect(&url.into(), 2).expect("the stage is set")
+}

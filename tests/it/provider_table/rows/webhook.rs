@@ -1,0 +1,75 @@
+//! A customer's endpoint: Standard Webhooks 1.0.0 and the rules for client errors of the integration directive.
+
+use flota_worker::sandbox::Reset;
+
+use super::super::{
+    row::{
+        Order::{Breaks, Half, Nobody, Nothing, Silence, Status, SuccessWithError, With},
+        Row, row,
+    },
+    subject::Subject,
+};
+
+pub(in super::super) const SUBJECT: Subject = Subject {
+    name: "webhook",
+    in_sandbox: "webhook",
+    title: "Webhooks to customers",
+    variables: &["WEBHOOK_"],
+    rows: ROWS,
+    never: &[
+        ("auth", "the credential is the receiver's affair: 401 and 403 are permanent"),
+        ("quota", "receivers have none"),
+        ("ambiguous", "`webhook-id` is the same in every try, so that a receiver can tell a repeat"),
+    ],
+    fallback: "none: an endpoint is one place",
+};
+
+const ROWS: &[Row] = &[
+    row("2xx", Nothing, "ok", "", "done"),
+    row("200 that says `error` inside", SuccessWithError, "ok", "", "done"),
+    row("2xx whose body breaks off", Half, "ok", "", "done"),
+    row(
+        "301: redirects are not followed",
+        With(301, "location", "https://example.com/"),
+        "permanent",
+        "301",
+        "dead at once",
+    ),
+    row("400", Status(400), "permanent", "400", "dead at once"),
+    row("401", Status(401), "permanent", "401", "dead at once"),
+    row("403", Status(403), "permanent", "403", "dead at once"),
+    row("404", Status(404), "permanent", "404", "dead at once"),
+    row("413", Status(413), "permanent", "413", "dead at once"),
+    row("410", Status(410), "gone", "410", "dead at once; the endpoint is disabled"),
+    row("408", Status(408), "server_error", "408", "3 tries, then dead"),
+    row("409", Status(409), "server_error", "409", "3 tries, then dead"),
+    row("425", Status(425), "server_error", "425", "3 tries, then dead"),
+    row("429", Status(429), "rate_limited", "429", "waits 1 s, not charged; others wait too"),
+    row(
+        "429 with `Retry-After: 20`",
+        With(429, "retry-after", "20"),
+        "rate_limited",
+        "429",
+        "waits 20 s, not charged; others wait too",
+    ),
+    row("500", Status(500), "server_error", "500", "3 tries, then dead"),
+    row("502", Status(502), "server_error", "502", "3 tries, then dead"),
+    row(
+        "503 with `Retry-After: 20`",
+        With(503, "retry-after", "20"),
+        "server_error",
+        "503",
+        "tried again after 20 s, as asked",
+    ),
+    row("504", Status(504), "server_error", "504", "3 tries, then dead"),
+    row("No answer in time", Silence, "timeout", "", "one more try, then dead"),
+    row("Nobody listens", Nobody, "network", "", "8 tries, then dead"),
+    row("The connection breaks before the work", Breaks(Reset::Before), "network", "", "8 tries, then dead"),
+    row(
+        "The connection breaks after the work",
+        Breaks(Reset::AfterWork),
+        "network",
+        "",
+        "8 tries, then dead",
+    ),
+];

@@ -1,0 +1,212 @@
+//! Whom the table is about: each provider, the settings that lead to it, and the job that calls it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use flota_producer::{
+    CompleteChat, DeliverWebhook, EmailBody, MediaSource, NewJob, PushKeys, PushSubscription, ReadImage,
+    SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
+};
+use flota_providers::{
+    api::ApiSettings,
+    chat::{ChatClient, ChatSettings},
+    email::{SmtpMailer, SmtpSettings, SmtpTls},
+    google_token::ApiKey,
+    pipeline::{Pipeline, Provider},
+    sms::{SmsClient, SmsSettings},
+    transcription::{TranscriptionClient, TranscriptionSettings},
+    vision::{VisionClient, VisionSettings},
+    whatsapp::{WhatsappClient, WhatsappSettings},
+};
+use flota_worker::services::{Outbound, Services, Webhooks};
+
+use super::{play::Stage, row::Row, rows};
+
+/// Sandboxes know any credential with their mark, except those with this word.
+pub(super) const REVOKED: &str = "flota_sandbox_revoked";
+/// An address where nobody listens.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+/// One provider.
+pub(super) struct Subject {
+    /// Its name in receipts, errors and metrics.
+    pub(super) name: &'static str,
+    /// Its name in the sandbox.
+    pub(super) in_sandbox: &'static str,
+    /// What the page calls it.
+    pub(super) title: &'static str,
+    /// How its variables begin.
+    pub(super) variables: &'static [&'static str],
+    /// What it may answer, and what follows.
+    pub(super) rows: &'static [Row],
+    /// Classes that it cannot have, each with the reason.
+    pub(super) never: &'static [(&'static str, &'static str)],
+    /// Who takes over, and after what.
+    pub(super) fallback: &'static str,
+}
+
+/// Every provider, in the order of the page.
+pub(super) const SUBJECTS: &[Subject] = &[
+    rows::smtp::SUBJECT,
+    rows::webhook::SUBJECT,
+    rows::push::SUBJECT,
+    rows::whatsapp::SUBJECT,
+    rows::twilio::SUBJECT,
+    rows::llm::SUBJECT,
+    rows::whisper::SUBJECT,
+    rows::vision::SUBJECT,
+];
+
+/// A job that calls the provider, for the recipient with this number.
+pub(super) fn job(stage: &Stage, recipient: u32, usable: bool) -> NewJob {
+    match stage.subject.in_sandbox {
+        "smtp" => {
+            let body = EmailBody::text("Order 42", "It is on its way.");
+            NewJob::new(SendEmail::new(format!("ana{recipient}@example.com"), body))
+        }
+        "webhook" => NewJob::new(DeliverWebhook {
+            endpoint: stage.endpoint.clone(),
+            url: None,
+            event: "order.paid".to_owned(),
+            data: serde_json::json!({ "order": recipient }),
+        }),
+        "push" => {
+            let browser = stage.sandbox.subscribe(Some(&stage.vapid_public_key)).expect("a browser");
+            let endpoint = match &stage.nobody {
+                true => format!("{NOBODY}/push/1"),
+                false => browser.endpoint,
+            };
+            let keys = PushKeys { p256dh: browser.keys.p256dh, auth: browser.keys.auth };
+            let subscription = PushSubscription { endpoint, expiration_time: None, keys };
+            NewJob::new(SendPush::new(subscription, "Order 42", "It is on its way."))
+        }
+        "whatsapp" => {
+            NewJob::new(SendWhatsapp::new(format!("+5255123456{recipient:02}"), WhatsappBody::text("Hola")))
+        }
+        // The second is one that Twilio's test credentials refuse (21211).
+        "twilio" if !usable => NewJob::new(SendSms::new("+15005550001", "Hola")),
+        "twilio" => NewJob::new(SendSms::new(format!("+5255123456{recipient:02}"), "Hola")),
+        "llm" => NewJob::new(CompleteChat::ask("Why is the sky blue?")),
+        "openai" => {
+            let name = if usable { "note.ogg" } else { "page.html" };
+            NewJob::new(TranscribeAudio::new(MediaSource::file(name)))
+        }
+        "google_vision" => {
+            let name = if usable { "receipt.gif" } else { "page.html" };
+            NewJob::new(ReadImage::new(MediaSource::file(name)))
+        }
+        other => panic!("{other} has no job"),
+    }
+}
+
+/// Leads the provider to where nobody listens.
+pub(super) fn lead_to_nobody(subject: &Subject, variables: &mut BTreeMap<&'static str, String>) {
+    let port = ("SMTP_PORT", "1".to_owned());
+    let address = match subject.in_sandbox {
+        "smtp" => port,
+        "whatsapp" => ("WHATSAPP_BASE_URL", NOBODY.to_owned()),
+        "twilio" => ("TWILIO_BASE_URL", NOBODY.to_owned()),
+        "llm" => ("LLM_BASE_URL", NOBODY.to_owned()),
+        "openai" => ("OPENAI_BASE_URL", NOBODY.to_owned()),
+        "google_vision" => ("GOOGLE_VISION_BASE_URL", NOBODY.to_owned()),
+        // Their addresses come with the job.
+        _ => return,
+    };
+    variables.insert(address.0, address.1);
+}
+
+/// Makes the credential one that its owner has revoked.
+pub(super) fn revoke(subject: &Subject, variables: &mut BTreeMap<&'static str, String>) {
+    let name = match subject.in_sandbox {
+        "whatsapp" => "WHATSAPP_ACCESS_TOKEN",
+        "twilio" => "TWILIO_AUTH_TOKEN",
+        "llm" => "OPENROUTER_API_KEY",
+        "openai" => "OPENAI_API_KEY",
+        "google_vision" => "GOOGLE_VISION_API_KEY",
+        other => panic!("{other} has no credential to revoke"),
+    };
+    variables.insert(name, REVOKED.to_owned());
+}
+
+/// The URL of a receiver of webhooks.
+pub(super) fn receiver(stage_url: String, nobody: bool) -> String {
+    if nobody { format!("{NOBODY}/hook") } else { stage_url }
+}
+
+/// Replaces the provider's client by one that waits for an answer no longer than this.
+pub(super) fn be_impatient(
+    subject: &Subject,
+    services: &mut Services,
+    variables: &BTreeMap<&'static str, String>,
+    pipeline: &Pipeline,
+    timeout: Duration,
+) {
+    let variable = |name: &str| variables[name].clone();
+    let api = |name: &str| ApiSettings::new(variable(name), timeout);
+    let loopback = ["127.0.0.0/8".parse().expect("a network")];
+    match subject.in_sandbox {
+        "smtp" => {
+            let mailer = SmtpMailer::new(SmtpSettings {
+                host: variable("SMTP_HOST"),
+                port: variable("SMTP_PORT").parse().expect("a port"),
+                username: None,
+                password: None,
+                tls: SmtpTls::None,
+                from_email: variable("SMTP_FROM_EMAIL"),
+                from_name: None,
+                timeout,
+                pool_size: 1,
+                extra_root_ca_pem: None,
+            });
+            services.mailer = Some(Provider::global(mailer.expect("a client"), pipeline));
+        }
+        "webhook" => {
+            services.webhooks = Webhooks::with_timeout(&loopback, timeout, pipeline).expect("a client");
+        }
+        "push" => services.outbound = Outbound::new(&loopback, timeout).expect("a client"),
+        "whatsapp" => {
+            let client = WhatsappClient::new(WhatsappSettings {
+                api: api("WHATSAPP_BASE_URL"),
+                phone_number_id: variable("WHATSAPP_PHONE_NUMBER_ID"),
+                access_token: variable("WHATSAPP_ACCESS_TOKEN").into(),
+            });
+            services.whatsapp = Some(Provider::global(client.expect("a client"), pipeline));
+        }
+        "twilio" => {
+            let client = SmsClient::new(SmsSettings {
+                api: api("TWILIO_BASE_URL"),
+                account_sid: variable("TWILIO_ACCOUNT_SID"),
+                auth_token: variable("TWILIO_AUTH_TOKEN").into(),
+                from: variable("TWILIO_PHONE_NUMBER"),
+            });
+            services.sms = Some(Provider::global(client.expect("a client"), pipeline));
+        }
+        "llm" => {
+            let client = ChatClient::new(ChatSettings {
+                api: api("LLM_BASE_URL"),
+                api_key: variable("OPENROUTER_API_KEY").into(),
+                model: "some/model".to_owned(),
+                fallback: None,
+                max_tokens: 100,
+                temperature: 0.0,
+            });
+            services.chat = Some(Provider::global(client.expect("a client"), pipeline));
+        }
+        "openai" => {
+            let client = TranscriptionClient::new(TranscriptionSettings {
+                api: api("OPENAI_BASE_URL"),
+                api_key: variable("OPENAI_API_KEY").into(),
+                model: "whisper-1".to_owned(),
+            });
+            services.transcription = Some(Provider::global(client.expect("a client"), pipeline));
+        }
+        "google_vision" => {
+            let client = VisionClient::new(VisionSettings {
+                api: api("GOOGLE_VISION_BASE_URL"),
+                tokens: std::sync::Arc::new(ApiKey(variable("GOOGLE_VISION_API_KEY").into())),
+                project: None,
+            });
+            services.vision = Some(Provider::global(client.expect("a client"), pipeline));
+        }
+        other => panic!("{other} has no client"),
+    }
+}

@@ -1,7 +1,10 @@
 //! Registered webhook endpoints: the only ones that may lead to a receiver on this machine.
 
-use flota_providers::webhook::SigningSecret;
-use flota_worker::{endpoints::Endpoints, vault::Vault};
+use flota_providers::webhook::{SigningKey, SigningSecret};
+use flota_worker::{
+    endpoints::{NewEndpoint, add},
+    vault::Vault,
+};
 use secrecy::SecretString;
 use sqlx::PgPool;
 
@@ -14,6 +17,8 @@ pub const RING: &str = "test:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 /// When Postgres does not answer, or the system gives no randomness.
 pub async fn register(pool: &PgPool, url: &str) -> anyhow::Result<(String, SecretString)> {
     let (vault, secret) = (Vault::parse(&RING.into())?, SigningSecret::generate()?);
-    let id = Endpoints::new(pool.clone(), vault).add(None, url, None, &secret).await?;
-    Ok((id, secret.to_text()))
+    let text = secret.to_text();
+    let key = SigningKey::from(secret);
+    let new = NewEndpoint { tenant: None, url, description: None, key: &key, max_concurrent: None };
+    Ok((add(pool, &vault, "test", &new).await?, text))
 }

@@ -198,8 +198,9 @@ impl SmtpMailer {
     }
 
     fn explain(&self, failure: Failure) -> ProviderError {
-        let error = classify(failure, self.connector.server());
-        ProviderError { message: without(&error.message, &self.password).into(), ..error }
+        let mut error = classify(failure, self.connector.server());
+        error.message = without(&error.message, &self.password).into();
+        error
     }
 
     fn take_waiting(&self) -> Option<Waiting> {

@@ -2,7 +2,7 @@
 
 use flota_providers::webhook::{SigningKey, SigningSecret};
 use flota_worker::{
-    endpoints::{self, NewEndpoint},
+    endpoints::{NewEndpoint, add},
     vault::Vault,
 };
 use secrecy::SecretString;
@@ -17,7 +17,8 @@ pub const RING: &str = "test:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 /// When Postgres does not answer, or the system gives no randomness.
 pub async fn register(pool: &PgPool, url: &str) -> anyhow::Result<(String, SecretString)> {
     let (vault, secret) = (Vault::parse(&RING.into())?, SigningSecret::generate()?);
-    let (text, key) = (secret.to_text(), SigningKey::Shared(secret));
+    let text = secret.to_text();
+    let key = SigningKey::from(secret);
     let new = NewEndpoint { tenant: None, url, description: None, key: &key, max_concurrent: None };
-    Ok((endpoints::add(pool, &vault, "test", &new).await?, text))
+    Ok((add(pool, &vault, "test", &new).await?, text))
 }

@@ -9,10 +9,10 @@ use flota_producer::{
 use flota_providers::{
     api::ApiSettings,
     chat::{ChatClient, ChatSettings},
-    email::{SmtpMailer, SmtpSettings, SmtpTls},
+    email::{CarriersBuilder, SmtpMailer, SmtpSettings, SmtpTls},
     google_token::ApiKey,
     pipeline::{Pipeline, Provider},
-    sms::{SmsClient, SmsSettings},
+    sms::{SmsClient, SmsSender, SmsSettings},
     transcription::{TranscriptionClient, TranscriptionSettings},
     vision::{VisionClient, VisionSettings},
     whatsapp::{WhatsappClient, WhatsappSettings},
@@ -157,7 +157,8 @@ pub(super) fn be_impatient(
                 pool_size: 1,
                 extra_root_ca_pem: None,
             });
-            services.mailer = Some(Provider::global(mailer.expect("a client"), pipeline));
+            let mailer = Provider::global(mailer.expect("a client"), pipeline);
+            services.email = CarriersBuilder::new(pipeline).then(mailer, "smtp").build();
         }
         "webhook" => {
             services.webhooks = Webhooks::with_timeout(&loopback, timeout, pipeline).expect("a client");
@@ -176,7 +177,7 @@ pub(super) fn be_impatient(
                 api: api("TWILIO_BASE_URL"),
                 account_sid: variable("TWILIO_ACCOUNT_SID"),
                 auth_token: variable("TWILIO_AUTH_TOKEN").into(),
-                from: variable("TWILIO_PHONE_NUMBER"),
+                from: SmsSender::Number(variable("TWILIO_PHONE_NUMBER")),
             });
             services.sms = Some(Provider::global(client.expect("a client"), pipeline));
         }

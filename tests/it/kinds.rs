@@ -2,7 +2,7 @@
 
 mod notifications;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use flota_engine::{ErrorClass, Fleet, Verdict};
@@ -25,6 +25,9 @@ use flota_worker::{
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+/// A whole GIF of one white pixel, and one without colours, whose bytes are all text.
+const WHITE: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+const TEXT_ONLY: &str = "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 const PATIENCE: Duration = Duration::from_secs(20);
 const NUMBER: &str = "+525512345678";
 
@@ -40,6 +43,11 @@ struct Stage {
 impl Stage {
     /// With every service, or with none.
     async fn set(configured: bool) -> Self {
+        Self::set_with(configured, &[]).await
+    }
+
+    /// With these variables too; an empty one is not set.
+    async fn set_with(configured: bool, more: &[(&'static str, &str)]) -> Self {
         let sandbox = Sandbox::start().await.expect("the stage is set");
         let files = tempfile::tempdir().expect("the stage is set");
         let (vapid_public_key, private) = new_vapid_pair().expect("the stage is set");
@@ -54,6 +62,8 @@ impl Stage {
                 ("FLOTA_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8".to_owned()),
             ]);
         }
+        variables.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        variables.retain(|_, value| !value.is_empty());
         let lookup = |name: &str| Ok(variables.get(name).cloned());
         let environment =
             Environment::from_lookup(&lookup, variables.keys().copied()).expect("the stage is set");
@@ -209,18 +219,70 @@ async fn a_recording_is_read_from_the_directory_and_nothing_else_is() {
 async fn a_picture_is_downloaded_past_the_guard_and_read() {
     let stage = Stage::set(true).await;
     let server = WebhookSink::start().await.unwrap();
-    stage.put("receipt.gif", b"GIF89a-pixels-");
-    server.answer(
-        "/picture",
-        WebhookAnswer::Respond { status: 200, headers: vec![], body: "GIF89a-far-".into() },
-    );
+    stage.put("receipt.gif", WHITE);
+    server
+        .answer("/picture", WebhookAnswer::Respond { status: 200, headers: vec![], body: TEXT_ONLY.into() });
 
     let near = stage.complete(NewJob::new(ReadImage::new(MediaSource::file("receipt.gif")))).await;
     let far = stage.complete(NewJob::new(ReadImage::new(MediaSource::url(server.url("/picture"))))).await;
 
     assert_eq!((&near["text"], &far["text"]), (&json!("TOTAL 42.00"), &json!("TOTAL 42.00")));
     let content = stage.sent("google_vision")["requests"][0]["image"]["content"].as_str().unwrap().to_owned();
-    assert_eq!(URL_SAFE_NO_PAD.decode(content.trim_end_matches('=')).unwrap(), b"GIF89a-far-");
+    assert_eq!(URL_SAFE_NO_PAD.decode(content.trim_end_matches('=')).unwrap(), TEXT_ONLY.as_bytes());
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn several_pictures_keep_what_was_read_beside_those_that_are_broken() {
+    let stage = Stage::set(true).await;
+    stage.put("one.gif", WHITE);
+    stage.put("cut.png", &WHITE[..20]);
+    stage.put("page.jpg", b"<!DOCTYPE html>");
+    let files = ["one.gif", "cut.png", "missing.gif", "page.jpg"].map(MediaSource::file);
+    let asked = ReadImage { price_tag: true, barcodes: true, ..ReadImage::several(files.to_vec()) };
+
+    let read = stage.complete(NewJob::new(asked)).await;
+
+    let images = &read["images"];
+    assert_eq!((&read["failed"], &images[0]["text"]), (&json!(3), &json!("TOTAL 42.00")));
+    assert_eq!(images[0]["price_tag"]["price"], json!({ "cents": 4_200, "currency": "MXN" }));
+    assert_eq!((&images[0]["barcodes"], &images[1]["error"]["code"]), (&json!([]), &json!("truncated")));
+    assert_eq!(
+        (&images[2]["error"]["class"], &images[3]["error"]["code"]),
+        (&json!("permanent"), &json!("format"))
+    );
+    assert_eq!(stage.sent("google_vision")["requests"].as_array().unwrap().len(), 1);
+    for broken in ["cut.png", "page.jpg"] {
+        let id = stage.enqueue(NewJob::new(ReadImage::new(MediaSource::file(broken)))).await;
+        stage.queue.witness.wait_for(id, Verdict::Bury).await;
+    }
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn barcodes_need_no_account_and_text_can_come_from_a_program_here() {
+    let programs = tempfile::tempdir().unwrap();
+    let program = programs.path().join("tesseract");
+    let does = "#!/bin/sh\nif [ \"$1\" = --list-langs ]; then echo List:; echo spa; exit; fi\ncat > /dev/null; echo LECHE";
+    std::fs::write(&program, does).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = programs.path().display().to_string();
+    let without_google = [("GOOGLE_VISION_API_KEY", ""), ("PATH", &*path)];
+    let stage = Stage::set_with(true, &without_google).await;
+    let code = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../worker/providers/tests/fixtures/ocr/barcodes/ean_13-rotated.png"
+    );
+    stage.put("code.png", &std::fs::read(code).unwrap());
+    let image = ReadImage::new(MediaSource::file("code.png"));
+
+    let codes = stage.complete(NewJob::new(ReadImage { text: false, barcodes: true, ..image.clone() })).await;
+    let text = stage.complete(NewJob::new(image)).await;
+
+    let code = json!({ "symbology": "ean_13", "text": "7501055300020", "check_digit": "valid" });
+    assert_eq!(codes, json!({ "barcodes": [code] }));
+    assert_eq!(text, json!({ "text": "LECHE", "labels": [] }));
+    assert!(stage.sandbox.journal(Some("google_vision")).is_empty());
     stage.end().await;
 }
 

@@ -6,6 +6,7 @@ mod integrations;
 use flota_producer::{keys::Prefix, link::Link};
 use flota_providers::{
     ProviderError,
+    barcode::BarcodeReader,
     pipeline::{Client, Pipeline, Provider},
     push::VapidError,
     webhook::{SecretError, SigningSecret},
@@ -123,7 +124,8 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
             },
         ),
         transcription: piped(more.transcription.as_ref(), integrations::transcription, pipeline)?,
-        vision: piped(more.vision.as_ref(), integrations::vision, pipeline)?,
+        text_readers: integrations::text_readers(&more.ocr, more.vision.as_ref(), pipeline)?,
+        barcodes: BarcodeReader::new(integrations::cores()),
         files: more.files_dir.clone().map(Files::new),
     })
 }

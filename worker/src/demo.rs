@@ -119,7 +119,7 @@ async fn other_kinds(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) ->
     tell("one job of every other kind: push, WhatsApp, SMS, chat, transcription, picture");
     let sandbox = &stage.stack.sandbox;
     std::fs::write(stage.stack.job_files().join(stories::RECORDING), b"OggS-sound-")?;
-    std::fs::write(stage.stack.job_files().join(stories::PICTURE), b"GIF89a-pixels-")?;
+    std::fs::write(stage.stack.job_files().join(stories::PICTURE), stories::PIXELS)?;
     sandbox.fault(Fault::status("llm", 429).header("retry-after", "1"))?;
     play_all(stage, report, stories::other_kinds(stage)).await?;
     let opened = stage.push_was_opened();

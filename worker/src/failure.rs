@@ -10,6 +10,7 @@ use flota_engine::{ErrorClass, Failure, Remedy};
 use flota_producer::link::LinkError;
 use flota_providers::{
     ErrorClass as ProviderClass, ProviderError, Standing, email::templates::TemplateError,
+    picture::BadPicture,
 };
 
 use crate::{
@@ -45,6 +46,9 @@ pub enum Error {
     /// A file of the job cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A picture of the job cannot be read.
+    #[error(transparent)]
+    Picture(#[from] BadPicture),
     /// Everybody that it is for is not to be written to.
     #[error(
         "{who} of this job is on the suppression list of channel {channel}, so nothing was sent; see `flota suppression list --channel {channel}`"
@@ -98,6 +102,9 @@ impl From<Error> for Failure {
             Error::Endpoint(error) => from_endpoint(&error),
             Error::Place(error) => from_place(&error),
             Error::File(error) => from_file(&error),
+            Error::Picture(error) => {
+                Self { code: Some(error.code().into()), ..Self::permanent(error.to_string()) }
+            }
             // A subscription is on the list because it has ended, for whoever was not told the first time.
             Error::Suppressed { channel: Channel::Push, .. } => Self {
                 code: Some("suppressed".into()),

@@ -23,6 +23,7 @@ pub mod limits;
 pub mod llm;
 pub mod outbox;
 pub mod outcomes;
+mod pictures;
 pub mod process;
 pub mod processors;
 pub mod retention;

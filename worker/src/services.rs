@@ -5,13 +5,14 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use flota_producer::public_address;
 use flota_providers::{
     ProviderError,
+    barcode::BarcodeReader,
     email::Carriers,
+    ocr::TextReaders,
     outbound::{OutboundClient, OutboundSettings},
     pipeline::{Pipeline, Provider},
     push::VapidKey,
     sms::SmsClient,
     transcription::TranscriptionClient,
-    vision::VisionClient,
     webhook::{SigningSecret, UrlRules, WebhookClient},
     whatsapp::{WhatsappClient, media::WhatsappMediaClient},
 };
@@ -53,8 +54,10 @@ pub struct Services {
     pub llm: Option<Llm>,
     /// Transcribes recordings.
     pub transcription: Option<Provider<TranscriptionClient>>,
-    /// Reads pictures.
-    pub vision: Option<Provider<VisionClient>>,
+    /// Reads text on pictures.
+    pub text_readers: Option<TextReaders>,
+    /// Reads barcodes on pictures.
+    pub barcodes: BarcodeReader,
     /// The directory that jobs may read files from.
     pub files: Option<Files>,
 }

@@ -1,4 +1,4 @@
-//! `read_image`: the text on a picture, and what is on it.
+//! `read_image`: text, labels, barcodes and prices on pictures.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,34 +7,78 @@ use crate::payload::{Invalid, Payload};
 
 /// Most languages that may be named.
 const MAX_LANGUAGES: usize = 10;
+/// Most pictures of one job: as many as one call of Google Vision takes.
+const MAX_IMAGES: usize = 16;
 
-/// Reads one picture of at most 7.3 MB: JPEG, PNG, GIF, BMP, WebP, TIFF or ICO.
+/// Reads one picture, or up to sixteen: JPEG, PNG, GIF, BMP, WebP, TIFF or ICO of at most 20 MB and 75 million pixels;
+/// text by Google Vision of at most 7.3 MB. Barcodes are read in the worker, so a job that asks for nothing else needs no
+/// account.
 ///
 /// ```
 /// use flota_producer::{MediaSource, Payload, ReadImage};
 ///
-/// assert!(ReadImage::new(MediaSource::file("receipts/42.jpg")).validate().is_ok());
+/// let receipt = ReadImage::new(MediaSource::file("receipts/42.jpg"));
+/// let shelf = ReadImage::several(vec![MediaSource::file("shelf/1.jpg"), MediaSource::file("shelf/2.jpg")]);
+/// let codes = ReadImage { text: false, barcodes: true, ..receipt.clone() };
+///
+/// assert!(receipt.validate().is_ok() && shelf.validate().is_ok() && codes.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadImage {
-    /// The picture.
-    pub image: MediaSource,
+    /// The picture; this or `images`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<MediaSource>,
+    /// Several pictures, each with a result or an error of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<MediaSource>,
+    /// False to leave the text out, for example when only barcodes are wanted.
+    #[serde(default = "wanted")]
+    pub text: bool,
     /// True for a few words on a photo instead of a page.
     #[serde(default)]
     pub sparse: bool,
     /// True to name what is on it, too.
     #[serde(default)]
     pub labels: bool,
+    /// True to read barcodes, too.
+    #[serde(default)]
+    pub barcodes: bool,
+    /// True to find product name and prices in the text, as on a shelf tag.
+    #[serde(default)]
+    pub price_tag: bool,
     /// Languages of the text, BCP 47; found out unless given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub languages: Vec<String>,
 }
 
+fn wanted() -> bool {
+    true
+}
+
 impl ReadImage {
     /// A page of text.
     pub fn new(image: MediaSource) -> Self {
-        Self { image, sparse: false, labels: false, languages: Vec::new() }
+        Self {
+            image: Some(image),
+            images: Vec::new(),
+            text: true,
+            sparse: false,
+            labels: false,
+            barcodes: false,
+            price_tag: false,
+            languages: Vec::new(),
+        }
+    }
+
+    /// Pages of text.
+    pub fn several(images: Vec<MediaSource>) -> Self {
+        Self { images, image: None, ..Self::new(MediaSource::file("")) }
+    }
+
+    /// The pictures in their order.
+    pub fn sources(&self) -> impl Iterator<Item = &MediaSource> {
+        self.image.iter().chain(&self.images)
     }
 }
 
@@ -43,10 +87,64 @@ impl Payload for ReadImage {
     const QUEUE: &'static str = "ocr";
 
     fn validate(&self) -> Result<(), Invalid> {
-        self.image.validate("image")?;
+        let is_one_of_two = self.image.is_some() == self.images.is_empty();
+        Invalid::unless(is_one_of_two, "image", "must be given, or `images`, and only one of them")?;
+        Invalid::unless(self.images.len() <= MAX_IMAGES, "images", "must be at most 16 pictures")?;
+        if let Some(image) = &self.image {
+            image.validate("image")?;
+        }
+        for (at, image) in self.images.iter().enumerate() {
+            image.validate(&format!("images[{at}]"))?;
+        }
+        let asks = self.text || self.labels || self.barcodes;
+        Invalid::unless(asks, "text", "must be true, or labels or barcodes, or there is nothing to do")?;
+        let has_text = self.text || !self.price_tag;
+        Invalid::unless(has_text, "price_tag", "is found in the text; leave `text` true")?;
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         let code = |code: &String| (2..=35).contains(&code.len()) && code.chars().all(plain);
         let languages = self.languages.len() <= MAX_LANGUAGES && self.languages.iter().all(code);
         Invalid::unless(languages, "languages", "must be at most 10 codes such as `es` or `pt-BR`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(payload: &str) -> Result<(), String> {
+        let payload: ReadImage = serde_json::from_str(payload).map_err(|error| error.to_string())?;
+        payload.validate().map_err(|invalid| invalid.field)
+    }
+
+    #[test]
+    fn jobs_of_before_are_read_as_before() {
+        let old = r#"{"image":{"file":"a.png"},"sparse":true,"languages":["es"]}"#;
+
+        let payload: ReadImage = serde_json::from_str(old).unwrap();
+
+        assert_eq!((payload.text, payload.barcodes, payload.sources().count()), (true, false, 1));
+        assert_eq!(payload.validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_job_names_pictures_one_way_and_asks_for_something() {
+        let seventeen = vec![r#"{"file":"a"}"#; 17].join(",");
+        let rows = [
+            (r#"{"images":[{"file":"a"},{"file":"b"}],"barcodes":true}"#.to_owned(), Ok(())),
+            (r#"{"image":{"file":"a"},"text":false,"barcodes":true}"#.to_owned(), Ok(())),
+            ("{}".to_owned(), Err("image")),
+            (r#"{"image":{"file":"a"},"images":[{"file":"b"}]}"#.to_owned(), Err("image")),
+            (format!(r#"{{"images":[{seventeen}]}}"#), Err("images")),
+            (r#"{"images":[{"file":"a"},{"file":"../b"}]}"#.to_owned(), Err("images[1].file")),
+            (r#"{"image":{"file":"a"},"text":false}"#.to_owned(), Err("text")),
+            (
+                r#"{"image":{"file":"a"},"text":false,"labels":true,"price_tag":true}"#.to_owned(),
+                Err("price_tag"),
+            ),
+        ];
+
+        for (payload, expected) in rows {
+            assert_eq!(field(&payload), expected.map_err(str::to_owned), "{payload}");
+        }
     }
 }

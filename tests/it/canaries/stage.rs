@@ -78,7 +78,7 @@ impl Stage {
             flota.set(name, value);
         }
         let files = flota.write("note.ogg", "OggS-sound-");
-        flota.write("receipt.gif", "GIF89a-pixels-");
+        flota.write("receipt.gif", "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;");
         let files = std::path::Path::new(&files).parent().expect("a folder").display().to_string();
         flota.mail_to(&mail).webhooks_inside().make_keys().await;
         flota

@@ -5,7 +5,8 @@ use flota_producer::{WhatsappFile, WhatsappMedia, WhatsappTemplate};
 use super::*;
 
 const OTHER: &str = "+525500000000";
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n-pixels-";
+/// One white pixel.
+const PNG: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU\x00\x00\x00\x0aIDATx\x9cc\xf8\x0f\x00\x01\x01\x01\x00\xb18\xf6\x14\x00\x00\x00\x00IEND\xaeB`\x82";
 
 impl Stage {
     /// Runs a job to its burial and answers class and code.

@@ -37,6 +37,8 @@ use super::{
     subject::{Subject, be_impatient, job, lead_to_nobody, receiver, revoke},
 };
 
+/// A whole GIF of one pixel without colours: its bytes are all text.
+const ONE_PIXEL: &str = "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 /// How long a client waits for an answer in rows where none comes.
 const IMPATIENT: Duration = Duration::from_millis(300);
 /// A retry that is put off longer than this was asked for by the provider: our own backoff is far shorter here.
@@ -144,7 +146,7 @@ impl Stage {
         let sandbox = Sandbox::start().await.expect("the stage is set");
         let files = tempfile::tempdir().expect("the stage is set");
         for (name, content) in
-            [("note.ogg", "OggS-sound-"), ("receipt.gif", "GIF89a-pixels-"), ("page.html", "<html>")]
+            [("note.ogg", "OggS-sound-"), ("receipt.gif", ONE_PIXEL), ("page.html", "<html>")]
         {
             std::fs::write(files.path().join(name), content).expect("the stage is set");
         }

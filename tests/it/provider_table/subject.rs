@@ -11,6 +11,7 @@ use flota_providers::{
     chat::{ChatClient, ChatSettings},
     email::{CarriersBuilder, SmtpMailer, SmtpSettings, SmtpTls},
     google_token::ApiKey,
+    ocr::{TextReader, TextReaders},
     pipeline::{Pipeline, Provider},
     sms::{SmsClient, SmsSender, SmsSettings},
     transcription::{TranscriptionClient, TranscriptionSettings},
@@ -206,7 +207,9 @@ pub(super) fn be_impatient(
                 tokens: std::sync::Arc::new(ApiKey(variable("GOOGLE_VISION_API_KEY").into())),
                 project: None,
             });
-            services.vision = Some(Provider::global(client.expect("a client"), pipeline));
+            let vision = Provider::global(client.expect("a client"), pipeline);
+            let readers = vec![TextReader::Vision(std::sync::Arc::new(vision))];
+            services.text_readers = TextReaders::new(readers, pipeline);
         }
         other => panic!("{other} has no client"),
     }

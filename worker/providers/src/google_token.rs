@@ -165,11 +165,7 @@ impl ServiceAccount {
         let said = refused.as_ref().map_or_else(String::new, |refused| {
             format!("{} {}", refused.error, refused.error_description).replace(&claim, "***")
         });
-        let advice = if class == ErrorClass::Auth {
-            "Google does not accept the service account; check its key, and the clock of this machine."
-        } else {
-            "Google cannot give a token right now; the job is repeated later."
-        };
+        let advice = advice(class, &said);
         Err(self.api.error(EXCHANGE, class, advice, &said).with_code(answer.status.to_string()))
     }
 }
@@ -188,6 +184,23 @@ impl TokenSource for ServiceAccount {
 
     fn forget(&self) -> BoxFuture<'_, bool> {
         Box::pin(async { self.kept.lock().await.take().is_some() })
+    }
+}
+
+/// What helps, by Google's own sentences. Pure.
+fn advice(class: ErrorClass, said: &str) -> &'static str {
+    if class != ErrorClass::Auth {
+        return "Google cannot give a token right now; the job is repeated later.";
+    }
+    let said = said.to_ascii_lowercase();
+    if said.contains("reasonable timeframe") || said.contains("iat and exp") {
+        "The clock of this machine is wrong by more than five minutes, so Google refuses what it signs; set the clock."
+    } else if said.contains("account not found") || said.contains("disabled") || said.contains("deleted") {
+        "The service account was disabled or deleted; enable it, or use another."
+    } else if said.contains("signature") {
+        "The key of the service account was revoked; make a new one and put it in its place."
+    } else {
+        "Google does not accept the service account; check its key, and the clock of this machine."
     }
 }
 

@@ -1,19 +1,24 @@
 #![doc = include_str!("../README.md")]
 
 pub mod api;
+pub mod barcode;
 mod causes;
 pub mod chat;
 pub mod email;
 mod error;
 mod exchange;
 pub mod google_token;
+pub mod ocr;
 pub mod outbound;
+pub mod picture;
 pub mod pipeline;
+pub mod price_tag;
 pub mod push;
 mod receipt;
 mod retry_after;
 mod sigv4;
 pub mod sms;
+pub mod tesseract;
 mod text;
 pub mod transcription;
 pub mod usage;

@@ -1,7 +1,10 @@
-//! Text and labels of a picture through Google Vision's `images:annotate`.
+//! Text and labels of pictures through Google Vision's `images:annotate`, up to sixteen in one call.
 //!
-//! Each picture has an error of its own while the HTTP status is 200, so that is looked at first. A refused token is
-//! renewed once. A call only reads, so a lost answer is asked for again.
+//! Each picture has an error of its own while the HTTP status is 200, so that is looked at first; those that failed on
+//! Google's side are asked for once more, alone. A refused token is renewed once. A call only reads, so a lost answer is
+//! asked for again.
+
+mod annotation;
 
 use std::{fmt, sync::Arc};
 
@@ -11,11 +14,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::annotation::{Annotated, Annotation, RpcError};
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice, without},
+    error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     google_token::{Credential, TokenSource},
+    ocr::{Reading, Wanted, gathered},
+    picture::Picture,
     pipeline::{Client, Target},
 };
 
@@ -23,11 +30,14 @@ use crate::{
 pub const PROVIDER: &str = "google_vision";
 /// Where the API is.
 pub const BASE_URL: &str = "https://vision.googleapis.com/v1";
-/// Largest picture, in bytes: a request may have 10 MB of JSON, and base64 makes four bytes of three.
+/// Largest picture, and most of all pictures of one call, in bytes: a request may have 10 MB of JSON, and base64 makes
+/// four bytes of three.
 pub const MOST_IMAGE_BYTES: usize = 7_300_000;
 /// The reason of a refused API key (<https://cloud.google.com/apis/design/errors>, `google.api.ErrorReason`).
 const BAD_KEY: &str = "API_KEY_INVALID";
 const ANNOTATE: &str = "annotate";
+/// Most pictures of one call (<https://cloud.google.com/vision/quotas>).
+pub const MOST_IMAGES: usize = 16;
 /// Labels that are asked for.
 const MOST_LABELS: u32 = 10;
 
@@ -42,17 +52,6 @@ pub struct VisionSettings {
     pub project: Option<String>,
 }
 
-/// What is looked for in a picture.
-#[derive(Debug, Clone, Default)]
-pub struct VisionRequest {
-    /// Few words on a photo, instead of a page.
-    pub sparse: bool,
-    /// What is on it, too.
-    pub labels: bool,
-    /// Languages of the text, for example `es`.
-    pub languages: Vec<String>,
-}
-
 /// Asks one API.
 pub struct VisionClient {
     api: Api,
@@ -64,49 +63,6 @@ impl fmt::Debug for VisionClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("VisionClient").field("api", &self.api).finish_non_exhaustive()
     }
-}
-
-#[derive(Deserialize)]
-struct Annotated {
-    responses: Vec<OfPicture>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct OfPicture {
-    error: Option<RpcError>,
-    full_text_annotation: Option<FullText>,
-    text_annotations: Vec<Described>,
-    label_annotations: Vec<Described>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct FullText {
-    text: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Described {
-    description: String,
-    score: Option<f64>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RpcError {
-    code: i64,
-    message: String,
-    status: String,
-    details: Vec<RpcDetail>,
-}
-
-/// `google.rpc.ErrorInfo`; other kinds of details have no reason.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RpcDetail {
-    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -124,17 +80,46 @@ impl VisionClient {
         Ok(Self { api: Api::new(PROVIDER, api, SecretString::default())?, tokens, project })
     }
 
-    /// Reads one picture.
+    /// Reads pictures, at most sixteen of together at most [`MOST_IMAGE_BYTES`].
     ///
-    /// The receipt's detail holds `text` (empty when there is none) and `labels`, each with its score.
+    /// The receipt's detail is `{"images": […]}` in the order of the pictures: `text` (empty when there is none) and
+    /// `labels` with their scores, or the picture's own `error`.
+    ///
+    /// # Errors
+    /// When no picture could be read.
     pub async fn read(
         &self,
-        image: &[u8],
-        wanted: &VisionRequest,
+        pictures: &[Picture],
+        wanted: &Wanted,
         now_unix: i64,
     ) -> Result<Receipt, ProviderError> {
-        check(image)?;
-        let body = body(image, wanted);
+        let mut readings: Vec<Reading> = pictures.iter().map(check).collect();
+        let sent: Vec<usize> = (0..pictures.len()).filter(|at| readings[*at].is_ok()).collect();
+        self.fill(&mut readings, &sent, pictures, wanted, now_unix).await?;
+        let is_troubled =
+            |at: &usize| readings[*at].as_ref().is_err_and(|error| error.class == ErrorClass::ServerError);
+        let again: Vec<usize> = sent.into_iter().filter(is_troubled).collect();
+        // Where nothing was read, the whole job is repeated later, with a wait.
+        if !again.is_empty() && readings.iter().any(Result::is_ok) {
+            // What the first answer brought is kept, whatever comes of the second.
+            let _ = self.fill(&mut readings, &again, pictures, wanted, now_unix).await;
+        }
+        gathered(PROVIDER, ANNOTATE, readings)
+    }
+
+    /// Asks for the pictures at these places.
+    async fn fill(
+        &self,
+        readings: &mut [Reading],
+        places: &[usize],
+        pictures: &[Picture],
+        wanted: &Wanted,
+        now_unix: i64,
+    ) -> Result<(), ProviderError> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let body = body(places.iter().map(|at| &pictures[*at]), wanted);
         let mut credential = self.tokens.credential(now_unix).await?;
         let mut answer = self.ask(&body, &credential).await?;
         if answer.status == 401 && self.tokens.forget().await {
@@ -144,13 +129,15 @@ impl VisionClient {
         if !answer.is_success() {
             return Err(self.refused(&answer, &credential, now_unix));
         }
-        let annotation = answer.json::<Annotated>().and_then(|all| all.responses.into_iter().next());
-        let Some(annotation) = annotation else {
-            let message = "The answer has no result for the picture; the job is repeated later.";
-            let error = ProviderError::new(PROVIDER, ANNOTATE, ErrorClass::ServerError, message);
-            return Err(error.with_code("unreadable"));
-        };
-        receipt(annotation).map_err(|error| self.refused_image(&error))
+        let mut annotations = answer.json::<Annotated>().unwrap_or_default().responses.into_iter();
+        for at in places {
+            readings[*at] = match annotations.next().map(Annotation::into_reading) {
+                Some(Ok(reading)) => Ok(reading),
+                Some(Err(error)) => Err(self.refused_image(&error)),
+                None => Err(no_result()),
+            };
+        }
+        Ok(())
     }
 
     async fn ask(&self, body: &Value, credential: &Credential) -> Result<HttpAnswer, ProviderError> {
@@ -196,63 +183,51 @@ impl VisionClient {
 
 impl Client for VisionClient {
     fn target(&self) -> Target {
-        // A token may be fetched first, and once more when it is refused.
+        // A token may be fetched first and once more when it is refused, and some pictures may be asked for again.
         let once = self.api.target(ANNOTATE, Repeat::Safe);
-        Target { deadline: once.deadline.map(|timeout| timeout * 3), ..once }
+        Target { deadline: once.deadline.map(|timeout| timeout * 4), ..once }
     }
 }
 
-fn body(image: &[u8], wanted: &VisionRequest) -> Value {
+fn body<'a>(pictures: impl Iterator<Item = &'a Picture>, wanted: &Wanted) -> Value {
+    let features = features(wanted);
+    let requests: Vec<Value> = pictures
+        .map(|picture| {
+            let content = STANDARD.encode(picture.bytes());
+            let mut request = json!({ "image": { "content": content }, "features": features });
+            if !wanted.languages.is_empty() {
+                request["imageContext"] = json!({ "languageHints": wanted.languages });
+            }
+            request
+        })
+        .collect();
+    json!({ "requests": requests })
+}
+
+fn features(wanted: &Wanted) -> Vec<Value> {
     let text = if wanted.sparse { "TEXT_DETECTION" } else { "DOCUMENT_TEXT_DETECTION" };
-    let mut features = vec![json!({ "type": text })];
+    let mut features = Vec::new();
+    if wanted.text {
+        features.push(json!({ "type": text }));
+    }
     if wanted.labels {
         features.push(json!({ "type": "LABEL_DETECTION", "maxResults": MOST_LABELS }));
     }
-    let mut request = json!({ "image": { "content": STANDARD.encode(image) }, "features": features });
-    if !wanted.languages.is_empty() {
-        request["imageContext"] = json!({ "languageHints": wanted.languages });
-    }
-    json!({ "requests": [request] })
+    features
 }
 
-fn receipt(annotation: OfPicture) -> Result<Receipt, RpcError> {
-    if let Some(error) = annotation.error {
-        return Err(error);
+/// Refuses what the API would refuse after the upload; what is sent has no reading yet.
+fn check(picture: &Picture) -> Reading {
+    if picture.bytes().len() <= MOST_IMAGE_BYTES {
+        return Ok(Value::Null);
     }
-    let first = annotation.text_annotations.into_iter().next().map(|text| text.description);
-    let text = annotation.full_text_annotation.map(|full| full.text).or(first).unwrap_or_default();
-    let labels: Vec<Value> = annotation
-        .label_annotations
-        .into_iter()
-        .map(|label| json!({ "label": label.description, "score": label.score }))
-        .collect();
-    let detail = json!({ "text": text, "labels": labels });
-    Ok(Receipt { provider: PROVIDER, provider_ref: None, detail: Some(detail) })
+    let message = "The picture is larger than 7.3 MB, which is what fits into a request; make it smaller.";
+    Err(ProviderError::new(PROVIDER, ANNOTATE, ErrorClass::Permanent, message).with_code(TOO_LARGE))
 }
 
-/// Refuses what the API would refuse after the upload.
-fn check(image: &[u8]) -> Result<(), ProviderError> {
-    let permanent = |code: &str, message: &str| {
-        ProviderError::new(PROVIDER, ANNOTATE, ErrorClass::Permanent, message).with_code(code)
-    };
-    if MOST_IMAGE_BYTES < image.len() {
-        return Err(permanent("too_large", "The picture is larger than 7.3 MB; make it smaller."));
-    }
-    if is_picture(image) {
-        return Ok(());
-    }
-    Err(permanent(
-        "format",
-        "The file is no picture of a known format; use JPEG, PNG, GIF, BMP, WebP, TIFF or ICO.",
-    ))
-}
-
-/// True for the formats that Vision reads, by their first bytes.
-fn is_picture(bytes: &[u8]) -> bool {
-    let starts: [&[u8]; 7] =
-        [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\x01\0"];
-    let webp = bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP");
-    webp || starts.iter().any(|start| bytes.starts_with(start))
+fn no_result() -> ProviderError {
+    let message = "The answer has no result for the picture; the job is repeated later.";
+    ProviderError::new(PROVIDER, ANNOTATE, ErrorClass::ServerError, message).with_code("unreadable")
 }
 
 /// What an HTTP status means. Pure; the wait is added by the caller.

@@ -2,15 +2,18 @@
 //!
 //! Time limits are those of one call; the queue's own limit stands behind them.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use flota_providers::{
     ProviderError,
     api::ApiSettings,
     chat::{self, ChatClient, ChatSettings},
     google_token::{ApiKey, ServiceAccount, TokenSource},
+    ocr::{TextReader, TextReaders},
+    pipeline::{Pipeline, Provider},
     push::VapidKey,
     sms::{SmsClient, SmsSender, SmsSettings},
+    tesseract::{TesseractClient, TesseractSettings},
     transcription::{TranscriptionClient, TranscriptionSettings},
     vision::{VisionClient, VisionSettings},
     whatsapp::{WhatsappClient, WhatsappSettings, media::WhatsappMediaClient},
@@ -18,8 +21,8 @@ use flota_providers::{
 
 use super::AssembleError;
 use crate::config::env::{
-    ChatVariables, PushVariables, SmsFrom, SmsVariables, TranscriptionVariables, VisionCredential,
-    VisionVariables, WhatsappVariables,
+    ChatVariables, OcrProvider, OcrVariables, PushVariables, SmsFrom, SmsVariables, TranscriptionVariables,
+    VisionCredential, VisionVariables, WhatsappVariables,
 };
 
 /// Messages are accepted in a second or two.
@@ -32,6 +35,8 @@ const MODEL: Duration = Duration::from_mins(2);
 const SPEECH: Duration = Duration::from_mins(5);
 /// 7 MB have to be uploaded and looked at.
 const PICTURE: Duration = Duration::from_mins(1);
+/// A page of text on a slow core; three tries of it fit into the queue's own limit with room for the rest.
+const RECOGNITION: Duration = Duration::from_secs(40);
 
 pub(super) fn push(push: &PushVariables) -> Result<VapidKey, AssembleError> {
     Ok(VapidKey::new(&push.public_key, &push.private_key, &push.subject)?)
@@ -85,7 +90,37 @@ pub(super) fn transcription(speech: &TranscriptionVariables) -> Result<Transcrip
     client.map_err(because_of("OPENAI_BASE_URL"))
 }
 
-pub(super) fn vision(vision: &VisionVariables) -> Result<VisionClient, AssembleError> {
+/// Whoever reads text on pictures and is there, in the order of `FLOTA_OCR_PROVIDERS`.
+pub(super) fn text_readers(
+    ocr: &OcrVariables,
+    vision: Option<&VisionVariables>,
+    pipeline: &Pipeline,
+) -> Result<Option<TextReaders>, AssembleError> {
+    let mut readers = Vec::new();
+    for provider in &ocr.order {
+        match (provider, vision, &ocr.tesseract) {
+            (OcrProvider::GoogleVision, Some(variables), _) => {
+                let client = self::vision(variables)?;
+                readers.push(TextReader::Vision(Arc::new(Provider::global(client, pipeline))));
+            }
+            (OcrProvider::Tesseract, _, Some(program)) => {
+                let settings =
+                    TesseractSettings { program: program.clone(), timeout: RECOGNITION, cores: cores() };
+                let client = TesseractClient::new(settings);
+                readers.push(TextReader::Tesseract(Arc::new(Provider::global(client, pipeline))));
+            }
+            (OcrProvider::GoogleVision, None, _) | (OcrProvider::Tesseract, _, None) => {}
+        }
+    }
+    Ok(TextReaders::new(readers, pipeline))
+}
+
+/// How many pictures are worked on at a time where the work is ours.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+fn vision(vision: &VisionVariables) -> Result<VisionClient, AssembleError> {
     let client = VisionClient::new(VisionSettings {
         api: ApiSettings::new(&vision.base_url, PICTURE),
         tokens: tokens(&vision.credential)?,

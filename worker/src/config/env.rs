@@ -10,6 +10,7 @@ mod email;
 mod error;
 mod integrations;
 mod live_or_sandbox;
+mod ocr;
 mod reader;
 mod secrets;
 mod smtp;
@@ -35,8 +36,8 @@ pub use self::{
     email::{EmailProvider, EmailVariables, SendgridVariables, SesVariables},
     error::{EnvironmentError, EnvironmentErrors, EnvironmentWarning},
     integrations::{
-        ChatVariables, Integrations, PushVariables, SmsFrom, SmsVariables, TranscriptionVariables,
-        VisionCredential, VisionVariables, WhatsappVariables,
+        ChatVariables, Integrations, OcrProvider, OcrVariables, PushVariables, SmsFrom, SmsVariables,
+        TranscriptionVariables, VisionCredential, VisionVariables, WhatsappVariables,
     },
     reader::Lookup,
     smtp::{SmtpMode, SmtpVariables},

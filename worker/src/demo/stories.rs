@@ -28,6 +28,9 @@ const PHONE: &str = "+525512345678";
 pub(super) const RECORDING: &str = "note.ogg";
 /// A picture in the directory of files.
 pub(super) const PICTURE: &str = "receipt.gif";
+/// What is in it: one white pixel.
+pub(super) const PIXELS: &[u8] =
+    b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 
 pub(super) const DONE: Expected = Expected { state: "succeeded", attempts: 1 };
 /// The story of a mail that went by SES.

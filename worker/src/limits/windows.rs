@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
-use flota_providers::{chat, email, push, sms, transcription, vision, webhook, whatsapp};
+use flota_providers::{chat, email, push, sms, tesseract, transcription, vision, webhook, whatsapp};
 
 /// At most `calls` in `length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +133,11 @@ pub const BUILT_IN: &[Limit] = &[
         provider: vision::PROVIDER,
         windows: &[(MINUTE, 1_800)],
         about: "One project: 1,800 requests a minute (<https://cloud.google.com/vision/quotas>).",
+    },
+    Limit {
+        provider: tesseract::PROVIDER,
+        windows: &[],
+        about: "Each machine by itself: as many at a time as it has cores.",
     },
 ];
 

@@ -1,10 +1,9 @@
-//! Reads the text on a picture, and names what is on it when asked to.
+//! Reads text, labels, barcodes and prices on pictures.
 
-use flota_engine::{IfRepeated, Job, Processor, Receipt};
-use flota_producer::{ReadImage, clock};
-use flota_providers::vision::{MOST_IMAGE_BYTES, VisionRequest};
+use flota_engine::{Failure, IfRepeated, Job, Processor, Receipt};
+use flota_producer::ReadImage;
 
-use crate::{failure::Error, files, services::Services};
+use crate::{pictures, services::Services};
 
 impl Processor<Services> for ReadImage {
     const IF_REPEATED: IfRepeated = IfRepeated {
@@ -13,22 +12,11 @@ impl Processor<Services> for ReadImage {
         receiver: "Nothing: the result of the job is recorded once.",
     };
 
-    type Error = Error;
+    type Error = Failure;
 
-    async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
-        let variable = "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_VISION_API_KEY";
-        let missing = Error::NotConfigured { what: "Google Vision", variable };
-        let client = services.vision.as_ref().ok_or(missing)?;
-        let files = services.files.as_ref();
-        let image = files::read(&self.image, MOST_IMAGE_BYTES, job, services).await?;
-        let wanted = VisionRequest { sparse: self.sparse, labels: self.labels, languages: self.languages };
-        let (image, wanted, now) = (&image, &wanted, clock::unix_now().as_secs() as i64);
-        let mut done = client
-            .call(super::caller(job), |client| async move { client.read(image, wanted, now).await })
-            .await?;
-        if let Some(result) = done.detail.take() {
-            done.detail = Some(files::fit(job.id, result, "text", files).await?);
-        }
-        Ok(super::receipt(done))
+    async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Failure> {
+        let (provider, result) = pictures::read(&self, job, services).await?;
+        let result = pictures::fit(job.id, result, services.files.as_ref()).await?;
+        Ok(Receipt { provider: Some(provider.into()), provider_ref: None, result: Some(result) })
     }
 }

@@ -48,6 +48,10 @@ pub struct Fault {
     /// Answers a success that says inside that it failed, as the vendor does; the work is not done.
     #[serde(default)]
     pub ok_with_error: bool,
+    /// Goes with `ok_with_error` where one call is about several things, as with pictures: only this one fails, counted
+    /// from 0, and the others are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<usize>,
     /// How many calls it strikes.
     #[serde(default = "once")]
     pub times: u32,
@@ -94,6 +98,9 @@ pub enum BadFault {
     /// Headers or a body without a status.
     #[error("headers and body go with a status; write the status too")]
     WithoutStatus,
+    /// An item without what happens to it.
+    #[error("item says which of several things fails; write ok_with_error too")]
+    ItemAlone,
 }
 
 fn once() -> u32 {
@@ -114,6 +121,7 @@ impl Fault {
             reset: None,
             malformed: false,
             ok_with_error: false,
+            item: None,
             times: once(),
         }
     }
@@ -161,6 +169,9 @@ impl Fault {
         }
         if self.status.is_none() && (self.body.is_some() || !self.headers.is_empty()) {
             return Err(BadFault::WithoutStatus);
+        }
+        if self.item.is_some() && !self.ok_with_error {
+            return Err(BadFault::ItemAlone);
         }
         if MOST_DELAY_MS < self.delay_ms {
             return Err(BadFault::Delay(self.delay_ms));

@@ -134,6 +134,13 @@ fn run(provider: &Provider, route: &Route, call: &Call<'_>, fault: Option<Fault>
         let answer = ordered(provider, status, &fault);
         return Played::fault(Some(answer), format!("answered {status} on order"));
     }
+    if let (true, Some(item)) = (fault.ok_with_error, fault.item) {
+        let error = (provider.ok_with_error)();
+        return Played::of((route.serve)(call)).spoilt(
+            |answer| Some(with_one_error(answer, &error, item)),
+            "answered an error for one of several",
+        );
+    }
     if fault.ok_with_error {
         return Played::fault(
             Some((provider.ok_with_error)()),
@@ -192,6 +199,18 @@ fn ordered(provider: &Provider, status: u16, fault: &Fault) -> Answer {
     };
     answer.headers.extend(fault.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     answer
+}
+
+/// The answer in whose list one item is what the vendor's own failed item is. Unchanged where there is no such item.
+fn with_one_error(answer: Answer, error: &Answer, item: usize) -> Answer {
+    let read = |body: &Bytes| serde_json::from_slice::<Value>(body).unwrap_or_default();
+    let (mut body, failed) = (read(&answer.body), read(&error.body));
+    for (name, list) in failed.as_object().into_iter().flatten() {
+        if let (Some(one), Some(place)) = (list.get(0), body[name].get_mut(item)) {
+            *place = one.clone();
+        }
+    }
+    Answer { body: body.to_string().into(), ..answer }
 }
 
 /// Half of a body; the beginning of a document where there is none.

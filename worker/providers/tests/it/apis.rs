@@ -14,9 +14,11 @@ use flota_providers::{
     api::ApiSettings,
     chat::{ChatClient, ChatRequest, ChatSettings},
     google_token::{ApiKey, ServiceAccount, TokenSource},
+    ocr::Wanted,
+    picture::Picture,
     sms::{SmsClient, SmsSender, SmsSettings},
     transcription::{TranscriptionClient, TranscriptionSettings},
-    vision::{VisionClient, VisionRequest, VisionSettings},
+    vision::{VisionClient, VisionSettings},
     whatsapp::{WhatsappClient, WhatsappContent, WhatsappSettings, media::WhatsappMediaClient},
 };
 use serde_json::{Value, json};
@@ -27,7 +29,9 @@ use crate::receiver::{Answer, Receiver, RudeServer, Rudeness};
 const NOW: i64 = 784_111_777;
 /// The credential of every client here; it must be in no error.
 const SECRET: &str = "s3cr3t-t0k3n";
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n-pixels-";
+/// A whole GIF of one pixel.
+pub(crate) const PIXEL: &[u8] =
+    b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 const LIMITED: ErrorClass = ErrorClass::RateLimited { retry_after: None };
 
 /// One of the clients, called with ordinary data.
@@ -55,7 +59,7 @@ impl Api {
                 whatsapp(api).send("+525512345678", &text, "job-1").await
             }
             Self::Read => whatsapp(api).mark_read("wamid.1").await,
-            Self::Upload => media(api).upload(Bytes::from_static(PNG), "a.png", "image/png").await,
+            Self::Upload => media(api).upload(Bytes::from_static(b"-pixels-"), "a.png", "image/png").await,
             Self::Download => {
                 let provider_ref = Some(media(api).download("42", 1_000).await?.media_type);
                 Ok(Receipt { provider: "whatsapp_media", provider_ref, detail: None })
@@ -66,9 +70,8 @@ impl Api {
                 speech(api).transcribe(Bytes::from_static(b"OggS-sound-"), Some("es"), None, NOW).await
             }
             Self::Vision => {
-                let wanted =
-                    VisionRequest { labels: true, languages: vec!["es".into()], ..VisionRequest::default() };
-                vision(api, Arc::new(ApiKey(SECRET.into()))).read(PNG, &wanted, NOW).await
+                let wanted = Wanted { labels: true, languages: vec!["es".into()], ..Wanted::default() };
+                vision(api, Arc::new(ApiKey(SECRET.into()))).read(&[pixel()], &wanted, NOW).await
             }
         }
     }
@@ -113,6 +116,10 @@ fn speech(api: ApiSettings) -> TranscriptionClient {
 
 fn vision(api: ApiSettings, tokens: Arc<dyn TokenSource>) -> VisionClient {
     VisionClient::new(VisionSettings { api, tokens, project: Some("my-project".into()) }).unwrap()
+}
+
+pub(crate) fn pixel() -> Picture {
+    Picture::look_at(Bytes::from_static(PIXEL)).unwrap()
 }
 
 async fn answered(api: Api, status: u16, body: Value) -> (Receiver, Result<Receipt, ProviderError>) {

@@ -3,6 +3,14 @@
 #[cfg(test)]
 mod apis;
 #[cfg(test)]
+mod bad_pictures;
+#[cfg(test)]
+mod memory_of_pictures;
+#[cfg(test)]
+mod ocr_accuracy;
+#[cfg(test)]
+mod pictures_made;
+#[cfg(test)]
 mod pipeline;
 #[cfg(test)]
 mod push;
@@ -14,6 +22,10 @@ mod smtp;
 mod smtp_server;
 #[cfg(test)]
 mod smtp_wire;
+#[cfg(test)]
+mod tesseract;
+#[cfg(test)]
+mod vision_batches;
 #[cfg(test)]
 mod webhook_delivery;
 #[cfg(test)]

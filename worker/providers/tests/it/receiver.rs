@@ -54,7 +54,10 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
         let address = listener.local_addr().expect("a bound socket");
         let received = Arc::new(Mutex::new(Vec::new()));
-        let router = Router::new().fallback(record).with_state((answer, Arc::clone(&received)));
+        let router = Router::new()
+            .fallback(record)
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .with_state((answer, Arc::clone(&received)));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, received }
     }

@@ -10,7 +10,8 @@ use flota_producer::payloads::check_public_url;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{error::EnvironmentError, reader::Reader};
+pub use super::ocr::{OcrProvider, OcrVariables};
+use super::{error::EnvironmentError, ocr, reader::Reader};
 
 /// What the environment says of them, checked.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,8 @@ pub struct Integrations {
     pub transcription: Option<TranscriptionVariables>,
     /// `GOOGLE_*`.
     pub vision: Option<VisionVariables>,
+    /// `FLOTA_OCR_PROVIDERS`.
+    pub ocr: OcrVariables,
     /// `FLOTA_FILES_DIR`: the only directory that jobs may read files from.
     pub files_dir: Option<PathBuf>,
 }
@@ -155,6 +158,7 @@ pub(super) fn read(reader: &mut Reader<'_>, production: bool) -> Integrations {
         chat: chat(reader, production),
         transcription: transcription(reader, production),
         vision: vision(reader, production),
+        ocr: ocr::read(reader),
         files_dir: reader.parse("FLOTA_FILES_DIR", directory),
     }
 }
@@ -234,7 +238,7 @@ pub(super) fn all_or_none(reader: &mut Reader<'_>, needed: &[Needed]) -> Option<
 }
 
 /// The value, or what the table of variables says holds without one.
-fn or_default(reader: &mut Reader<'_>, name: &'static str) -> String {
+pub(super) fn or_default(reader: &mut Reader<'_>, name: &'static str) -> String {
     let default = super::variables::find(name).and_then(|variable| variable.default).unwrap_or_default();
     reader.text(name).unwrap_or_else(|| default.to_owned())
 }

@@ -290,6 +290,16 @@ fn a_service_needs_all_of_its_variables_and_is_left_out_without_any() {
     let services = nothing.integrations;
     assert!(services.push.is_none() && services.whatsapp.is_none() && services.sms.is_none());
     assert!(services.chat.is_none() && services.transcription.is_none() && services.vision.is_none());
+    assert!(services.ocr.tesseract.is_none() && services.ocr.order.len() == 2);
+}
+
+#[test]
+fn whoever_sets_the_order_of_text_readers_is_told_what_is_missing() {
+    let missing = refused(&[("FLOTA_OCR_PROVIDERS", "tesseract,google_vision"), ("PATH", "/nowhere")]);
+    let unknown = refused(&[("FLOTA_OCR_PROVIDERS", "abbyy")]);
+
+    assert!(missing.contains("FLOTA_OCR_PROVIDERS") && missing.contains("tesseract-ocr"), "{missing}");
+    assert!(unknown.contains("\"abbyy\" is no reader of text"), "{unknown}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ const WHATSAPP: &str = "WhatsApp";
 const SMS: &str = "SMS (Twilio)";
 const LLM: &str = "Language models (OpenRouter or compatible)";
 const WHISPER: &str = "Transcription (OpenAI or compatible)";
-const VISION: &str = "Pictures (Google Vision)";
+const VISION: &str = "Pictures (Google Vision, Tesseract)";
 const FLEET: &str = "Fleet";
 const LOGS: &str = "Logs and metrics";
 
@@ -269,7 +269,8 @@ pub const VARIABLES: &[Variable] = &[
         "GOOGLE_APPLICATION_CREDENTIALS",
         None,
         "/etc/flota/service-account.json",
-        "Key file of a service account. Without it and without GOOGLE_VISION_API_KEY pictures wait.",
+        "Key file of a service account. Without it, without GOOGLE_VISION_API_KEY and without Tesseract, pictures whose \
+         text is asked for wait.",
     ),
     secret(VISION, "GOOGLE_VISION_API_KEY", "REPLACE_ME", "An API key instead of a service account."),
     plain(
@@ -285,6 +286,15 @@ pub const VARIABLES: &[Variable] = &[
         Some("https://vision.googleapis.com/v1"),
         "https://vision.googleapis.com/v1",
         "Where the API is.",
+    ),
+    plain(
+        VISION,
+        "FLOTA_OCR_PROVIDERS",
+        Some("google_vision,tesseract"),
+        "google_vision",
+        "Who reads text on pictures, in the order in which they are asked: google_vision, tesseract (a program on this \
+         machine, found through PATH). The next is asked when one is not accepted, has no allowance or is away. What is \
+         not there is passed over, unless this is set. Barcodes need neither.",
     ),
     plain(
         FLEET,

@@ -4,14 +4,19 @@ use flota_producer::{KNOWN_TEMPLATES, WhatsappTemplate};
 use flota_providers::{
     api::ApiSettings,
     chat::{ChatClient, ChatRequest, ChatSettings},
-    google_token::ServiceAccount,
+    google_token::{ApiKey, ServiceAccount},
+    ocr::Wanted,
+    picture::Picture,
     sms::{SmsClient, SmsSettings},
     transcription::{TranscriptionClient, TranscriptionSettings},
-    vision::{VisionClient, VisionRequest, VisionSettings},
+    vision::{VisionClient, VisionSettings},
     whatsapp::{MediaPlace, WhatsappClient, WhatsappContent, WhatsappSettings, media::WhatsappMediaClient},
 };
 
 use super::*;
+
+/// A whole GIF of one pixel.
+const PIXEL: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 
 fn now() -> i64 {
     flota_producer::clock::unix_now().as_secs() as i64
@@ -202,13 +207,46 @@ async fn a_picture_is_read_with_a_token_of_the_service_account() {
         tokens: Arc::new(account),
         project: Some("shop".into()),
     };
-    let wanted = VisionRequest { labels: true, languages: vec!["es".into()], sparse: false };
+    let wanted = Wanted { labels: true, languages: vec!["es".into()], ..Wanted::default() };
+    let picture = Picture::look_at(PIXEL.into()).unwrap();
 
-    let receipt = VisionClient::new(settings).unwrap().read(b"GIF89a-pixels-", &wanted, now()).await.unwrap();
+    let receipt = VisionClient::new(settings).unwrap().read(&[picture], &wanted, now()).await.unwrap();
 
-    let detail = receipt.detail.unwrap();
-    assert_eq!((&detail["text"], &detail["labels"][0]["label"]), (&json!("TOTAL 42.00"), &json!("Receipt")));
+    let image = &receipt.detail.unwrap()["images"][0];
+    assert_eq!((&image["text"], &image["labels"][0]["label"]), (&json!("TOTAL 42.00"), &json!("Receipt")));
     assert_eq!(stage.sandbox.journal(Some("google_token")).len(), 1);
+}
+
+#[tokio::test]
+async fn one_of_several_pictures_fails_on_order_and_is_asked_for_once_more() {
+    let stage = Stage::set().await;
+    let settings = VisionSettings {
+        api: api(&stage, "/vision/v1"),
+        tokens: Arc::new(ApiKey(credential::GOOGLE.into())),
+        project: None,
+    };
+    let client = VisionClient::new(settings).unwrap();
+    let picture = Picture::look_at(PIXEL.into()).unwrap();
+    let three = [picture.clone(), picture.clone(), picture];
+    let one = Fault { ok_with_error: true, item: Some(1), ..Fault::of("google_vision") };
+    let whole = Fault { ok_with_error: true, ..Fault::of("google_vision") };
+
+    stage.sandbox.fault(one.clone()).unwrap();
+    let mended = client.read(&three, &Wanted::default(), now()).await.unwrap().detail.unwrap();
+    stage.sandbox.fault(one).unwrap();
+    stage.sandbox.fault(whole).unwrap();
+    let failed = client.read(&three, &Wanted::default(), now()).await.unwrap().detail.unwrap();
+
+    let pictures =
+        |body: &[u8]| serde_json::from_slice::<Value>(body).unwrap()["requests"].as_array().unwrap().len();
+    let sent: Vec<usize> =
+        stage.sandbox.received("google_vision").iter().map(|request| pictures(&request.body)).collect();
+    assert_eq!(sent, [3, 1, 3, 1]);
+    assert_eq!(mended["images"][1]["text"], "TOTAL 42.00");
+    assert_eq!(failed["images"][1]["error"]["class"], "server_error");
+    for image in [&failed["images"][0], &failed["images"][2]] {
+        assert_eq!(image["text"], "TOTAL 42.00");
+    }
 }
 
 #[tokio::test]

@@ -14,11 +14,12 @@ async fn a_picture_goes_out_inline_and_comes_back_as_text_and_labels() {
     let detail = result.unwrap().detail.unwrap();
     assert_eq!(got.path, "/v1/images:annotate");
     assert_eq!((got.header("x-goog-api-key"), got.header("x-goog-user-project")), (SECRET, "my-project"));
-    assert_eq!(sent["requests"][0]["image"]["content"], "iVBORw0KGgotcGl4ZWxzLQ==");
+    assert_eq!(sent["requests"][0]["image"]["content"], "R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs=");
     assert_eq!(sent["requests"][0]["features"][0]["type"], "DOCUMENT_TEXT_DETECTION");
     assert_eq!(sent["requests"][0]["imageContext"]["languageHints"], json!(["es"]));
-    assert_eq!(detail, json!({ "text": "TOTAL 42.00", "labels": [{ "label": "Receipt", "score": 0.9 }] }));
-    assert_eq!(nothing.unwrap().detail.unwrap()["text"], "");
+    let read = json!({ "text": "TOTAL 42.00", "labels": [{ "label": "Receipt", "score": 0.9 }] });
+    assert_eq!(detail, json!({ "images": [read] }));
+    assert_eq!(nothing.unwrap().detail.unwrap()["images"][0]["text"], "");
 }
 
 #[tokio::test]
@@ -70,10 +71,10 @@ async fn a_service_account_signs_once_and_a_refused_token_is_renewed_once() {
     };
 
     for _ in 0..2 {
-        client(&good).read(PNG, &VisionRequest::default(), NOW).await.unwrap();
+        client(&good).read(&[pixel()], &Wanted::default(), NOW).await.unwrap();
     }
     let exchanges_before = google.received().len();
-    let error = client(&bad).read(PNG, &VisionRequest::default(), NOW).await.unwrap_err();
+    let error = client(&bad).read(&[pixel()], &Wanted::default(), NOW).await.unwrap_err();
 
     assert_eq!(exchanges_before, 1);
     assert_eq!((google.received().len(), bad.received().len(), error.class), (2, 2, ErrorClass::Auth));

@@ -1,0 +1,204 @@
+//! A picture as it came: looked at, never decoded.
+//!
+//! The format is found in the bytes, not in a name. Headers and the chain of blocks tell how large it would be when
+//! decoded, whether it moves and whether it is whole, so that bombs and torsos are refused before anybody unpacks or
+//! pays for them. What is read from here on takes a [`Picture`], and so cannot forget to look.
+
+mod bitmaps;
+mod chunks;
+mod jpeg;
+mod numbers;
+mod sniff;
+mod tiff;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+/// Largest picture, in bytes: what Vision takes (<https://cloud.google.com/vision/quotas>).
+pub const MOST_BYTES: usize = 20_000_000;
+/// Most pixels: what Vision takes.
+pub const MOST_PIXELS: u64 = 75_000_000;
+
+/// The formats that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// JPEG.
+    Jpeg,
+    /// PNG.
+    Png,
+    /// GIF of one frame.
+    Gif,
+    /// Windows bitmap.
+    Bmp,
+    /// WebP.
+    Webp,
+    /// TIFF of one page.
+    Tiff,
+    /// Windows icon.
+    Ico,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::Gif => "GIF",
+            Self::Bmp => "BMP",
+            Self::Webp => "WebP",
+            Self::Tiff => "TIFF",
+            Self::Ico => "ICO",
+        })
+    }
+}
+
+/// A picture that cannot be read. Sending it again changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadPicture {
+    /// There is nothing in it.
+    #[error("the picture is an empty file; upload it again")]
+    Empty,
+    /// Too many bytes.
+    #[error("the picture has {0} bytes, more than the {MOST_BYTES} that are read; make it smaller")]
+    TooLarge(usize),
+    /// It is something else, whatever its name says.
+    #[error(
+        "the file is {0}, whatever its name says; use a picture in JPEG, PNG, GIF, BMP, WebP, TIFF or ICO"
+    )]
+    NotAPicture(&'static str),
+    /// A PDF that asks for a password.
+    #[error("the file is an encrypted PDF; take off its password and export the page as PNG or JPEG")]
+    EncryptedPdf,
+    /// A PDF.
+    #[error("the file is a PDF, which has pages instead of pixels; export the page as PNG or JPEG")]
+    Pdf,
+    /// It ends too early.
+    #[error("the {0} is cut off: its end is missing; upload it again")]
+    Truncated(Format),
+    /// Its header makes no sense.
+    #[error("the header of the {0} makes no sense; save the picture again")]
+    BadHeader(Format),
+    /// It would be too large when decoded.
+    #[error(
+        "the picture has {width} x {height} pixels, more than the 75 million that are read; make it smaller"
+    )]
+    TooManyPixels {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
+    /// It has more than one frame or page.
+    #[error("the {0} has several frames or pages, and nobody says which to read; send one of them alone")]
+    Several(Format),
+}
+
+impl BadPicture {
+    /// A word for records.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::TooLarge(_) => "too_large",
+            Self::NotAPicture(_) => "format",
+            Self::EncryptedPdf => "encrypted_pdf",
+            Self::Pdf => "pdf",
+            Self::Truncated(_) => "truncated",
+            Self::BadHeader(_) => "bad_header",
+            Self::TooManyPixels { .. } => "too_many_pixels",
+            Self::Several(_) => "several_frames",
+        }
+    }
+}
+
+/// A whole picture of a known format and a size that can be decoded.
+#[derive(Clone)]
+pub struct Picture {
+    bytes: Bytes,
+    format: Format,
+    header: Header,
+}
+
+impl fmt::Debug for Picture {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Header { width, height, .. } = self.header;
+        write!(formatter, "{} of {width} x {height} in {} bytes", self.format, self.bytes.len())
+    }
+}
+
+/// What a header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Header {
+    width: u32,
+    height: u32,
+    /// Memory that a decoder needs for each pixel, in bytes, its own tables included.
+    bytes_per_pixel: u64,
+    /// More than one frame or page.
+    several: bool,
+    /// The last block is there.
+    whole: bool,
+}
+
+impl Picture {
+    /// Looks at a file.
+    ///
+    /// # Errors
+    /// See [`BadPicture`].
+    pub fn look_at(bytes: Bytes) -> Result<Self, BadPicture> {
+        if bytes.is_empty() {
+            return Err(BadPicture::Empty);
+        }
+        if MOST_BYTES < bytes.len() {
+            return Err(BadPicture::TooLarge(bytes.len()));
+        }
+        let format = sniff::format(&bytes)?;
+        let header = match format {
+            Format::Jpeg => jpeg::header(&bytes),
+            Format::Png => chunks::png(&bytes),
+            Format::Gif => chunks::gif(&bytes),
+            Format::Webp => chunks::webp(&bytes),
+            Format::Tiff => tiff::header(&bytes),
+            Format::Bmp => bitmaps::bmp(&bytes),
+            Format::Ico => bitmaps::ico(&bytes),
+        };
+        // A header that cannot be read to its end is cut off like any other block.
+        let header = header.ok_or(BadPicture::Truncated(format))?;
+        judge(format, header)?;
+        Ok(Self { bytes, format, header })
+    }
+
+    /// The file.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Its format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Pixels in all.
+    pub fn pixels(&self) -> u64 {
+        u64::from(self.header.width) * u64::from(self.header.height)
+    }
+
+    /// Memory that decoding takes, in bytes.
+    pub fn decoded_bytes(&self) -> u64 {
+        self.pixels() * self.header.bytes_per_pixel
+    }
+}
+
+/// Whether a picture with this header is read. Pure.
+fn judge(format: Format, header: Header) -> Result<(), BadPicture> {
+    let Header { width, height, several, whole, .. } = header;
+    if width == 0 || height == 0 {
+        return Err(BadPicture::BadHeader(format));
+    }
+    if MOST_PIXELS < u64::from(width) * u64::from(height) {
+        return Err(BadPicture::TooManyPixels { width, height });
+    }
+    if several {
+        return Err(BadPicture::Several(format));
+    }
+    if whole { Ok(()) } else { Err(BadPicture::Truncated(format)) }
+}

@@ -1,0 +1,212 @@
+//! Text of pictures through Tesseract, a program on this machine: nothing leaves it, and nobody is paid.
+//!
+//! Each picture is one process with a deadline, fed and read through pipes: no shell, no files, nothing of a job on its
+//! command line but languages from a list. It is killed when its time is over or its job is given up. It takes a core, so
+//! only so many run at a time. It names no labels.
+
+mod languages;
+
+use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::{Child, Command},
+    sync::{OnceCell, Semaphore},
+    time::timeout,
+};
+
+use crate::{
+    ErrorClass, ProviderError, Receipt,
+    ocr::{Reading, Wanted, gathered},
+    picture::{Format, Picture},
+    pipeline::{Client, Target},
+    text::one_line,
+};
+
+/// The name of this provider in receipts, errors and metrics.
+pub const PROVIDER: &str = "tesseract";
+const READ: &str = "read";
+/// Most pixels: it unpacks a picture to four bytes for each and needs several copies.
+const MOST_PIXELS: u64 = 25_000_000;
+/// Most text that is taken, in bytes.
+const MOST_TEXT: u64 = 1024 * 1024;
+/// Most of its complaints that are kept, in bytes.
+const MOST_SAID: usize = 300;
+/// Automatic layout of a page.
+const PAGE: &str = "3";
+/// As much text as possible, in no particular order.
+const SPARSE: &str = "11";
+
+/// Where the program is and how long it may take.
+#[derive(Debug, Clone)]
+pub struct TesseractSettings {
+    /// The program.
+    pub program: PathBuf,
+    /// Most time for one picture.
+    pub timeout: Duration,
+    /// How many may run at a time.
+    pub cores: usize,
+}
+
+/// Runs the program.
+#[derive(Debug)]
+pub struct TesseractClient {
+    program: PathBuf,
+    timeout: Duration,
+    turns: Arc<Semaphore>,
+    installed: OnceCell<Vec<String>>,
+}
+
+impl TesseractClient {
+    /// Nothing is run yet.
+    pub fn new(settings: TesseractSettings) -> Self {
+        let TesseractSettings { program, timeout, cores } = settings;
+        let turns = Arc::new(Semaphore::new(cores.max(1)));
+        Self { program, timeout, turns, installed: OnceCell::new() }
+    }
+
+    /// Reads pictures one after the other.
+    ///
+    /// The receipt's detail is `{"images": […]}` in the order of the pictures, each with `text` and no `labels`, or with
+    /// its own `error`.
+    ///
+    /// # Errors
+    /// When no picture could be read, or the program cannot be run.
+    pub async fn read(&self, pictures: &[Picture], wanted: &Wanted) -> Result<Receipt, ProviderError> {
+        let installed = self.installed.get_or_try_init(|| self.languages()).await?;
+        let languages = languages::chosen(&wanted.languages, installed).map_err(unknown_language)?;
+        let mut readings: Vec<Reading> = Vec::new();
+        for picture in pictures {
+            readings.push(self.read_one(picture, wanted.sparse, &languages).await);
+        }
+        gathered(PROVIDER, READ, readings)
+    }
+
+    async fn read_one(&self, picture: &Picture, sparse: bool, languages: &str) -> Reading {
+        check(picture)?;
+        let layout = if sparse { SPARSE } else { PAGE };
+        let text = self.run(&["-", "-", "--psm", layout, "-l", languages], picture.bytes()).await?;
+        // Pages end with a form feed.
+        Ok(json!({ "text": text.replace('\x0c', "").trim_end(), "labels": [] }))
+    }
+
+    async fn languages(&self) -> Result<Vec<String>, ProviderError> {
+        let list = self.run(&["--list-langs"], b"").await?;
+        // The first line is a heading; `osd` tells scripts apart and reads nothing.
+        let names = list.lines().skip(1).map(str::trim).filter(|name| !name.is_empty() && *name != "osd");
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// Runs the program with this on its standard input and answers its standard output.
+    async fn run(&self, arguments: &[&str], input: &[u8]) -> Result<String, ProviderError> {
+        // The semaphore is never closed, so there is always a permit in the end.
+        let _turn = self.turns.acquire().await.ok();
+        let mut child = Command::new(&self.program)
+            .args(arguments)
+            // One thread for each: the turns already fill the cores.
+            .env("OMP_THREAD_LIMIT", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(cannot_run)?;
+        match timeout(self.timeout, converse(&mut child, input)).await {
+            Ok(Ok((true, output, _))) => Ok(output),
+            Ok(Ok((false, _, said))) => Err(refused(&said)),
+            Ok(Err(error)) => Err(cannot_run(error)),
+            Err(_) => {
+                // Reaped here, so that no dead process is left behind; one that is gone already needs no killing.
+                let _ = child.kill().await;
+                Err(too_slow(self.timeout))
+            }
+        }
+    }
+}
+
+/// Feeds a process and listens to it at the same time. Answers whether it succeeded, its output and its complaints.
+async fn converse(child: &mut Child, input: &[u8]) -> std::io::Result<(bool, String, String)> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let Some(mut stdin) = stdin {
+            // A process that has heard enough closes its end; its status says whether that is well.
+            let _ = stdin.write_all(input).await;
+        }
+    };
+    let (mut output, mut said) = (Vec::new(), Vec::new());
+    let listen = async {
+        if let Some(stdout) = stdout {
+            stdout.take(MOST_TEXT).read_to_end(&mut output).await?;
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    let hear = async {
+        if let Some(stderr) = stderr {
+            stderr.take(MOST_TEXT).read_to_end(&mut said).await?;
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    let ((), listened, heard) = tokio::join!(feed, listen, hear);
+    listened.and(heard)?;
+    let status = child.wait().await?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((status.success(), text(&output), text(&said)))
+}
+
+impl Client for TesseractClient {
+    fn target(&self) -> Target {
+        // Each picture has its own deadline, and waiting for a turn is no failure.
+        Target {
+            provider: PROVIDER,
+            operation: READ,
+            host: "this machine".into(),
+            deadline: None,
+            may_double: false,
+        }
+    }
+}
+
+fn check(picture: &Picture) -> Result<(), ProviderError> {
+    let refuse = |code: &str, message: &str| {
+        Err(ProviderError::new(PROVIDER, READ, ErrorClass::Permanent, message).with_code(code))
+    };
+    if MOST_PIXELS < picture.pixels() {
+        let message =
+            "The picture has more than the 25 million pixels that Tesseract is given; make it smaller.";
+        return refuse("too_many_pixels", message);
+    }
+    if picture.format() == Format::Ico {
+        return refuse("format", "Tesseract reads no icons; save the picture as PNG or JPEG.");
+    }
+    Ok(())
+}
+
+fn refused(said: &str) -> ProviderError {
+    let said = one_line(said.as_bytes(), MOST_SAID);
+    let message = format!("Tesseract could not read the picture; save it again as PNG. It said: {said}");
+    ProviderError::new(PROVIDER, READ, ErrorClass::Permanent, message).with_code("unreadable")
+}
+
+fn too_slow(timeout: Duration) -> ProviderError {
+    let seconds = timeout.as_secs_f32();
+    let message = format!(
+        "Tesseract did not finish within {seconds} s and was stopped; the job is repeated later. Make the picture \
+         smaller if this goes on."
+    );
+    ProviderError::new(PROVIDER, READ, ErrorClass::Timeout, message)
+}
+
+fn cannot_run(error: std::io::Error) -> ProviderError {
+    let message = "Tesseract cannot be run; install it (Debian: tesseract-ocr) where PATH leads, or take it off the list of readers.";
+    ProviderError::new(PROVIDER, READ, ErrorClass::Auth, message)
+        .with_code("not_installed")
+        .with_source(error)
+}
+
+fn unknown_language(wanted: String) -> ProviderError {
+    let message = format!(
+        "Tesseract has no data for the languages {wanted}; install them (Debian: tesseract-ocr-spa for es), or name others."
+    );
+    ProviderError::new(PROVIDER, READ, ErrorClass::Permanent, message).with_code("language")
+}

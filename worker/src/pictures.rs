@@ -1,0 +1,216 @@
+//! The pictures of a job, one after the other: opened, searched for barcodes, and sent in batches to whoever reads text.
+//!
+//! Only one picture and one batch are in memory at a time. A picture that cannot be read has an error in the result while
+//! the others keep theirs; the job fails when it is its only picture, when none could be read, or when the trouble is
+//! none of the picture's (a service that is away), because then a repeat helps.
+
+use flota_engine::{ErrorClass, Failure, Job};
+use flota_producer::{JobId, MediaSource, ReadImage, clock};
+use flota_providers::{
+    barcode,
+    ocr::{Batch, TextReaders, Wanted},
+    picture::{MOST_BYTES, Picture},
+    price_tag::PriceTag,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    failure::Error,
+    files::{self, Files},
+    services::Services,
+};
+
+/// Most of each text that is left when several do not fit into the outcome, in characters of all texts together.
+const MOST_SHORTENED: usize = 1_600;
+/// Largest list of shortened results, in bytes.
+const MOST_LISTED: usize = 10 * 1024;
+
+/// A job's pictures while they are being read.
+struct Reading<'a> {
+    asked: &'a ReadImage,
+    job: &'a Job,
+    services: &'a Services,
+    /// Who reads text; none when no text is asked for.
+    readers: Option<&'a TextReaders>,
+    batch: Batch,
+    /// Which pictures are in the batch.
+    places: Vec<usize>,
+    /// By picture.
+    results: Vec<Map<String, Value>>,
+    first_failure: Option<Failure>,
+    provider: &'static str,
+}
+
+/// Reads the pictures of a job. Answers who did it last, and the result.
+pub(crate) async fn read(
+    asked: &ReadImage,
+    job: &Job,
+    services: &Services,
+) -> Result<(&'static str, Value), Failure> {
+    let mut reading = Reading::new(asked, job, services)?;
+    for (place, source) in asked.sources().enumerate() {
+        reading.look(place, source).await?;
+    }
+    reading.flush().await?;
+    reading.finish()
+}
+
+impl<'a> Reading<'a> {
+    fn new(asked: &'a ReadImage, job: &'a Job, services: &'a Services) -> Result<Self, Failure> {
+        let variable = "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_VISION_API_KEY, or install Tesseract";
+        let missing =
+            Error::NotConfigured { what: "A reader of text (Google Vision or Tesseract)", variable };
+        let wants_reader = asked.text || asked.labels;
+        let readers = wants_reader.then(|| services.text_readers.as_ref().ok_or(missing)).transpose()?;
+        let batch = Batch {
+            pictures: Vec::new(),
+            wanted: Wanted {
+                text: asked.text,
+                sparse: asked.sparse,
+                labels: asked.labels,
+                languages: asked.languages.clone(),
+            },
+            tenant: job.envelope.tenant.clone(),
+            ticket: job.id.to_string().into(),
+            now_unix: clock::unix_now().as_secs() as i64,
+        };
+        let results = vec![Map::new(); asked.sources().count()];
+        let (places, first_failure, provider) = (Vec::new(), None, barcode::PROVIDER);
+        Ok(Self { asked, job, services, readers, batch, places, results, first_failure, provider })
+    }
+
+    /// Opens one picture, searches it for barcodes and puts it into the batch.
+    async fn look(&mut self, place: usize, source: &MediaSource) -> Result<(), Failure> {
+        let picture = match self.open(source).await {
+            Ok(picture) => picture,
+            Err(error) => return self.note(&[place], error.into()),
+        };
+        if self.asked.barcodes {
+            match self.services.barcodes.read(picture.clone()).await {
+                Ok(codes) => _ = self.results[place].insert("barcodes".to_owned(), json!(codes)),
+                Err(error) => return self.note(&[place], Error::from(error).into()),
+            }
+        }
+        if self.readers.is_some() {
+            if !self.batch.takes(&picture) {
+                self.flush().await?;
+            }
+            self.batch.pictures.push(picture);
+            self.places.push(place);
+        }
+        Ok(())
+    }
+
+    async fn open(&self, source: &MediaSource) -> Result<Picture, Error> {
+        let bytes = files::read(source, MOST_BYTES, self.job, self.services).await?;
+        Ok(Picture::look_at(bytes)?)
+    }
+
+    /// Sends the batch, and shares its results out.
+    async fn flush(&mut self) -> Result<(), Failure> {
+        let places = std::mem::take(&mut self.places);
+        let (Some(readers), false) = (self.readers, places.is_empty()) else { return Ok(()) };
+        let next = Batch { pictures: Vec::new(), ..self.batch.clone() };
+        let answer = readers.read(std::mem::replace(&mut self.batch, next)).await;
+        let receipt = match answer {
+            Ok(receipt) => receipt,
+            Err(error) => return self.note(&places, Error::from(error).into()),
+        };
+        self.provider = receipt.provider;
+        let mut images = receipt.detail.unwrap_or_default();
+        for (at, place) in places.into_iter().enumerate() {
+            let Value::Object(image) = images["images"][at].take() else { continue };
+            if let (true, Some(text)) = (self.asked.price_tag, image.get("text").and_then(Value::as_str)) {
+                self.results[place].insert("price_tag".to_owned(), json!(PriceTag::read(text)));
+            }
+            self.results[place].extend(image);
+        }
+        Ok(())
+    }
+
+    /// Keeps a failure with its pictures, when it is their own. Any other is the job's.
+    fn note(&mut self, places: &[usize], failure: Failure) -> Result<(), Failure> {
+        if !matches!(failure.class, ErrorClass::Permanent | ErrorClass::Gone) {
+            return Err(failure);
+        }
+        let shown = json!({ "class": failure.class, "code": failure.code, "message": failure.message });
+        for place in places {
+            self.results[*place].insert("error".to_owned(), shown.clone());
+        }
+        self.first_failure.get_or_insert(failure);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(&'static str, Value), Failure> {
+        let failed = self.results.iter().filter(|result| result.contains_key("error")).count();
+        if let (true, Some(failure)) = (failed == self.results.len(), self.first_failure) {
+            return Err(failure);
+        }
+        let result = match self.results.pop() {
+            Some(only) if self.asked.image.is_some() => Value::Object(only),
+            last => {
+                self.results.extend(last);
+                json!({ "images": self.results, "failed": failed })
+            }
+        };
+        Ok((self.provider, result))
+    }
+}
+
+/// A result that an outcome can hold. Too long a list of pictures is written to a file like any other result, and its
+/// texts are shortened here, so that each picture still has its codes, its price and its error.
+pub(crate) async fn fit(id: JobId, result: Value, files: Option<&Files>) -> Result<Value, Error> {
+    let shortened = result["images"].as_array().map(|images| shortened(images));
+    let whole = result.to_string().len();
+    let mut fitting = files::fit(id, result, "text", files).await?;
+    if let (true, Some(images)) = (fitting["truncated"] == true, shortened) {
+        let file = fitting["file"].take();
+        fitting = json!({ "images": images, "truncated": true, "bytes": whole, "file": file });
+    }
+    Ok(fitting)
+}
+
+fn shortened(images: &[Value]) -> Vec<Value> {
+    let each = MOST_SHORTENED / images.len().max(1);
+    let mut room = MOST_LISTED;
+    let shorter = |image: &Value| {
+        let mut image = image.clone();
+        if let Some(text) = image["text"].as_str() {
+            image["text"] = text.chars().take(each).collect::<String>().into();
+        }
+        // What is too long even so (hundreds of codes) is in the file only.
+        let length = image.to_string().len();
+        if room < length {
+            return json!({ "truncated": true });
+        }
+        room -= length;
+        image
+    };
+    images.iter().map(shorter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_long_list_keeps_every_picture_and_says_where_the_whole_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Files::new(directory.path().canonicalize().unwrap());
+        let image = |at: usize| json!({ "text": "\u{1}ñ".repeat(2_000), "barcodes": [], "number": at });
+        let result = json!({ "images": (0..16).map(image).collect::<Vec<_>>(), "failed": 0 });
+
+        let kept = fit(JobId::mint(), result.clone(), Some(&files)).await.unwrap();
+        let cut = fit(JobId::mint(), result.clone(), None).await.unwrap();
+        let short = fit(JobId::mint(), json!({ "text": "short" }), None).await.unwrap();
+
+        let file = files.read(kept["file"].as_str().unwrap(), 10_000_000).await.unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&file).unwrap(), result);
+        for shown in [&kept, &cut] {
+            assert!(shown.to_string().len() <= 16 * 1024, "{}", shown.to_string().len());
+            assert_eq!((&shown["truncated"], shown["images"].as_array().unwrap().len()), (&json!(true), 16));
+            assert_eq!(shown["images"][15]["number"], 15);
+        }
+        assert_eq!(short, json!({ "text": "short" }));
+    }
+}

@@ -123,7 +123,7 @@ impl From<Error> for Failure {
                     error.to_string(),
                 )
             },
-            Error::Budget(_) => park(ErrorClass::Internal, FOR_POSTGRES, chain(&error)),
+            Error::Budget(_) => park(ErrorClass::Internal, FOR_REDIS, chain(&error)),
             Error::Tier(error) => Self::permanent(error.to_string()),
             Error::Schema(error) => Self::permanent(error.to_string()),
             Error::TooLate { .. } => Self::permanent(error.to_string()),

@@ -12,7 +12,7 @@
 //! 6. `deadline`: an end to it
 //! 7. `fallback`: several such services in order, around all of it
 //!
-//! Each layer is a [`tower::Layer`]. A client knows none of them: it implements [`Client`] and is called inside
+//! Each is a stage (`stage.rs`), and so a [`tower::Layer`]. A client knows none of them: it implements [`Client`] and is called inside
 //! [`Provider::call`], so adding a provider is one file.
 
 mod breaker;
@@ -25,6 +25,7 @@ mod fallback;
 mod limit;
 mod observe;
 mod pause;
+mod stage;
 
 use std::{
     sync::Arc,
@@ -35,11 +36,12 @@ use futures_util::future::BoxFuture;
 use tower::{Service, ServiceBuilder};
 
 use self::{
-    breaker::{Breaker, BreakerLayer},
-    deadline::{Deadline, DeadlineLayer},
-    limit::{LimitLayer, Limited},
-    observe::{ObserveLayer, Observed},
-    pause::{PauseLayer, Paused},
+    breaker::Breaker,
+    deadline::Deadline,
+    limit::Limit,
+    observe::Observe,
+    pause::Pause,
+    stage::{Around, StageLayer},
 };
 pub use self::{
     call::{Answer, Call, Caller, Client, Facts, Place, Target},
@@ -51,10 +53,13 @@ pub use self::{
 };
 use crate::{ProviderError, Receipt};
 
+/// What is around the call itself.
+type Guarded = Around<Breaker, Around<Deadline, Perform>>;
+
 /// Every layer below the credentials, shared by all clients of a process. Cheap to clone.
 #[derive(Clone)]
 pub struct Pipeline {
-    layers: Observed<Paused<Limited<Breaker<Deadline<Perform>>>>>,
+    layers: Around<Observe, Around<Pause, Around<Limit, Guarded>>>,
     observer: Arc<dyn CallObserver>,
 }
 
@@ -62,11 +67,11 @@ impl Pipeline {
     /// With these limits; `observer` hears of every call.
     pub fn new(limits: Arc<dyn Limits>, observer: Arc<dyn CallObserver>, circuits: CircuitPolicy) -> Self {
         let layers = ServiceBuilder::new()
-            .layer(ObserveLayer { observer: Arc::clone(&observer) })
-            .layer(PauseLayer::new(Arc::clone(&observer)))
-            .layer(LimitLayer { limits, observer: Arc::clone(&observer) })
-            .layer(BreakerLayer::new(circuits, Arc::clone(&observer)))
-            .layer(DeadlineLayer)
+            .layer(StageLayer(Observe { observer: Arc::clone(&observer) }))
+            .layer(StageLayer(Pause::new(Arc::clone(&observer))))
+            .layer(StageLayer(Limit { limits, observer: Arc::clone(&observer) }))
+            .layer(StageLayer(Breaker::new(circuits, Arc::clone(&observer))))
+            .layer(StageLayer(Deadline))
             .service(Perform);
         Self { layers, observer }
     }

@@ -12,6 +12,8 @@ use std::{
 
 use reqwest::header::HeaderMap;
 
+use crate::MAX_RETRY_AFTER;
+
 /// Unix time in milliseconds is above this, in seconds below it (the year 5138).
 const SURELY_MILLISECONDS: f64 = 1e11;
 /// Unix time in seconds is above this, a number of seconds to wait below it (September 2001).
@@ -49,12 +51,13 @@ impl Usage {
         (remaining < limit * 0.2).then(|| format!("Rate limit warning: {remaining}/{limit} remaining"))
     }
 
-    /// How long until the window ends.
+    /// How long until the window ends, at most [`MAX_RETRY_AFTER`] whatever was said.
     pub fn left(&self, now_unix_ms: u64) -> Option<Duration> {
-        match self.reset? {
-            Reset::At(at) => Some(Duration::from_millis(at.saturating_sub(now_unix_ms))),
-            Reset::After(wait) => Some(wait),
-        }
+        let left = match self.reset? {
+            Reset::At(at) => Duration::from_millis(at.saturating_sub(now_unix_ms)),
+            Reset::After(wait) => wait,
+        };
+        Some(left.min(MAX_RETRY_AFTER))
     }
 
     /// Reads the headers of an answer.

@@ -99,6 +99,15 @@ impl Clerk {
         let call = take_turns(&self.link, &keys, first.said, &first.windows, &tickets);
         let given = match timeout(PATIENCE, call).await {
             Ok(Ok(given)) => given,
+            // The numbers of one allowance are no reason to leave all others to an estimate.
+            Ok(Err(error @ LinkError::Refused(_))) if !error.is_for_everybody() && !error.is_full() => {
+                warn!(
+                    service = first.key.provider,
+                    "Redis did not give turns of one allowance: {}",
+                    why(&error)
+                );
+                return Ok(());
+            }
             Ok(Err(error)) => return Err(why(&error)),
             Err(_) => return Err("Redis does not answer in time".to_owned()),
         };

@@ -28,7 +28,7 @@ for i, name in ipairs(names) do state[name] = tonumber(read[i] or '') or 0 end
 local first = now >= state.blocked
 if ARGV[1] ~= '' then
   local wait = tonumber(ARGV[1])
-  if not wait then
+  if wait then wait = math.min(wait, 86400000) else
     if first then state.strikes = (now - state.blocked > 60000) and 1 or math.min(state.strikes + 1, 9) end
     wait = math.min(1000 * 2 ^ (state.strikes - 1), 300000)
   end
@@ -126,7 +126,8 @@ for _, window in ipairs(windows) do
   last = math.max(last, window.line + window.length)
 end
 redis.call('HSET', KEYS[1], unpack(fields))
-local keep = math.ceil(last - clock + closed + 1200000)
+-- No allowance is worth remembering for longer than a month, whatever its provider says.
+local keep = math.ceil(math.min(last - clock + closed + 1200000, 2678400000))
 redis.call('PEXPIRE', KEYS[1], keep)
 redis.call('PEXPIRE', KEYS[2], keep)
 answer[1] = math.floor(math.min(math.max(used, 0), 1) * 1000)

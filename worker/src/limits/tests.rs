@@ -240,3 +240,18 @@ async fn turns_are_given_at_maxmemory_and_every_key_ends_by_itself() {
         assert!((1..=1_300_000).contains(&left), "{name}: {left}");
     }
 }
+
+#[tokio::test]
+async fn a_window_that_ends_in_a_thousand_years_is_waited_for_a_day_and_its_key_ends() {
+    let (url, prefix, key) = (servers().redis_url(), prefix(), key("absurd"));
+    let limits = limits_at(&url, &prefix, Vec::new());
+
+    limits.heard(&key, Usage { limit: 1.0, remaining: 0.0, reset: Some(Reset::At(u64::MAX)) }).await;
+    limits.heard(&key, Usage { limit: 1.0, remaining: 0.0, reset: Some(Reset::After(Duration::MAX)) }).await;
+    let turn = limits.take(&key, "job").await;
+
+    assert!(reserved(turn) <= Duration::from_hours(25), "{turn:?}");
+    let name = prefix.limit("whatsapp", "", "absurd").state();
+    let left: i64 = Link::new(url).unwrap().query(redis::cmd("PTTL").arg(&name)).await.unwrap();
+    assert!((1..=Duration::from_hours(26).as_millis() as i64).contains(&left), "{left}");
+}

@@ -2,71 +2,41 @@
 //!
 //! Nothing is sent while a circuit is open, so nothing is charged to the jobs that wait.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tower::{Layer, Service};
 
 use super::{
-    call::{Answer, Call, Facts},
+    call::{Answer, Facts},
     circuit::{CircuitPolicy, Health},
     circuits::Circuits,
     observe::{CallEvent, CallObserver},
+    stage::Stage,
 };
-use crate::{ErrorClass, ProviderError, Receipt, Standing};
+use crate::{ErrorClass, ProviderError, Standing};
 
 type Hosts = Circuits<(&'static str, Box<str>), ()>;
 
-/// The layer.
+/// The stage.
 #[derive(Clone)]
-pub(super) struct BreakerLayer {
+pub(super) struct Breaker {
     hosts: Arc<Hosts>,
     observer: Arc<dyn CallObserver>,
 }
 
-impl BreakerLayer {
+impl Breaker {
     pub(super) fn new(policy: CircuitPolicy, observer: Arc<dyn CallObserver>) -> Self {
         Self { hosts: Arc::new(Circuits::new(policy)), observer }
     }
 }
 
-impl<S> Layer<S> for BreakerLayer {
-    type Service = Breaker<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Breaker { inner, layer: self.clone() }
-    }
-}
-
-/// Calls the inner service while the host's circuit lets it.
-#[derive(Clone)]
-pub(super) struct Breaker<S> {
-    inner: S,
-    layer: BreakerLayer,
-}
-
-impl<'a, S> Service<Call<'a>> for Breaker<S>
-where
-    S: Service<Call<'a>, Response = Receipt, Error = ProviderError, Future = BoxFuture<'a, Answer>>,
-{
-    type Response = Receipt;
-    type Error = ProviderError;
-    type Future = BoxFuture<'a, Answer>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, call: Call<'a>) -> Self::Future {
-        let (facts, layer) = (Arc::clone(&call.facts), self.layer.clone());
-        let inner = self.inner.call(call);
+impl Stage for Breaker {
+    fn around<'a>(&self, facts: Arc<Facts>, call: BoxFuture<'a, Answer>) -> BoxFuture<'a, Answer> {
+        let breaker = self.clone();
         Box::pin(async move {
-            layer.admit(&facts)?;
-            let mut report = Report { layer: &layer, facts: &facts, health: Health::Unknown };
-            let answer = inner.await;
+            breaker.admit(&facts)?;
+            let mut report = Report { breaker: &breaker, facts: &facts, health: Health::Unknown };
+            let answer = call.await;
             report.health = health(&answer);
             drop(report);
             answer
@@ -76,18 +46,18 @@ where
 
 /// Tells the circuit how the call ended, also when it was dropped on the way.
 struct Report<'a> {
-    layer: &'a BreakerLayer,
+    breaker: &'a Breaker,
     facts: &'a Facts,
     health: Health,
 }
 
 impl Drop for Report<'_> {
     fn drop(&mut self) {
-        self.layer.report(self.facts, self.health);
+        self.breaker.report(self.facts, self.health);
     }
 }
 
-impl BreakerLayer {
+impl Breaker {
     fn admit(&self, facts: &Facts) -> Result<(), ProviderError> {
         self.hosts.admit(&host(facts), &facts.ticket).map_err(|(after, ())| {
             let message = format!(
@@ -112,18 +82,15 @@ fn host(facts: &Facts) -> (&'static str, Box<str>) {
     (facts.provider, facts.host.clone())
 }
 
-/// What an answer says of its host. Refusals of any kind are answers too.
+/// What an answer says of its host. Only what an answering host alone can say is proof that it is well: a refusal for good
+/// may be our own, made before anything was sent.
 fn health(answer: &Answer) -> Health {
-    match answer.as_ref().map_err(|error| error.class) {
-        Ok(_)
-        | Err(
-            ErrorClass::Permanent
-            | ErrorClass::Gone
-            | ErrorClass::Auth
-            | ErrorClass::Quota
-            | ErrorClass::RateLimited { .. },
-        ) => Health::Well,
-        Err(ErrorClass::ServerError | ErrorClass::Timeout | ErrorClass::Network | ErrorClass::Ambiguous) => {
+    let Err(error) = answer else { return Health::Well };
+    match error.class {
+        _ if error.was_not_sent() => Health::Unknown,
+        ErrorClass::Auth | ErrorClass::Quota | ErrorClass::RateLimited { .. } => Health::Well,
+        ErrorClass::Permanent | ErrorClass::Gone => Health::Unknown,
+        ErrorClass::ServerError | ErrorClass::Timeout | ErrorClass::Network | ErrorClass::Ambiguous => {
             Health::Ill
         }
     }

@@ -78,6 +78,11 @@ impl Circuit {
         }
     }
 
+    /// True once it was opened, until an answer closes it.
+    pub fn is_open(&self) -> bool {
+        self.open_until.is_some()
+    }
+
     /// True while nothing is known against the host, so that it need not be remembered.
     pub fn is_blank(&self) -> bool {
         self.failed == 0 && self.open_until.is_none()

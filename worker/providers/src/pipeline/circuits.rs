@@ -11,6 +11,9 @@ use std::{
 
 use super::circuit::{Circuit, CircuitPolicy, Health};
 
+/// Circuits that are remembered; beyond, those that are not open are forgotten. Users' URLs come without end.
+const MOST: usize = 4_096;
+
 /// Circuits that are open or have something against them, each with a note of what happened last.
 pub(super) struct Circuits<K, N> {
     policy: CircuitPolicy,
@@ -36,6 +39,9 @@ impl<K: Hash + Eq + Clone, N: Clone> Circuits<K, N> {
         let mut troubled = self.lock();
         if health != Health::Ill && !troubled.contains_key(key) {
             return false;
+        }
+        if MOST <= troubled.len() && !troubled.contains_key(key) {
+            troubled.retain(|_, (circuit, _)| circuit.is_open());
         }
         let (circuit, kept) = troubled.entry(key.clone()).or_insert((Circuit::default(), note.clone()));
         if health == Health::Ill {
@@ -95,5 +101,20 @@ mod tests {
         }
 
         assert!(circuits.lock().is_empty());
+    }
+
+    #[test]
+    fn of_hosts_without_end_only_those_left_alone_are_remembered() {
+        let circuits = Circuits::new(CircuitPolicy { failures: 2, ..POLICY });
+        for _ in 0..2 {
+            circuits.report(&usize::MAX, Health::Ill, ());
+        }
+
+        for host in 0..3 * MOST {
+            circuits.report(&host, Health::Ill, ());
+        }
+
+        assert!(circuits.lock().len() <= MOST + 1, "{}", circuits.lock().len());
+        assert!(circuits.admit(&usize::MAX, "job").is_err());
     }
 }

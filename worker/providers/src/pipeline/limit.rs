@@ -3,19 +3,14 @@
 //! Nobody waits inside the call: a job that has to wait is told when its turn is and gives its slot to others. Where
 //! turns are kept is for the [`Limits`] that come in; this crate knows no Redis.
 
-use std::{
-    fmt,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use tower::{Layer, Service};
 
 use super::{
-    call::{Answer, Call, Facts},
+    call::{Answer, Facts},
     observe::{CallEvent, CallObserver},
+    stage::Stage,
 };
 use crate::{
     ErrorClass, ProviderError, Standing,
@@ -102,56 +97,29 @@ impl Limits for NoLimits {
     }
 }
 
-/// The layer.
+/// The stage.
 #[derive(Clone)]
-pub(super) struct LimitLayer {
+pub(super) struct Limit {
     pub(super) limits: Arc<dyn Limits>,
     pub(super) observer: Arc<dyn CallObserver>,
 }
 
-impl<S> Layer<S> for LimitLayer {
-    type Service = Limited<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Limited { inner, layer: self.clone() }
-    }
-}
-
-/// Calls the inner service when it is the caller's turn.
-#[derive(Clone)]
-pub(super) struct Limited<S> {
-    inner: S,
-    layer: LimitLayer,
-}
-
-impl<'a, S> Service<Call<'a>> for Limited<S>
-where
-    S: Service<Call<'a>, Response = crate::Receipt, Error = ProviderError, Future = BoxFuture<'a, Answer>>,
-{
-    type Response = crate::Receipt;
-    type Error = ProviderError;
-    type Future = BoxFuture<'a, Answer>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, call: Call<'a>) -> Self::Future {
-        let (facts, layer) = (Arc::clone(&call.facts), self.layer.clone());
-        let inner = self.inner.call(call);
+impl Stage for Limit {
+    fn around<'a>(&self, facts: Arc<Facts>, call: BoxFuture<'a, Answer>) -> BoxFuture<'a, Answer> {
+        let limit = self.clone();
         Box::pin(async move {
-            match layer.limits.take(&facts.key, &facts.ticket).await {
-                Turn::Now { used } => layer.tell_used(&facts, used),
+            match limit.limits.take(&facts.key, &facts.ticket).await {
+                Turn::Now { used } => limit.tell_used(&facts, used),
                 turn => return Err(put_off(&facts, turn)),
             }
             let heard = Heard::default();
-            let answer = heard.during(inner).await;
-            layer.learn(&facts, answer, heard.take()).await
+            let answer = heard.during(call).await;
+            limit.learn(&facts, answer, heard.take()).await
         })
     }
 }
 
-impl LimitLayer {
+impl Limit {
     /// Passes on what the answer says of the allowance. A refused call gets a turn of its own.
     async fn learn(&self, facts: &Facts, answer: Answer, usage: Option<Usage>) -> Answer {
         let mut error = match answer {

@@ -5,16 +5,17 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use futures_util::future::BoxFuture;
-use tower::{Layer, Service};
 use tracing::{debug, error, warn};
 
-use super::call::{Answer, Call, Facts};
-use crate::{ErrorClass, ProviderError, Receipt, Standing};
+use super::{
+    call::{Answer, Facts},
+    stage::Stage,
+};
+use crate::{ErrorClass, ProviderError, Standing};
 
 /// Something that happened to a call.
 #[derive(Debug, Clone, Copy)]
@@ -74,45 +75,18 @@ impl CallObserver for () {
     fn observe(&self, _: &CallEvent<'_>) {}
 }
 
-/// The layer.
+/// The stage.
 #[derive(Clone)]
-pub(super) struct ObserveLayer {
+pub(super) struct Observe {
     pub(super) observer: Arc<dyn CallObserver>,
 }
 
-impl<S> Layer<S> for ObserveLayer {
-    type Service = Observed<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Observed { inner, observer: Arc::clone(&self.observer) }
-    }
-}
-
-/// Tells how the inner calls end.
-#[derive(Clone)]
-pub(super) struct Observed<S> {
-    inner: S,
-    observer: Arc<dyn CallObserver>,
-}
-
-impl<'a, S> Service<Call<'a>> for Observed<S>
-where
-    S: Service<Call<'a>, Response = Receipt, Error = ProviderError, Future = BoxFuture<'a, Answer>>,
-{
-    type Response = Receipt;
-    type Error = ProviderError;
-    type Future = BoxFuture<'a, Answer>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, call: Call<'a>) -> Self::Future {
-        let (facts, observer) = (Arc::clone(&call.facts), Arc::clone(&self.observer));
-        let inner = self.inner.call(call);
+impl Stage for Observe {
+    fn around<'a>(&self, facts: Arc<Facts>, call: BoxFuture<'a, Answer>) -> BoxFuture<'a, Answer> {
+        let observer = Arc::clone(&self.observer);
         Box::pin(async move {
             let began = Instant::now();
-            let answer = inner.await;
+            let answer = call.await;
             let took = began.elapsed();
             match answer.as_ref().err() {
                 Some(error) if error.was_not_sent() => {

@@ -4,23 +4,19 @@
 //! pauses the credential; after a while a single call asks again (`circuit.rs`). What is put off keeps the class of the
 //! refusal, so that a fallback is taken without a call, and is charged to nobody.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use tower::{Layer, Service};
 
 use super::{
-    call::{Answer, Call, Facts},
+    call::{Answer, Facts},
     circuit::{CircuitPolicy, Health},
     circuits::Circuits,
     limit::LimitKey,
     observe::{CallEvent, CallObserver},
+    stage::Stage,
 };
-use crate::{ErrorClass, ProviderError, Receipt, Standing};
+use crate::{ErrorClass, ProviderError, Standing};
 
 /// A refusal is no accident, so one is enough. Whoever mends a credential waits a minute, at most five.
 const POLICY: CircuitPolicy =
@@ -29,60 +25,33 @@ const POLICY: CircuitPolicy =
 /// What was wrong with the credential, and what was said of it.
 type Refusal = Option<(ErrorClass, Box<str>)>;
 
-/// The layer.
+/// The stage.
 #[derive(Clone)]
-pub(super) struct PauseLayer {
+pub(super) struct Pause {
     credentials: Arc<Circuits<LimitKey, Refusal>>,
     observer: Arc<dyn CallObserver>,
 }
 
-impl PauseLayer {
+impl Pause {
     pub(super) fn new(observer: Arc<dyn CallObserver>) -> Self {
         Self { credentials: Arc::new(Circuits::new(POLICY)), observer }
     }
 }
 
-impl<S> Layer<S> for PauseLayer {
-    type Service = Paused<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Paused { inner, layer: self.clone() }
-    }
-}
-
-/// Calls the inner service unless the credential is paused.
-#[derive(Clone)]
-pub(super) struct Paused<S> {
-    inner: S,
-    layer: PauseLayer,
-}
-
-impl<'a, S> Service<Call<'a>> for Paused<S>
-where
-    S: Service<Call<'a>, Response = Receipt, Error = ProviderError, Future = BoxFuture<'a, Answer>>,
-{
-    type Response = Receipt;
-    type Error = ProviderError;
-    type Future = BoxFuture<'a, Answer>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, call: Call<'a>) -> Self::Future {
-        let (facts, layer) = (Arc::clone(&call.facts), self.layer.clone());
-        let inner = self.inner.call(call);
+impl Stage for Pause {
+    fn around<'a>(&self, facts: Arc<Facts>, call: BoxFuture<'a, Answer>) -> BoxFuture<'a, Answer> {
+        let pause = self.clone();
         Box::pin(async move {
-            let admitted = layer.credentials.admit(&facts.key, &facts.ticket);
+            let admitted = pause.credentials.admit(&facts.key, &facts.ticket);
             admitted.map_err(|(after, why)| put_off(&facts, after, why))?;
-            let answer = inner.await;
-            layer.report(&facts, &answer);
+            let answer = call.await;
+            pause.report(&facts, &answer);
             answer
         })
     }
 }
 
-impl PauseLayer {
+impl Pause {
     fn report(&self, facts: &Facts, answer: &Answer) {
         let refusal = answer.as_ref().err().map(|error| (error.class, error.message.clone()));
         if self.credentials.report(&facts.key, health(answer), refusal) {
@@ -104,13 +73,12 @@ fn put_off(facts: &Facts, after: Duration, why: Refusal) -> ProviderError {
         .with_standing(Standing::NotSent)
 }
 
-/// What an answer says of the credential: whoever refuses a message for another reason has accepted who sends it.
+/// What an answer says of the credential. A refusal for good says nothing: it may be our own, made before anything was
+/// sent.
 fn health(answer: &Answer) -> Health {
     let Err(error) = answer else { return Health::Well };
     match (error.class, error.standing) {
-        (_, Standing::NotSent | Standing::Turn) => Health::Unknown,
         (ErrorClass::Auth | ErrorClass::Quota, Standing::Answered) => Health::Ill,
-        (ErrorClass::Permanent | ErrorClass::Gone, _) => Health::Well,
         _ => Health::Unknown,
     }
 }

@@ -230,3 +230,24 @@ async fn a_refused_credential_rests_and_what_is_put_off_says_why() {
     assert_eq!(receiver.received().len(), 1);
     assert!(book.lines().contains(&"paused twilio::global".to_owned()), "{:?}", book.lines());
 }
+
+#[tokio::test]
+async fn a_refusal_of_our_own_is_no_proof_that_a_host_is_well() {
+    let receiver = Receiver::start(Answer { status: 500, ..Answer::default() }).await;
+    let book = Arc::new(Book::default());
+    let provider = sms(receiver.address, &with(&book));
+    let caller = || Caller { tenant: None, ticket: "job-1".into(), place: None };
+    let endless = "x".repeat(10_000);
+
+    for _ in 0..2 {
+        send(&provider).await.unwrap_err();
+    }
+    let ours = provider
+        .call(caller(), |client| async move { client.send("+525512345678", &endless, 0).await })
+        .await
+        .unwrap_err();
+    send(&provider).await.unwrap_err();
+
+    assert_eq!((ours.class, receiver.received().len()), (ErrorClass::Permanent, 3));
+    assert!(book.lines().contains(&"opened twilio".to_owned()), "{:?}", book.lines());
+}

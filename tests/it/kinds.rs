@@ -60,6 +60,7 @@ impl Stage {
                 ("VAPID_SUBJECT", "mailto:admin@flota.example".to_owned()),
                 ("FLOTA_FILES_DIR", files.path().display().to_string()),
                 ("FLOTA_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8".to_owned()),
+                ("FLOTA_FETCH_ALLOW_CIDRS", "127.0.0.0/8".to_owned()),
             ]);
         }
         variables.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));

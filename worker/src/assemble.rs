@@ -111,7 +111,7 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
         endpoints: vault.map(|vault| Endpoints::new(pool.clone(), vault)),
         places: Places::new(link.again(), prefix.clone()),
         webhook_secret: secret.map(|secret| SigningSecret::parse(secret.expose_secret())).transpose()?,
-        outbound: Outbound::new(&environment.webhook_allow, OUTBOUND).map_err(AssembleError::Http)?,
+        outbound: Outbound::new(&environment.fetch_allow, OUTBOUND).map_err(AssembleError::Http)?,
         push: piped(more.push.as_ref(), integrations::push, pipeline)?,
         whatsapp: piped(more.whatsapp.as_ref(), integrations::whatsapp, pipeline)?,
         whatsapp_media: piped(more.whatsapp.as_ref(), integrations::whatsapp_media, pipeline)?,

@@ -77,10 +77,12 @@ pub enum EndpointError {
     #[error("no endpoint `{0}`; see `flota endpoint list`")]
     Unknown(String),
     /// It was there, under another tenant.
-    #[error("endpoint `{0}` belongs to another tenant")]
+    #[error(
+        "endpoint `{0}` belongs to another tenant; enqueue for its tenant, or register one for everybody"
+    )]
     Foreign(String),
     /// Deliveries were stopped.
-    #[error("endpoint `{id}` is disabled: {reason}")]
+    #[error("endpoint `{id}` is disabled: {reason}; `flota endpoint enable {id}` starts deliveries again")]
     Disabled {
         /// The endpoint.
         id: String,

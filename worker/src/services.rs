@@ -62,13 +62,16 @@ pub struct Services {
     pub files: Option<Files>,
 }
 
-/// Two clients that differ in where they may go.
+/// Clients that differ in where they may go.
 ///
 /// `open` speaks https to the public internet and to allowed private networks. `inside` also speaks http, on any
-/// port, but only to the allowed private networks: a plain-text request never leaves for the internet.
+/// port, but only to the allowed private networks: a plain-text request never leaves for the internet. Both are for
+/// endpoints that an operator registered. `plain` is for URLs that a job names: https to the public internet alone,
+/// whatever a name resolves to.
 pub struct Webhooks {
     open: Provider<WebhookClient>,
     inside: Provider<WebhookClient>,
+    plain: Provider<WebhookClient>,
 }
 
 impl Webhooks {
@@ -77,7 +80,7 @@ impl Webhooks {
     /// # Errors
     /// When the TLS stack cannot be set up.
     pub fn new(allowed: &[IpNet], pipeline: &Pipeline) -> Result<Self, ProviderError> {
-        Self::of(open_and_inside(allowed), pipeline)
+        Self::of(open_and_inside(allowed), public(), pipeline)
     }
 
     /// The same with another patience than that of [`OutboundSettings`].
@@ -89,28 +92,35 @@ impl Webhooks {
         timeout: Duration,
         pipeline: &Pipeline,
     ) -> Result<Self, ProviderError> {
-        let (mut open, mut inside) = open_and_inside(allowed);
-        (open.timeout, inside.timeout) = (timeout, timeout);
-        Self::of((open, inside), pipeline)
+        let ((mut open, mut inside), mut plain) = (open_and_inside(allowed), public());
+        (open.timeout, inside.timeout, plain.timeout) = (timeout, timeout, timeout);
+        Self::of((open, inside), plain, pipeline)
     }
 
     fn of(
         (open, inside): (OutboundSettings, OutboundSettings),
+        plain: OutboundSettings,
         pipeline: &Pipeline,
     ) -> Result<Self, ProviderError> {
         Ok(Self {
             open: Provider::global(WebhookClient::new(open)?, pipeline),
             inside: Provider::global(WebhookClient::new(inside)?, pipeline),
+            plain: Provider::global(WebhookClient::new(plain)?, pipeline),
         })
     }
 
-    /// The client for this URL.
-    pub fn client_for(&self, url: &str) -> &Provider<WebhookClient> {
+    /// The client for the URL of a registered endpoint.
+    pub fn for_endpoint(&self, url: &str) -> &Provider<WebhookClient> {
         if is_ordinary(url) { &self.open } else { &self.inside }
+    }
+
+    /// The client for a URL that a job names.
+    pub fn for_plain_url(&self) -> &Provider<WebhookClient> {
+        &self.plain
     }
 }
 
-/// The same two for other URLs that users chose: push services and files.
+/// The first two for other URLs that jobs name, push services and files, with networks of their own.
 pub struct Outbound {
     open: OutboundClient,
     inside: OutboundClient,
@@ -131,6 +141,10 @@ impl Outbound {
     pub fn client_for(&self, url: &str) -> &OutboundClient {
         if is_ordinary(url) { &self.open } else { &self.inside }
     }
+}
+
+fn public() -> OutboundSettings {
+    OutboundSettings::new(Arc::new(guard(Vec::new(), true)))
 }
 
 fn open_and_inside(allowed: &[IpNet]) -> (OutboundSettings, OutboundSettings) {

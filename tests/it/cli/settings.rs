@@ -128,8 +128,9 @@ async fn keys_can_be_used_where_they_are_asked_for() {
     let add = ["endpoint", "add", "--url", "https://example.com/hook"];
 
     let without = flota.flota(&add).await.expect(2);
-    let encryption = flota.flota(&["keys", "encryption", "--id", "2026a"]).await.expect(0).json();
-    let webhook = flota.flota(&["keys", "webhook"]).await.expect(0).json();
+    let encryption =
+        flota.flota(&["keys", "encryption", "--id", "2026a", "-o", "json"]).await.expect(0).json();
+    let webhook = flota.flota(&["keys", "webhook", "-o", "json"]).await.expect(0).json();
 
     assert!(without.refusal().contains("set FLOTA_ENCRYPTION_KEYS, made by `flota keys encryption`"));
     let key = encryption["FLOTA_ENCRYPTION_KEYS"].as_str().unwrap();

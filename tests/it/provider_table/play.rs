@@ -159,6 +159,7 @@ impl Stage {
             ("VAPID_SUBJECT", "mailto:admin@flota.example".to_owned()),
             ("FLOTA_FILES_DIR", files.path().display().to_string()),
             ("FLOTA_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8".to_owned()),
+            ("FLOTA_FETCH_ALLOW_CIDRS", "127.0.0.0/8".to_owned()),
             ("FLOTA_ENCRYPTION_KEYS", RING.to_owned()),
         ]);
         let nobody = matches!(order, Order::Nobody);

@@ -151,7 +151,9 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
         Command::Disable { id, reason } => {
             known(endpoints::disable(&pool, &actor(), &id, &reason).await?, &id)?;
             let answer = json!({ "id": id, "disabled": reason });
-            global.output.one(&answer, &id, || format!("Endpoint {id} gets no more deliveries."))?;
+            global.output.one(&answer, &id, || {
+                format!("Endpoint {id} gets no more deliveries; workers obey within 30 s.")
+            })?;
         }
         Command::Enable { id } => {
             known(endpoints::enable(&pool, &actor(), &id).await?, &id)?;

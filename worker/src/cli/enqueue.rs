@@ -87,6 +87,8 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         return Ok(Exit::Ok);
     };
     let deadline = Instant::now() + args.wait_timeout;
+    let mut told = String::new();
+    eprintln!("{}", accepted(&receipt));
     loop {
         let queue = std::slice::from_ref(&receipt.queue);
         let found = view::job(&redis.link, &redis.prefix, Some(&pool), queue, receipt.id).await?;
@@ -98,7 +100,8 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
             found if deadline <= Instant::now() => {
                 return Err(still_waiting(receipt.id, args.wait_timeout, found.as_ref()));
             }
-            _ => {}
+            Some(job) => tell(&job, &mut told),
+            None => {}
         }
         sleep(LOOK).await;
     }
@@ -172,10 +175,23 @@ fn accepted(receipt: &Receipt) -> String {
     format!("Job {} waits in queue {}.", receipt.id, receipt.queue)
 }
 
+/// Says on standard error what has changed: a job that waits for a person would look like one that hangs.
+fn tell(job: &JobView, told: &mut String) {
+    let error = job.attempts.last().and_then(|run| run.error.as_deref());
+    let why = job.reason.as_deref().or(error).map_or_else(String::new, |why| format!(": {why}"));
+    let now = format!("It is {}{why}", job.state);
+    if now != *told && !matches!(job.state.as_str(), "ready" | "running") {
+        eprintln!("{now}");
+        *told = now;
+    }
+}
+
 fn ended(job: &JobView) -> String {
-    let error = job.attempts.last().and_then(|run| run.error.as_ref());
-    let why = error.map_or_else(String::new, |error| format!(": {error}"));
-    format!("Job {} {} at attempt {}{why}", job.id, job.state, job.attempt)
+    let last = job.attempts.last();
+    let why = last.and_then(|run| run.error.as_ref()).map_or_else(String::new, |error| format!(": {error}"));
+    let result = last.and_then(|run| run.result.as_ref());
+    let result = result.map_or_else(String::new, |result| format!("\n{result:#}"));
+    format!("Job {} {} at attempt {}{why}{result}", job.id, job.state, job.attempt)
 }
 
 fn still_waiting(id: JobId, waited: Duration, job: Option<&JobView>) -> Stop {

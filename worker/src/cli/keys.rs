@@ -47,7 +47,9 @@ pub(super) fn run(global: &Global, command: &Command) -> Done {
             ("WEBHOOK_SECRET", secret.to_text().expose_secret().to_owned())
         }
     };
-    global.output.one(&json!({ variable: value }), &value, || format!("{variable}={value}"))?;
+    // A line of .env wherever it goes, because that is where it is sent to.
+    let line = || format!("{variable}={value}");
+    global.output.or_table().one(&json!({ variable: value }), &value, line)?;
     Ok(Exit::Ok)
 }
 

@@ -4,11 +4,15 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
 /// Longest text in a table cell, in characters; JSON has all of it.
 const MAX_CELL: usize = 120;
+/// Longest word that is never broken, in characters; longer ones are addresses and hashes.
+const LONGEST_WORD: usize = 20;
+/// A space on each side of a cell.
+const PADDING: u16 = 2;
 /// Width of a table that does not go to a terminal.
 const PIPE_WIDTH: u16 = 160;
 
@@ -99,17 +103,29 @@ pub fn table(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(columns.iter().map(|name| name.to_uppercase()));
+    let mut words: Vec<usize> = columns.iter().map(|name| longest_word(name)).collect();
     for row in rows {
-        table.add_row(row.iter().map(|cell| shorten(&printable(cell), MAX_CELL)));
+        let cells: Vec<String> = row.iter().map(|cell| shorten(&printable(cell), MAX_CELL)).collect();
+        for (word, cell) in words.iter_mut().zip(&cells) {
+            *word = (*word).max(longest_word(cell));
+        }
+        table.add_row(cells);
     }
     if !io::stdout().is_terminal() {
         table.set_width(PIPE_WIDTH);
     }
-    // The first column names the thing; a broken id cannot be copied.
-    if let Some(first) = table.column_mut(0) {
-        first.set_constraint(ColumnConstraint::ContentWidth);
+    for (number, (column, word)) in table.column_iter_mut().zip(words).enumerate() {
+        // The first column names the thing; a broken id cannot be copied. In the others words stay whole.
+        column.set_constraint(match number {
+            0 => ColumnConstraint::ContentWidth,
+            _ => ColumnConstraint::LowerBoundary(Width::Fixed(word.min(LONGEST_WORD) as u16 + PADDING)),
+        });
     }
     table
+}
+
+fn longest_word(text: &str) -> usize {
+    text.split_whitespace().map(|word| word.chars().count()).max().unwrap_or_default()
 }
 
 /// Cuts a text to this many characters.

@@ -59,6 +59,7 @@ fn environment(sandbox: &Sandbox) -> anyhow::Result<Vec<(&'static str, String)>>
     environment.extend([
         ("WEBHOOK_SECRET", secret.expose_secret().to_owned()),
         ("FLOTA_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8".to_owned()),
+        ("FLOTA_FETCH_ALLOW_CIDRS", "127.0.0.0/8".to_owned()),
         ("VAPID_PUBLIC_KEY", public),
         ("VAPID_PRIVATE_KEY", private.expose_secret().to_owned()),
         ("VAPID_SUBJECT", "mailto:admin@flota.example".to_owned()),

@@ -101,11 +101,13 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
     let pool = postgres(&environment)?;
     match command {
         Command::Add { addresses, whose, reason } => {
+            let addresses: Vec<(usize, &str)> = (1..).zip(addresses.iter().map(String::as_str)).collect();
             add(global, &pool, &whose, &addresses, &reason, false).await
         }
         Command::Import { file, whose, reason, skip_bad } => {
             let text = read(&file)?;
-            let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let lines = (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty());
+            let lines: Vec<(usize, &str)> = lines.collect();
             add(global, &pool, &whose, &lines, &reason, skip_bad).await
         }
         Command::List { channel, tenant, address, limit } => {
@@ -126,14 +128,14 @@ async fn add(
     global: &Global,
     pool: &PgPool,
     whose: &Whose,
-    given: &[impl AsRef<str>],
+    given: &[(usize, &str)],
     reason: &str,
     skip_bad: bool,
 ) -> Done {
     let whose = whose.pair()?;
     let (mut addresses, mut bad) = (Vec::new(), Vec::new());
-    for (number, text) in (1..).zip(given) {
-        match suppressions::normal(whose.0, text.as_ref()) {
+    for (number, text) in given {
+        match suppressions::normal(whose.0, text) {
             Ok(address) => addresses.push(address),
             Err(error) => bad.push(format!("{number}: {error}")),
         }
@@ -141,7 +143,7 @@ async fn add(
     if !bad.is_empty() && !skip_bad {
         let named = bad[..bad.len().min(MOST_NAMED)].join("\n");
         return Err(Stop::usage(format!(
-            "{} of {} cannot be used, so none is added:\n{named}",
+            "{} of {} cannot be used, so none is added (`import --skip-bad` leaves such lines out):\n{named}",
             bad.len(),
             given.len()
         )));
@@ -193,8 +195,13 @@ impl Show for Suppression {
     const COLUMNS: &'static [&'static str] = &["address", "channel", "tenant", "since", "by", "reason"];
 
     fn row(&self) -> Vec<String> {
+        // A whole hash would leave no room for the rest; `-o id` and JSON have it.
+        let address = match self.address.split_once("/sha256:") {
+            Some((host, hash)) => format!("{host}/sha256:{}…", hash.get(..8).unwrap_or_default()),
+            None => self.address.clone(),
+        };
         vec![
-            self.address.clone(),
+            address,
             self.channel.clone(),
             self.tenant.clone().unwrap_or_else(|| "(all)".to_owned()),
             self.created_at.format("%Y-%m-%d %H:%M").to_string(),

@@ -60,6 +60,8 @@ pub struct Environment {
     pub email: EmailVariables,
     /// `WEBHOOK_SECRET`: signs webhooks that are sent to a URL, `whsec_…`.
     pub webhook_secret: Option<SecretString>,
+    /// `FLOTA_FETCH_ALLOW_CIDRS`: networks that files and push services of jobs may be in although they are private.
+    pub fetch_allow: Vec<IpNet>,
     /// `FLOTA_WEBHOOK_ALLOW_CIDRS`: networks that webhooks may reach although they are private.
     pub webhook_allow: Vec<IpNet>,
     /// `FLOTA_ENCRYPTION_KEYS`: `id:base64key[,id:base64key]`, whose form has been checked.
@@ -154,6 +156,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Environment> {
         email: email::read(reader, smtp.is_some(), deployment == Deployment::Production),
         smtp,
         webhook_secret: reader.parse("WEBHOOK_SECRET", secrets::signing_secret),
+        fetch_allow: reader.parse("FLOTA_FETCH_ALLOW_CIDRS", networks).unwrap_or_default(),
         webhook_allow: reader.parse("FLOTA_WEBHOOK_ALLOW_CIDRS", networks).unwrap_or_default(),
         encryption_keys: reader.parse("FLOTA_ENCRYPTION_KEYS", secrets::encryption_keys),
         integrations: integrations::read(reader, deployment == Deployment::Production),

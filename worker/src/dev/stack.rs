@@ -1,7 +1,7 @@
 //! Everything a fleet needs, private and on loopback: Redis, a migrated Postgres, a sandbox with every outside service,
 //! fresh keys, and the environment that leads a worker to them.
 
-use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
+use std::{fs::OpenOptions, io::Write, net::Ipv4Addr, os::unix::fs::OpenOptionsExt, path::PathBuf};
 
 use anyhow::Context;
 use flota_providers::{push::new_vapid_pair, webhook::SigningSecret};
@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use crate::{
     database,
     dev::{PostgresOptions, PostgresServer, RedisOptions, RedisServer, private_directory::PrivateDirectory},
-    sandbox::Sandbox,
+    sandbox::{Sandbox, SandboxError, SandboxOptions},
     vault::{Vault, VaultError},
 };
 
@@ -22,6 +22,8 @@ const JOB_FILES: &str = "job-files";
 const SERVICE_ACCOUNT: &str = "service-account.json";
 /// Name of the key that seals endpoint secrets.
 const KEY_ID: &str = "dev";
+/// Where the documentation looks for the sandbox.
+const USUAL_PORT: u16 = 9_800;
 /// What webhooks may reach here, although private: this machine itself.
 pub const LOOPBACK: &str = "127.0.0.0/8";
 
@@ -60,7 +62,7 @@ impl Stack {
         pool.close().await;
         let files = PrivateDirectory::open(inside("files").as_deref(), None).await?;
         std::fs::create_dir_all(files.path().join(JOB_FILES))?;
-        let sandbox = Sandbox::start().await?;
+        let sandbox = sandbox().await?;
         let key_file =
             sandbox.service_account().context("no key for the sandbox could be made; try again")?;
         std::fs::write(files.path().join(SERVICE_ACCOUNT), key_file)?;
@@ -111,6 +113,7 @@ impl Stack {
             ("FLOTA_ENCRYPTION_KEYS", self.encryption_keys.clone()),
             ("WEBHOOK_SECRET", self.webhook_secret.to_text().expose_secret().to_owned()),
             ("FLOTA_WEBHOOK_ALLOW_CIDRS", LOOPBACK.to_owned()),
+            ("FLOTA_FETCH_ALLOW_CIDRS", LOOPBACK.to_owned()),
             ("FLOTA_FILES_DIR", self.job_files().display().to_string()),
             ("VAPID_PUBLIC_KEY", self.vapid_public_key().to_owned()),
             ("VAPID_PRIVATE_KEY", self.vapid_pair.split(' ').next_back().unwrap_or_default().to_owned()),
@@ -137,6 +140,16 @@ fn new_pair() -> anyhow::Result<String> {
 }
 
 /// A secret that is made once for a folder: what was sealed yesterday must open today.
+/// At the address that the documentation names, or wherever there is room.
+async fn sandbox() -> Result<Sandbox, SandboxError> {
+    let usual =
+        SandboxOptions { listen: (Ipv4Addr::LOCALHOST, USUAL_PORT).into(), ..SandboxOptions::default() };
+    match Sandbox::start_with(usual).await {
+        Err(SandboxError::Listen { .. }) => Sandbox::start().await,
+        started => started,
+    }
+}
+
 fn kept(
     files: &PrivateDirectory,
     name: &str,

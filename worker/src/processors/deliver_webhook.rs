@@ -120,7 +120,10 @@ async fn deliver(
     let host = host_and_port(&delivery.url);
     let name = endpoint.unwrap_or(&host);
     let place = Some(Place { name, host: name });
-    let client = services.webhooks.client_for(&delivery.url);
+    let client = match endpoint {
+        Some(_) => services.webhooks.for_endpoint(&delivery.url),
+        None => services.webhooks.for_plain_url(),
+    };
     let caller = Caller { place, ..super::caller(job) };
     client.call(caller, |client| async move { client.deliver(delivery, now_unix).await }).await
 }

@@ -40,7 +40,10 @@ pub(super) fn complete(call: &Call<'_>) -> Outcome {
     let answer = Told {
         id: format!("gen-{}", new_id()),
         model,
-        text: format!("You said: {said}"),
+        text: match &question["response_format"]["json_schema"]["schema"] {
+            Value::Null => format!("You said: {said}"),
+            schema => fitting(schema, said).to_string(),
+        },
         usage,
         at: call.now_unix,
     };
@@ -50,6 +53,29 @@ pub(super) fn complete(call: &Call<'_>) -> Outcome {
     });
     let answer = if question["stream"] == true { answer.stream() } else { answer.whole() };
     Ok(Done::new(answer, summary))
+}
+
+/// What fits a schema: the question itself where it is JSON, else the least that the schema asks for.
+fn fitting(schema: &Value, said: &str) -> Value {
+    serde_json::from_str(said).unwrap_or_else(|_| least(schema, said))
+}
+
+fn least(schema: &Value, said: &str) -> Value {
+    if let Some(one) = schema.get("const").or_else(|| schema["enum"].get(0)).or_else(|| schema.get("default"))
+    {
+        return one.clone();
+    }
+    match schema["type"].as_str() {
+        Some("string") => json!(said),
+        Some("number" | "integer") => schema.get("minimum").cloned().unwrap_or(json!(0)),
+        Some("boolean") => json!(false),
+        Some("array") => json!([]),
+        Some("null") => Value::Null,
+        _ => {
+            let names = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            names.map(|name| (name.to_owned(), least(&schema["properties"][name], said))).collect()
+        }
+    }
 }
 
 /// The text of a message: itself, or that of its first part.

@@ -4,7 +4,6 @@
 //! come from one are refused.
 
 use axum::http::Method;
-use flota_producer::clock;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -152,8 +151,8 @@ fn subscribe(shared: &Shared, wish: Subscribe) -> Answer {
     let subscribed = lock(&house.subscriptions).subscribe(&house.origin, wish.application_server_key);
     match subscribed {
         Ok(subscription) => {
-            let at = clock::unix_now_ms();
-            let body = json!({ "endpoint": subscription.endpoint, "expirationTime": null, "keys": subscription.keys, "at": at });
+            // As a browser writes it, ready to be put into a job.
+            let body = json!({ "endpoint": subscription.endpoint, "expirationTime": null, "keys": subscription.keys });
             Answer::json(201, &body)
         }
         Err(error) => told(503, &format!("{error}; try again")),

@@ -63,7 +63,7 @@ pub struct NotAnAddress {
 pub fn normal(channel: Channel, address: &str) -> Result<String, NotAnAddress> {
     let trimmed = address.trim();
     let (found, expected) = match channel {
-        Channel::Email => (email(trimmed), "write ana@example.com"),
+        Channel::Email => (email(trimmed), "write ana@example.com, or name another --channel"),
         Channel::Whatsapp | Channel::Sms => {
             (phone(trimmed), "write + and the number with its country, as in +5215512345678")
         }

@@ -159,7 +159,8 @@ pub const VARIABLES: &[Variable] = &[
         "FLOTA_WEBHOOK_ALLOW_CIDRS",
         None,
         "10.20.0.0/16,fd00:20::/32",
-        "Networks that webhooks may reach although they are private, separated by commas.",
+        "Networks that registered webhook endpoints may be in although they are private, separated by commas. Whoever may \
+         register an endpoint reaches them; URLs that a job names never do.",
     ),
     plain(
         PUSH,
@@ -324,6 +325,14 @@ pub const VARIABLES: &[Variable] = &[
         Some("flota"),
         "flota",
         "First part of every key in Redis, so that several fleets can share one. Producers need the same.",
+    ),
+    plain(
+        FLEET,
+        "FLOTA_FETCH_ALLOW_CIDRS",
+        None,
+        "10.30.0.0/16",
+        "Networks that files and push services named by a job may be in although they are private, separated by commas. \
+         Whoever may enqueue reads from there, so leave it empty where tenants choose URLs.",
     ),
     plain(
         FLEET,

@@ -14,10 +14,10 @@ pub(super) fn check(
     let Some(raw) = raw else { return LlmSettings::built_in() };
     let mut tell = |sentence: String| problems.push(document.problem(raw.span().start, sentence));
     let written = raw.get_ref().clone().try_into::<Written>();
-    let checked = written.map_err(|error| vec![error.message().to_owned()]).and_then(LlmSettings::of);
+    let checked = written.map_err(|error| vec![format!(": {}", error.message())]).and_then(LlmSettings::of);
     checked.unwrap_or_else(|faults| {
         for fault in faults {
-            tell(format!("llm.{fault}"));
+            tell(format!("llm{}{fault}", if fault.starts_with(':') { "" } else { "." }));
         }
         LlmSettings::built_in()
     })
@@ -66,7 +66,7 @@ when_spent = "open"
     #[test]
     fn what_cannot_be_meant_is_told() {
         let cases = [
-            ("[llm]\nmodels = 1", "llm.unknown field `models`"),
+            ("[llm]\nmodels = 1", "llm: unknown field `models`"),
             ("[llm.tiers]\nbest = [\"m\"]", "llm.tiers has no `default`"),
             ("[llm.tiers]\ndefault = []", "llm.tiers.default names no model"),
             ("[llm.prices]\nm = { input = -1.0, output = 1.0 }", "llm.prices.\"m\" = -1 and 1 is no price"),

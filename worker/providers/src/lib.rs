@@ -16,6 +16,7 @@ pub mod price_tag;
 pub mod push;
 mod receipt;
 mod retry_after;
+mod secrets;
 mod sigv4;
 pub mod sms;
 pub mod tesseract;

@@ -89,7 +89,7 @@ impl SmsClient {
     /// When the TLS stack cannot be set up.
     pub fn new(settings: SmsSettings) -> Result<Self, ProviderError> {
         let SmsSettings { api, account_sid, auth_token, from } = settings;
-        let api = Api::new(PROVIDER, api, auth_token.clone())?;
+        let api = Api::new(PROVIDER, api, auth_token.clone())?.with_login(&account_sid, &auth_token);
         let path = format!("/Accounts/{account_sid}/Messages.json");
         Ok(Self { api, path, account_sid, auth_token, from, status_callback: None })
     }

@@ -17,13 +17,14 @@ use serde_json::{Value, json};
 use self::annotation::{Annotated, Annotation, RpcError};
 use crate::{
     ErrorClass, ProviderError, Receipt,
-    api::{Api, ApiSettings, advice, without},
+    api::{Api, ApiSettings, advice},
     error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     google_token::{Credential, TokenSource},
     ocr::{Reading, Wanted, gathered},
     picture::Picture,
     pipeline::{Client, Target},
+    secrets::Secrets,
 };
 
 /// The name of this provider in receipts, errors and metrics.
@@ -169,7 +170,7 @@ impl VisionClient {
         } else {
             error.status
         };
-        let said = without(&error.message, credential.secret());
+        let said = Secrets::of(credential.secret()).hide(&error.message);
         self.api.error(ANNOTATE, class, advice(class), &said).with_code(code).with_server_wait(wait)
     }
 

@@ -97,7 +97,7 @@ impl SendgridClient {
             .header("content-type", "application/json")
             .body(body);
         let answer = self.api.call(SEND, request, Repeat::MayDouble).await?;
-        let refused: Option<Refused> = answer.json();
+        let refused = refusal(&answer);
         // A success has no body; one with errors inside is what proxies in front of an API make of its failures.
         if !matches!(answer.status, 200 | 202) || refused.is_some() {
             return Err(self.refused(&answer, refused, now_unix));
@@ -203,6 +203,11 @@ fn attachment(file: &Attachment) -> Result<Value, ProviderError> {
     Ok(part)
 }
 
+/// The reasons that an answer gives. Any other body, also an object without reasons, is none: taken mail stays taken.
+fn refusal(answer: &HttpAnswer) -> Option<Refused> {
+    answer.json().filter(|refused: &Refused| !refused.errors.is_empty())
+}
+
 fn said(refused: Refused) -> String {
     let reasons = refused.errors.into_iter().map(|reason| match reason.field {
         Some(field) => format!("{field}: {}", reason.message),
@@ -228,7 +233,26 @@ fn classify(status: u16, said: &str) -> ErrorClass {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use reqwest::header::HeaderMap;
+
     use super::*;
+
+    #[test]
+    fn only_an_answer_with_reasons_is_a_refusal() {
+        let answer = |body: &'static str| HttpAnswer {
+            status: 202,
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+
+        for taken in ["", "{}", r#"{"message":"queued"}"#, r#"{"errors":[]}"#, r#"{"errors":null}"#, "<html>"]
+        {
+            assert!(refusal(&answer(taken)).is_none(), "{taken}");
+        }
+        let refused = refusal(&answer(r#"{"errors":[{"message":"Internal Server Error"}]}"#));
+        assert_eq!(refused.map(said).as_deref(), Some("Internal Server Error"));
+    }
 
     #[test]
     fn every_status_of_the_reference_has_its_class() {

@@ -30,7 +30,7 @@ use tokio::{
 use tracing::debug;
 
 use self::{
-    classify::{Failure, Stage, classify},
+    classify::{Failure, MOST_QUOTED_BYTES, Stage, classify},
     connect::Connector,
     transmit::{Sent, step, transmit},
 };
@@ -40,8 +40,8 @@ use super::{
 };
 use crate::{
     ErrorClass, ProviderError, Receipt,
-    api::without,
     pipeline::{Answer, Client, Target},
+    secrets::Secrets,
 };
 
 /// How long a connection waits for its next message. Servers close idle ones after 10 s (under load) to 300 s.
@@ -93,7 +93,7 @@ pub struct SmtpMailer {
     connector: Connector,
     sender: Sender,
     /// Taken out of everything that the server says.
-    password: SecretString,
+    secrets: Secrets,
     slots: Semaphore,
     waiting: Mutex<Vec<Waiting>>,
 }
@@ -116,9 +116,9 @@ impl SmtpMailer {
     pub fn new(settings: SmtpSettings) -> Result<Self, ProviderError> {
         let sender = Sender::new(&settings.from_email, settings.from_name.as_deref())?;
         let slots = Semaphore::new(settings.pool_size.clamp(1, Semaphore::MAX_PERMITS));
-        let password = settings.password.clone().unwrap_or_default();
+        let secrets = secrets(&settings);
         let connector = Connector::new(settings)?;
-        Ok(Self { connector, sender, password, slots, waiting: Mutex::new(Vec::new()) })
+        Ok(Self { connector, sender, secrets, slots, waiting: Mutex::new(Vec::new()) })
     }
 
     /// Sends one message, dated `now_unix` (Unix seconds).
@@ -186,21 +186,23 @@ impl SmtpMailer {
 
     fn finish(&self, result: Result<Sent, Failure>, outgoing: Outgoing) -> Result<Receipt, ProviderError> {
         let sent = result.map_err(|failure| self.explain(failure))?;
-        let mut detail = json!({ "reply": without(&sent.reply, &self.password) });
+        let mut detail = json!({ "reply": self.quote(&sent.reply) });
         if !sent.refused.is_empty() {
             detail["refused"] = sent
                 .refused
                 .into_iter()
-                .map(|(address, reply)| json!({ "address": address, "reply": without(&reply, &self.password) }))
+                .map(|(address, reply)| json!({ "address": address, "reply": self.quote(&reply) }))
                 .collect();
         }
         Ok(Receipt { provider: PROVIDER, provider_ref: Some(outgoing.message_id), detail: Some(detail) })
     }
 
     fn explain(&self, failure: Failure) -> ProviderError {
-        let mut error = classify(failure, self.connector.server());
-        error.message = without(&error.message, &self.password).into();
-        error
+        classify(failure, self.connector.server(), &self.secrets)
+    }
+
+    fn quote(&self, reply: &str) -> String {
+        self.secrets.quote(reply, MOST_QUOTED_BYTES)
     }
 
     fn take_waiting(&self) -> Option<Waiting> {
@@ -214,6 +216,13 @@ impl SmtpMailer {
             waiting.since = Instant::now();
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(waiting);
         }
+    }
+}
+
+fn secrets(settings: &SmtpSettings) -> Secrets {
+    match (&settings.username, &settings.password) {
+        (Some(user), Some(password)) => Secrets::of(password).with_login(user, password),
+        _ => Secrets::default(),
     }
 }
 

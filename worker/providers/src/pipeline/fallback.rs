@@ -73,10 +73,12 @@ pub struct Fallback<S> {
     observer: Arc<dyn CallObserver>,
 }
 
-/// What the services before the last one said, so that it is not lost when all fail.
+/// What the other services said, so that it is not lost when all fail.
 #[derive(Debug, thiserror::Error)]
-#[error("before that, {said}")]
-struct Before {
+#[error("{when}, {said}")]
+struct Besides {
+    /// `before that`, or `after that`.
+    when: &'static str,
     said: String,
     #[source]
     cause: Option<Box<dyn Error + Send + Sync>>,
@@ -139,13 +141,28 @@ where
     }
 }
 
-/// `last`, with `first` underneath. What becomes of the job follows from the last one: it was the most that could be done.
-fn after(first: Option<ProviderError>, mut last: ProviderError) -> ProviderError {
-    if let Some(first) = first {
-        let cause = last.source.take();
-        last.source = Some(Box::new(Before { said: in_full(&first), cause }));
+/// What becomes of the job follows from the last failure, the most that could be done; the others lie underneath.
+///
+/// One exception: the last service does not take requests of this size or kind, and an earlier one, which might, can be
+/// mended or recovers. Then the job waits for the earlier one.
+fn after(first: Option<ProviderError>, last: ProviderError) -> ProviderError {
+    match first {
+        None => last,
+        Some(first) if is_not_taken_there(&last) && !is_not_taken_there(&first) => {
+            with_underneath(first, "after that", &last)
+        }
+        Some(first) => with_underneath(last, "before that", &first),
     }
-    last
+}
+
+fn is_not_taken_there(error: &ProviderError) -> bool {
+    error.class == ErrorClass::Permanent && error.may_work_elsewhere()
+}
+
+fn with_underneath(mut error: ProviderError, when: &'static str, other: &ProviderError) -> ProviderError {
+    let cause = error.source.take();
+    error.source = Some(Box::new(Besides { when, said: in_full(other), cause }));
+    error
 }
 
 /// An error and its causes.
@@ -166,11 +183,15 @@ fn nobody() -> ProviderError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::{
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
 
     use tower::service_fn;
 
     use super::*;
+    use crate::Standing;
 
     /// Calls services that fail with these classes, in order, and one that succeeds; answers who was asked.
     async fn asked(classes: &[ErrorClass]) -> (usize, Answer) {
@@ -270,6 +291,48 @@ mod tests {
         let answer = Fallback::new(steps, PassOn::DEFAULT, Arc::new(())).oneshot(()).await;
 
         assert_eq!(answer.unwrap().provider, "second");
+    }
+
+    #[tokio::test]
+    async fn a_job_waits_for_a_service_that_may_take_it_where_the_last_one_never_will() {
+        let rests = |class| {
+            failed("first", class)
+                .with_server_wait(Some(Duration::from_mins(1)))
+                .with_standing(Standing::NotSent)
+        };
+        let blocked =
+            |name| failed(name, ErrorClass::Permanent).with_code(crate::error::BLOCKED_FILE.to_owned());
+        for class in [ErrorClass::Auth, ErrorClass::Quota, ErrorClass::ServerError, ErrorClass::Network] {
+            let asked = Arc::default();
+            let steps = vec![
+                scripted("first", vec![Err(rests(class))], &asked),
+                scripted("second", vec![Err(blocked("second"))], &asked),
+                scripted("third", vec![Err(blocked("third"))], &asked),
+            ];
+
+            let error = Fallback::new(steps, PassOn::DEFAULT, Arc::new(())).oneshot(()).await.unwrap_err();
+
+            assert_eq!((error.class, error.provider, error.standing), (class, "first", Standing::NotSent));
+            assert_eq!(error.retry_after(), Some(Duration::from_mins(1)));
+            let said = in_full(&error);
+            for name in ["first", "second", "third"] {
+                assert!(said.contains(&format!("The {name} sentence.")), "{said}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_no_service_takes_is_refused_for_good() {
+        let asked = Arc::default();
+        let large = |name| failed(name, ErrorClass::Permanent).with_code(crate::error::TOO_LARGE);
+        let steps = vec![
+            scripted("first", vec![Err(large("first"))], &asked),
+            scripted("second", vec![Err(large("second"))], &asked),
+        ];
+
+        let error = Fallback::new(steps, PassOn::DEFAULT, Arc::new(())).oneshot(()).await.unwrap_err();
+
+        assert_eq!((error.class, error.provider), (ErrorClass::Permanent, "second"));
     }
 
     #[tokio::test]

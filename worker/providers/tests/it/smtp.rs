@@ -193,6 +193,26 @@ async fn a_connection_lost_after_the_message_is_ambiguous() {
 }
 
 #[tokio::test]
+async fn a_server_that_repeats_the_login_does_not_bring_it_into_the_error() {
+    const ENCODED: &str = "AHVzZXJAZXhhbXBsZS5jb20AY29ycmVjdCBob3JzZQ";
+    for reply in [
+        "535 5.7.8 rejected: AUTH PLAIN AHVzZXJAZXhhbXBsZS5jb20AY29ycmVjdCBob3JzZQ==",
+        "535 5.7.8 the password correct horse is wrong",
+        // Not a reply at all, which the library quotes.
+        "5x5 AUTH PLAIN AHVzZXJAZXhhbXBsZS5jb20AY29ycmVjdCBob3JzZQ==",
+    ] {
+        let server = SmtpServer::start(Protection::None, &[(Step::Auth, Fault::Reply(reply))]);
+        let mailer = SmtpMailer::new(with_login(settings(&server, SmtpTls::None), PASSWORD)).unwrap();
+
+        let error = mailer.send(&email(), NOW).await.unwrap_err();
+
+        let cause = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
+        let told = format!("{error} {cause}");
+        assert!(!told.contains(ENCODED) && !told.contains(PASSWORD) && told.contains("***"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_hanging_server_is_left_after_the_time_limit() {
     for (step, class) in [(Step::Greeting, ErrorClass::Network), (Step::Message, ErrorClass::Ambiguous)] {
         let server = SmtpServer::start(Protection::None, &[(step, Fault::Hang)]);

@@ -7,10 +7,10 @@
 use std::{fmt, io, time::Duration};
 
 use super::super::SMTP as PROVIDER;
-use crate::{ErrorClass, ProviderError, causes, error::TOO_LARGE, text::one_line};
+use crate::{ErrorClass, ProviderError, causes, error::TOO_LARGE, secrets::Secrets};
 
-/// Longest reply that is quoted in a message, in bytes.
-const MOST_QUOTED_BYTES: usize = 300;
+/// Longest reply that is quoted, in bytes.
+pub(super) const MOST_QUOTED_BYTES: usize = 300;
 
 /// The steps of a conversation, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,17 +90,17 @@ impl Failure {
         }
     }
 
-    /// The server's words after the code. lettre keeps them as the source of its error.
+    /// The server's words after the code, whole. lettre keeps them as the source of its error.
     fn words(&self) -> String {
         match &self.cause {
-            Cause::Smtp(error) => std::error::Error::source(error)
-                .map(|words| one_line(words.to_string().as_bytes(), MOST_QUOTED_BYTES))
-                .unwrap_or_default(),
+            Cause::Smtp(error) => {
+                std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+            }
             _ => String::new(),
         }
     }
 
-    /// The reply when it refuses this one recipient for good, and says nothing about us or the others.
+    /// The whole reply when it refuses this one recipient for good, and says nothing about us or the others.
     pub(super) fn refusal_of_a_recipient(&self) -> Option<String> {
         let code = self.code().filter(|code| reply_class(self.stage, *code) == ErrorClass::Permanent)?;
         (self.stage == Stage::Recipient).then(|| format!("{code} {}", self.words()))
@@ -128,10 +128,10 @@ impl Failure {
     }
 }
 
-/// Turns a failure into the crate's error. `server` is `host:port`.
-pub(super) fn classify(failure: Failure, server: &str) -> ProviderError {
+/// Turns a failure into the crate's error. `server` is `host:port`; none of `secrets` is quoted.
+pub(super) fn classify(failure: Failure, server: &str, secrets: &Secrets) -> ProviderError {
     if let Some(code) = failure.code() {
-        return refused(&failure, code, server);
+        return refused(&failure, code, server, secrets);
     }
     let Failure { stage, cause } = failure;
     match cause {
@@ -161,7 +161,7 @@ pub(super) fn classify(failure: Failure, server: &str) -> ProviderError {
         Cause::Tcp(source) => {
             lost(stage, format!("{server} could not be reached; check the host and port")).with_source(source)
         }
-        Cause::Smtp(source) => without_reply(stage, source, server),
+        Cause::Smtp(source) => without_reply(stage, source, server, secrets),
     }
 }
 
@@ -176,7 +176,7 @@ fn reply_class(stage: Stage, code: u16) -> ErrorClass {
     }
 }
 
-fn refused(failure: &Failure, code: u16, server: &str) -> ProviderError {
+fn refused(failure: &Failure, code: u16, server: &str, secrets: &Secrets) -> ProviderError {
     let class = reply_class(failure.stage, code);
     let advice = match class {
         ErrorClass::RateLimited { .. } => "It takes no more connections for now.",
@@ -186,11 +186,17 @@ fn refused(failure: &Failure, code: u16, server: &str) -> ProviderError {
         ErrorClass::ServerError => "It asks to try again later.",
         _ => "It will not take this message; correct what it names, then replay the job.",
     };
-    let message = format!("{server} answered {code} at {}: \"{}\". {advice}", failure.stage, failure.words());
+    let words = secrets.quote(&failure.words(), MOST_QUOTED_BYTES);
+    let message = format!("{server} answered {code} at {}: \"{words}\". {advice}", failure.stage);
     error(class, message).with_code(code.to_string())
 }
 
-fn without_reply(stage: Stage, source: lettre::transport::smtp::Error, server: &str) -> ProviderError {
+fn without_reply(
+    stage: Stage,
+    source: lettre::transport::smtp::Error,
+    server: &str,
+    secrets: &Secrets,
+) -> ProviderError {
     if let Some(rustls::Error::InvalidCertificate(reason)) = causes::find::<rustls::Error>(&source) {
         let message = format!(
             "The certificate of {server} was not accepted ({reason:?}), so nothing was sent. Set the host to the name in the certificate, or give its CA as the extra root CA."
@@ -210,7 +216,12 @@ fn without_reply(stage: Stage, source: lettre::transport::smtp::Error, server: &
         )
         .with_source(source);
     }
-    lost(stage, format!("The connection to {server} broke at {stage}")).with_source(source)
+    let lost = lost(stage, format!("The connection to {server} broke at {stage}"));
+    // lettre quotes a reply that it cannot read.
+    if source.is_response() {
+        return lost.with_source(secrets.quote(&source.to_string(), MOST_QUOTED_BYTES));
+    }
+    lost.with_source(source)
 }
 
 /// No reply came: harmless before the message was handed over, ambiguous from then on.
@@ -283,10 +294,14 @@ mod tests {
         ] {
             let failure = Failure { stage, cause: Cause::TimedOut(Duration::from_secs(1)) };
 
-            assert_eq!(classify(failure, "mail:25").class, ErrorClass::Network, "at {stage}");
+            assert_eq!(
+                classify(failure, "mail:25", &Secrets::default()).class,
+                ErrorClass::Network,
+                "at {stage}"
+            );
         }
         let failure = Failure { stage: Stage::Message, cause: Cause::TimedOut(Duration::from_secs(1)) };
 
-        assert_eq!(classify(failure, "mail:25").class, ErrorClass::Ambiguous);
+        assert_eq!(classify(failure, "mail:25", &Secrets::default()).class, ErrorClass::Ambiguous);
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     llm::{Defaults, Llm, LlmSettings},
     services::{Outbound, Services, Webhooks},
     suppressions::Suppressions,
+    uploads::Uploads,
     vault::{Vault, VaultError},
 };
 
@@ -115,6 +116,7 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
         push: piped(more.push.as_ref(), integrations::push, pipeline)?,
         whatsapp: piped(more.whatsapp.as_ref(), integrations::whatsapp, pipeline)?,
         whatsapp_media: piped(more.whatsapp.as_ref(), integrations::whatsapp_media, pipeline)?,
+        uploads: Uploads::default(),
         sms: piped(more.sms.as_ref(), integrations::sms, pipeline)?,
         llm: piped(more.chat.as_ref(), integrations::chat, pipeline)?.zip(more.chat.as_ref()).map(
             |(client, chat)| {

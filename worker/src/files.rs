@@ -4,7 +4,10 @@
 //! A path is opened only after links have been followed and what came out still lies inside the directory. Downloads
 //! go through the same address guard as webhooks, because users choose their URLs.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use flota_engine::Job;
@@ -117,7 +120,7 @@ async fn from_whatsapp(id: &str, most_bytes: usize, job: &Job, services: &Servic
     Ok(content)
 }
 
-/// Uploads a file of the directory to WhatsApp and answers its id there.
+/// Uploads a file of the directory to WhatsApp, unless an earlier run of the job has, and answers its id there.
 pub(crate) async fn to_whatsapp(
     path: &str,
     media: WhatsappMedia,
@@ -125,13 +128,18 @@ pub(crate) async fn to_whatsapp(
     services: &Services,
 ) -> Result<String, Error> {
     let client = services.whatsapp_media.as_ref().ok_or(NO_WHATSAPP)?;
+    if let Some(id) = services.uploads.of(job.id, Instant::now()) {
+        return Ok(id);
+    }
     // The payload was checked, so there is a type.
     let media_type = media.media_type(path).unwrap_or("application/octet-stream");
     let content = local(path, media.most_bytes(), services).await?;
     let name = Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or("file");
     let upload =
         client.call(caller(job), |client| async move { client.upload(content, name, media_type).await });
-    Ok(upload.await?.provider_ref.unwrap_or_default())
+    let id = upload.await?.provider_ref.unwrap_or_default();
+    services.uploads.keep(job.id, &id, Instant::now());
+    Ok(id)
 }
 
 const NO_WHATSAPP: Error = Error::NotConfigured { what: "WhatsApp", variable: "WHATSAPP_ACCESS_TOKEN" };

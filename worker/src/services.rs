@@ -24,6 +24,7 @@ use crate::{
     files::Files,
     llm::Llm,
     suppressions::Suppressions,
+    uploads::Uploads,
 };
 
 /// Everything a processor may use. What is `None` was not configured; jobs that need it wait for it.
@@ -48,6 +49,8 @@ pub struct Services {
     pub whatsapp: Option<Provider<WhatsappClient>>,
     /// Moves files to and from WhatsApp.
     pub whatsapp_media: Option<Provider<WhatsappMediaClient>>,
+    /// Remembers which files of jobs WhatsApp has already.
+    pub uploads: Uploads,
     /// Sends text messages.
     pub sms: Option<Provider<SmsClient>>,
     /// Asks language models.

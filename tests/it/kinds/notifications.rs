@@ -89,6 +89,34 @@ async fn a_file_goes_to_whatsapp_and_comes_back_by_its_id() {
 }
 
 #[tokio::test]
+async fn a_file_goes_up_once_for_a_message_that_waits_and_not_at_all_for_who_wants_none() {
+    let stage = Stage::set(true).await;
+    stage.put("receipt.png", PNG);
+    let picture = || {
+        let file = WhatsappFile::new(WhatsappMedia::Image, MediaSource::file("receipt.png"));
+        NewJob::new(SendWhatsapp::new(NUMBER, WhatsappBody::File(file)))
+    };
+    let refuse = |code: i64| {
+        let body = Some(json!({ "error": { "message": "no", "code": code } }));
+        let fault = Fault { body, operation: Some("send".into()), ..Fault::status("whatsapp", 400) };
+        stage.sandbox.fault(fault).unwrap();
+    };
+    let uploads =
+        || stage.sandbox.journal(Some("whatsapp")).iter().filter(|call| call.operation == "upload").count();
+
+    refuse(130_429);
+    stage.complete(picture()).await;
+    let after_waiting = uploads();
+    refuse(131_050);
+    stage.bury(text(NUMBER)).await;
+    let opted_out = stage.bury(picture()).await;
+
+    assert_eq!((after_waiting, uploads()), (1, 1));
+    assert_eq!(opted_out.1.as_deref(), Some("suppressed"));
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn an_address_that_has_run_out_is_asked_for_once_more() {
     let stage = Stage::set(true).await;
     stage.put("receipt.png", PNG);

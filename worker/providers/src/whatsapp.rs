@@ -165,7 +165,9 @@ impl WhatsappClient {
 
 impl Client for WhatsappClient {
     fn target(&self) -> Target {
-        self.api.target(SEND, Repeat::MayDouble)
+        // A message may be refused and its fallback sent in one call.
+        let once = self.api.target(SEND, Repeat::MayDouble);
+        Target { deadline: once.deadline.map(|timeout| timeout * 2), ..once }
     }
 }
 

@@ -20,6 +20,8 @@ const SOON: Duration = Duration::from_secs(20);
 
 const BURY: Remedy = Remedy::Bury;
 const RETRY: Remedy = Remedy::Retry { after: None };
+/// One more try at most: queues.toml says how many an ambiguous answer gets.
+const UNKNOWN: (ErrorClass, Remedy) = (ErrorClass::Ambiguous, RETRY);
 const LATER: Remedy = Remedy::Park { after: None };
 
 fn park_for(seconds: u64) -> Remedy {
@@ -75,9 +77,28 @@ async fn every_code_of_whatsapp_has_its_remedy() {
     }
     let unknown = json!({ "message": "no", "code": 999_999 });
     assert_eq!(whatsapp(&sandbox, 400, unknown.clone()).await, (ErrorClass::Permanent, BURY));
-    assert_eq!(whatsapp(&sandbox, 500, unknown).await, (ErrorClass::ServerError, RETRY));
+    assert_eq!(whatsapp(&sandbox, 500, unknown.clone()).await, (ErrorClass::ServerError, RETRY));
+    for status in [502, 504] {
+        assert_eq!(whatsapp(&sandbox, status, unknown.clone()).await, UNKNOWN, "{status}");
+    }
     let transient = json!({ "message": "no", "code": 999_999, "is_transient": true });
     assert_eq!(whatsapp(&sandbox, 400, transient).await, (ErrorClass::ServerError, RETRY));
+}
+
+#[tokio::test]
+async fn an_answer_without_a_code_of_whatsapp_is_judged_by_its_status() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let gateways = json!({ "message": "unavailable" });
+
+    for (status, class, remedy) in [
+        (503, ErrorClass::ServerError, RETRY),
+        (429, ErrorClass::RateLimited, LATER),
+        (400, ErrorClass::Permanent, BURY),
+        (502, ErrorClass::Ambiguous, RETRY),
+        (504, ErrorClass::Ambiguous, RETRY),
+    ] {
+        assert_eq!(whatsapp(&sandbox, status, gateways.clone()).await, (class, remedy), "{status}");
+    }
 }
 
 #[tokio::test]
@@ -120,6 +141,12 @@ async fn every_code_of_twilio_has_its_remedy() {
             let found = verdict(client.send("+525512345678", "Hola", NOW).await);
             assert_eq!(found, (class, remedy), "{code}");
         }
+    }
+    for status in [502, 504] {
+        let body = Some(json!("no"));
+        sandbox.fault(Fault { body, ..Fault::status("twilio", status) }).unwrap();
+        let found = verdict(client.send("+525512345678", "Hola", NOW).await);
+        assert_eq!(found, UNKNOWN, "{status}, which a gateway answers");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Sends one WhatsApp message, or marks one as read.
 //!
-//! The job's id goes along and comes back in status webhooks. A file of the workers is uploaded first. When the user has
-//! not written for 24 hours, the job's fallback template is sent instead: the refusal says that nothing was sent before.
+//! The job's id goes along and comes back in status webhooks. A file of the workers is uploaded first, once for all runs
+//! (`uploads.rs`), and not for who wants no messages. When the user has not written for 24 hours, the job's fallback
+//! template is sent instead: the refusal says that nothing was sent before.
 
 use std::time::Duration;
 
@@ -28,6 +29,10 @@ impl Processor<Services> for SendWhatsapp {
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
         let Self { to, body, fallback } = self;
+        // Before the file is uploaded: nothing of who wants no messages goes to Meta.
+        if !matches!(body, WhatsappBody::Read(_)) {
+            super::refuse_suppressed(Channel::Whatsapp, &to, job, services)?;
+        }
         let content = match body {
             WhatsappBody::Read(read) => return mark_read(&read.read, job, services).await,
             WhatsappBody::Text(WhatsappText { text, preview_url }) => {
@@ -36,9 +41,9 @@ impl Processor<Services> for SendWhatsapp {
             WhatsappBody::Template(template) => from_template(template),
             WhatsappBody::File(file) => from_file(file, job, services).await?,
         };
-        super::refuse_suppressed(Channel::Whatsapp, &to, job, services)?;
         let fallback = fallback.map(from_template);
         let sent = send(&to, &content, fallback.as_ref(), job, services).await?;
+        services.uploads.forget(job.id);
         Ok(super::receipt(sent))
     }
 }

@@ -91,8 +91,8 @@ fn classify(code: i64, status: u16) -> ErrorClass {
 /// For codes that the table does not know.
 fn by_status(status: u16) -> ErrorClass {
     match status {
-        // A success that cannot be read was probably carried out.
-        200..=299 => ErrorClass::Ambiguous,
+        // A success that cannot be read was probably carried out, and a gateway that gave up does not know.
+        200..=299 | 502 | 504 => ErrorClass::Ambiguous,
         401 | 403 => ErrorClass::Auth,
         402 => ErrorClass::Quota,
         429 => ErrorClass::RateLimited { retry_after: None },

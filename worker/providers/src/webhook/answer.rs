@@ -1,9 +1,9 @@
 //! What an endpoint's reply means for a delivery.
 //!
 //! Standard Webhooks 1.0.0 accepts only 2xx, never follows redirects, takes 410 as "disable me" and repeats
-//! everything else. The integration rules of this system do not repeat client errors (4xx), because the same
-//! request gets the same answer; they win here, except for 408, 409, 425 and 429, which are about the moment and
-//! not about the request. A redirect is refused like a client error: the registered URL has to change.
+//! everything else after its plan. So does this: a receiver that answers 401 or 404 during a deploy, or redirects until
+//! its URL is registered anew, must not lose events. What no answer can mend (an address that is refused, an id that is
+//! no id) fails for good before anything is sent (`deliver.rs`).
 
 use std::time::Duration;
 
@@ -92,15 +92,14 @@ impl Answer {
 
     fn sentence(&self) -> String {
         let advice = match self.status.as_u16() {
-            300..=399 => "Redirects are not followed; register the final URL.",
+            300..=399 => "Redirects are not followed; register the final URL before the last try.",
             410 => "It asks for no more deliveries; disable it, or register a new URL.",
             401 | 403 => "It does not accept the delivery; check the signing secret and its access rules.",
             429 => "It asks to slow down.",
             502 | 504 => {
                 "Its server behind a gateway does not answer; everything for this endpoint is slowed down."
             }
-            408 | 409 | 425 | 500..=599 => "Its own log should say why.",
-            _ => "The same request would be refused again; look at the endpoint's log, then replay the job.",
+            _ => "Its own log should say why.",
         };
         let said = if self.sample.is_empty() { String::new() } else { format!(" It said: {}", self.sample) };
         format!("The endpoint answered {}. {advice}{said}", self.status)
@@ -126,7 +125,6 @@ fn classify(status: StatusCode) -> ErrorClass {
     match status.as_u16() {
         410 => ErrorClass::Gone,
         429 => ErrorClass::RateLimited { retry_after: None },
-        408 | 409 | 425 | 500..=599 => ErrorClass::ServerError,
-        _ => ErrorClass::Permanent,
+        _ => ErrorClass::ServerError,
     }
 }

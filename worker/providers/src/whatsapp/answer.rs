@@ -39,8 +39,9 @@ struct Refused {
 struct GraphError {
     #[serde(default)]
     message: String,
+    /// Missing where the answer is not Meta's own, for example that of a gateway.
     #[serde(default)]
-    code: i64,
+    code: Option<i64>,
     #[serde(default)]
     is_transient: bool,
     #[serde(default)]
@@ -80,28 +81,33 @@ fn has_code(error: &ProviderError, codes: &[i64]) -> bool {
     error.provider == PROVIDER && code.is_some_and(|code| codes.contains(&code))
 }
 
-/// The error for an answer that is not what was asked for. `unreadable` is the class of a success that cannot be read.
+/// The error for an answer that is not what was asked for. `unknown` is the class of a call of which nobody knows whether
+/// it was carried out: a success that cannot be read, a gateway that gave up.
 pub(super) fn refused(
     api: &Api,
     operation: &'static str,
     answer: &HttpAnswer,
-    unreadable: ErrorClass,
+    unknown: ErrorClass,
 ) -> ProviderError {
     let Some(Refused { error }) = answer.json() else {
-        let class = if answer.is_success() { unreadable } else { by_status(answer.status) };
+        let class = by_status(answer.status, unknown);
         let said = String::from_utf8_lossy(&answer.body);
         return api.error(operation, class, advice(class), &said).with_code(answer.status.to_string());
     };
-    let (class, wait) = classify(error.code, error.is_transient, answer.status);
+    let (class, wait) = match error.code {
+        Some(code) => classify(code, error.is_transient, answer.status, unknown),
+        None => (by_status(answer.status, unknown), None),
+    };
+    let code = error.code.unwrap_or(i64::from(answer.status));
     let class = match (class, account_wait(answer)) {
         (ErrorClass::RateLimited { .. }, Some(wait)) => ErrorClass::RateLimited { retry_after: Some(wait) },
         (class, _) => class,
     };
     let details = error.error_data.map(|data| data.details).unwrap_or_default();
     let standing =
-        if error.code == TOO_MANY_FOR_THE_PAIR { Standing::OneRecipient } else { Standing::Answered };
-    api.error(operation, class, help(error.code, class), &format!("{} {details}", error.message))
-        .with_code(error.code.to_string())
+        if error.code == Some(TOO_MANY_FOR_THE_PAIR) { Standing::OneRecipient } else { Standing::Answered };
+    api.error(operation, class, help(code, class), &format!("{} {details}", error.message))
+        .with_code(code.to_string())
         .with_server_wait(wait)
         .with_standing(standing)
 }
@@ -120,8 +126,13 @@ fn help(code: i64, class: ErrorClass) -> &'static str {
     }
 }
 
-/// What a code means, and how long to wait. Pure.
-fn classify(code: i64, is_transient: bool, status: u16) -> (ErrorClass, Option<Duration>) {
+/// What a code means, and how long to wait; `unknown` as for [`by_status`]. Pure.
+fn classify(
+    code: i64,
+    is_transient: bool,
+    status: u16,
+    unknown: ErrorClass,
+) -> (ErrorClass, Option<Duration>) {
     let class = match code {
         0 | 3 | 10 | 190 | 200..=299 | 368 | 131_005 | 131_031 | 131_037 | 131_045 | 133_010 => {
             ErrorClass::Auth
@@ -148,14 +159,17 @@ fn classify(code: i64, is_transient: bool, status: u16) -> (ErrorClass, Option<D
         | 131_053
         | 132_000..=132_068
         | 135_000 => ErrorClass::Permanent,
-        _ => by_status(status),
+        _ => by_status(status, unknown),
     };
     (class, None)
 }
 
-/// For codes that the table does not know.
-fn by_status(status: u16) -> ErrorClass {
+/// For answers without a code, or with one that the table does not know. `unknown` is the class of a call of which nobody
+/// knows whether it was carried out.
+fn by_status(status: u16, unknown: ErrorClass) -> ErrorClass {
     match status {
+        // A success that cannot be read was probably carried out, and a gateway that gave up does not know.
+        200..=299 | 502 | 504 => unknown,
         401 => ErrorClass::Auth,
         429 => ErrorClass::RateLimited { retry_after: None },
         500.. => ErrorClass::ServerError,

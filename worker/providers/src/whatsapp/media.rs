@@ -166,7 +166,9 @@ impl WhatsappMediaClient {
 
 impl Client for WhatsappMediaClient {
     fn target(&self) -> Target {
-        self.api.target(MEDIA, Repeat::Safe)
+        // A download asks where the file is and fetches it, and does both again when the address has run out.
+        let once = self.api.target(MEDIA, Repeat::Safe);
+        Target { deadline: once.deadline.map(|timeout| timeout * 4), ..once }
     }
 }
 

@@ -9,12 +9,13 @@ use flota_providers::{
     ErrorClass, ProviderError, Standing,
     api::ApiSettings,
     pipeline::{
-        Answer as Called, CallEvent, CallObserver, Caller, CircuitPolicy, LimitKey, Limits, NoLimits,
+        Answer as Called, CallEvent, CallObserver, Caller, CircuitPolicy, Client, LimitKey, Limits, NoLimits,
         Pipeline, Place, Provider, Turn,
     },
     sms::{SmsClient, SmsSettings},
     usage::Usage,
     webhook::WebhookClient,
+    whatsapp::{WhatsappClient, WhatsappSettings, media::WhatsappMediaClient},
 };
 use futures_util::future::BoxFuture;
 
@@ -209,6 +210,22 @@ async fn work_that_the_client_does_not_end_ends_by_the_deadline() {
     let error = provider.call(caller, |_| std::future::pending()).await.unwrap_err();
 
     assert_eq!((error.class, error.operation), (ErrorClass::Ambiguous, "send"));
+}
+
+#[test]
+fn a_client_that_makes_several_calls_for_one_job_has_the_time_of_all_of_them() {
+    let one_call = Duration::from_secs(20);
+    let settings = || WhatsappSettings {
+        api: ApiSettings::new("http://127.0.0.1:9/v1", one_call),
+        phone_number_id: "1".into(),
+        access_token: "the-token".into(),
+    };
+
+    let messages = WhatsappClient::new(settings()).unwrap().target();
+    let media = WhatsappMediaClient::new(settings()).unwrap().target();
+
+    assert_eq!(messages.deadline, Some(one_call * 2), "a text and its fallback");
+    assert_eq!(media.deadline, Some(one_call * 4), "where the file is and the file, and both again");
 }
 
 #[tokio::test]

@@ -106,7 +106,11 @@ pub(crate) const KEYS: [Key; 16] = [
     PARK,
     BACKOFF_BASE,
     BACKOFF_CAP,
-    tries("tries.server_error", 3, "Most tries when the other side failed (5xx)."),
+    tries(
+        "tries.server_error",
+        3,
+        "Most tries when the other side failed (5xx; of webhooks, every refusal).",
+    ),
     tries("tries.timeout", 2, "Most tries when no answer came in time."),
     tries("tries.network", 8, "Most tries when there was no connection."),
     tries(

@@ -24,12 +24,13 @@ const SESSION: [(&str, &str); 2] =
     [("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "30s")];
 
 /// Every migration, oldest first: file name without `.sql`, and content.
-const MIGRATIONS: [(&str, &str); 5] = [
+const MIGRATIONS: [(&str, &str); 6] = [
     ("0001_outcomes", include_str!("../../migrations/0001_outcomes.sql")),
     ("0002_outbox", include_str!("../../migrations/0002_outbox.sql")),
     ("0003_dead_letters", include_str!("../../migrations/0003_dead_letters.sql")),
     ("0004_suppressions", include_str!("../../migrations/0004_suppressions.sql")),
     ("0005_webhook_endpoints", include_str!("../../migrations/0005_webhook_endpoints.sql")),
+    ("0006_language_models", include_str!("../../migrations/0006_language_models.sql")),
 ];
 
 /// Why Postgres brought no answer.
@@ -355,5 +356,24 @@ mod tests {
         assert_eq!(made, 14);
         sqlx::query(row).execute(&mut *writer).await.unwrap();
         writer.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn days_that_are_over_and_days_to_come_have_the_index_of_language_models() {
+        let pool = servers().database().await;
+        let mut before = pool.begin().await.unwrap();
+        let drop = "DROP INDEX outcomes_language_models, attempts_language_models";
+        for statement in [drop, "SELECT flota_ensure_partitions('2020-01-01', 2)"] {
+            sqlx::query(statement).execute(&mut *before).await.unwrap();
+        }
+
+        sqlx::raw_sql(MIGRATIONS[5].1).execute(&mut *before).await.unwrap();
+        before.commit().await.unwrap();
+        sqlx::query("SELECT flota_ensure_partitions('2120-01-01', 1)").execute(&pool).await.unwrap();
+
+        let having = "SELECT count(*) FROM pg_indexes JOIN pg_class ON relname = indexname \
+                      WHERE indexdef LIKE '%complete_chat%' AND relispartition";
+        let having: i64 = sqlx::query_scalar(having).fetch_one(&pool).await.unwrap();
+        assert_eq!(having, 6, "three days of two tables, each once");
     }
 }

@@ -206,9 +206,14 @@ impl Sandbox {
         self.shared.journal.entries(provider)
     }
 
-    /// Whole requests of a provider, oldest first, when they are kept.
+    /// Whole requests of a provider, oldest first, when they are kept: the newest, as far as memory is given to them.
     pub fn received(&self, provider: &str) -> Vec<ReceivedRequest> {
-        self.shared.journal.requests(provider)
+        self.received_between(provider, 0, u64::MAX)
+    }
+
+    /// Those whose entries in the journal are behind the first number and up to the last.
+    pub fn received_between(&self, provider: &str, after: u64, last: u64) -> Vec<ReceivedRequest> {
+        self.shared.journal.requests(provider, after, last)
     }
 
     /// The journal of a provider, or of all, as soon as it has at least `wanted` entries.
@@ -239,7 +244,7 @@ impl Sandbox {
         let mut changes = self.shared.journal.watch();
         // The sender lives as long as we do, so only the deadline can end the wait in vain.
         let _ = timeout(deadline, changes.wait_for(|last| seq < *last)).await;
-        self.journal(None).into_iter().filter(|entry| seq < entry.seq).collect()
+        self.shared.journal.entries_after(seq)
     }
 }
 

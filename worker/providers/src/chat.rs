@@ -4,6 +4,9 @@
 //! or nothing at all on a cold start. What the other side says of itself counts in this order: `error.availability`,
 //! `error.metadata.error_type`, the HTTP status. Prompts and answers are in no error and no log.
 //!
+//! A 402 that names how many tokens the credit still covers is asked once more with so many. What is refused then is about
+//! that question alone: shorter ones of other jobs may well be paid for, so the credential does not rest.
+//!
 //! One call asks one model. Which model is asked next when one cannot answer is decided by whoever calls, because it
 //! depends on prices and budgets; OpenRouter's own `models` list would decide it out of our sight.
 
@@ -74,17 +77,22 @@ pub struct Said {
     pub finish_reason: Option<String>,
     /// What it took.
     pub usage: Usage,
+    /// Tokens that the credit covered, where those were fewer than the question allowed.
+    pub shortened_to: Option<u32>,
 }
 
 impl Said {
     /// As a receipt: detail has everything, to be read again by [`Self::read`].
     fn receipt(self) -> Receipt {
-        let Self { text, id, model, finish_reason, usage } = self;
+        let Self { text, id, model, finish_reason, usage, shortened_to } = self;
         let usage = json!({
             "prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens, "cost": usage.cost,
         });
-        let detail =
+        let mut detail =
             json!({ "answer": text, "model": model, "finish_reason": finish_reason, "usage": usage });
+        if let Some(tokens) = shortened_to {
+            detail["shortened_to"] = tokens.into();
+        }
         Receipt { provider: PROVIDER, provider_ref: id, detail: Some(detail) }
     }
 
@@ -102,7 +110,35 @@ impl Said {
             model,
             finish_reason,
             usage: Usage::of(detail.get("usage")),
+            shortened_to: detail["shortened_to"].as_u64().and_then(|tokens| u32::try_from(tokens).ok()),
         }
+    }
+}
+
+/// What a failed call took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Took {
+    /// Nothing: it was refused, or never sent.
+    Nothing,
+    /// So much, by its own words.
+    Told(Usage),
+    /// Nobody said, and it may be billed: it was sent and its answer was lost or cut off.
+    Untold,
+}
+
+/// What a failed call took, as far as can be told.
+pub fn took(error: &ProviderError) -> Took {
+    if let Some(usage) = error.detail.as_deref().and_then(|detail| detail.get("usage")) {
+        return Took::Told(Usage::of(Some(usage)));
+    }
+    if error.was_not_sent() || error.was_not_connected() {
+        return Took::Nothing;
+    }
+    match (error.class, error.code.as_deref().unwrap_or_default()) {
+        (ErrorClass::Timeout | ErrorClass::Network | ErrorClass::Ambiguous, _)
+        // A gateway in between gave up, or the answer did not come whole.
+        | (_, "timeout" | "408" | "504" | "524" | "cut_off" | "unreadable" | "too_long") => Took::Untold,
+        _ => Took::Nothing,
     }
 }
 
@@ -134,13 +170,30 @@ impl ChatClient {
         Ok(Self { api, settings })
     }
 
-    /// Asks once. The receipt is read by [`Said::read`]; its `provider_ref` is the generation's id.
+    /// Asks one model. The receipt is read by [`Said::read`]; its `provider_ref` is the generation's id.
     ///
     /// A lost answer is asked for again and may be billed twice: asking changes nothing else, so that is no reason to
     /// give up.
     pub async fn complete(&self, question: &ChatRequest, now_unix: i64) -> Result<Receipt, ProviderError> {
+        let refusal = match self.ask(question, None, now_unix).await {
+            Err(refusal) if refusal.class == ErrorClass::Quota => refusal,
+            answer => return answer.map(Said::receipt),
+        };
+        match affordable(&refusal.message).filter(|tokens| (1..question.max_tokens).contains(tokens)) {
+            Some(tokens) => self.ask(question, Some(tokens), now_unix).await.map(Said::receipt),
+            None => Err(refusal),
+        }
+    }
+
+    /// Asks once.
+    async fn ask(
+        &self,
+        question: &ChatRequest,
+        shortened_to: Option<u32>,
+        now_unix: i64,
+    ) -> Result<Said, ProviderError> {
         let request = self.api.post("/chat/completions").bearer_auth(self.settings.api_key.expose_secret());
-        let request = request.json(&body(question));
+        let request = request.json(&body(question, shortened_to.unwrap_or(question.max_tokens)));
         let answer = self.api.listen(COMPLETE, request, Repeat::Safe, self.settings.stall).await?;
         let Some(completion) = self.read(&answer)? else {
             if answer.is_success() {
@@ -148,25 +201,29 @@ impl ChatClient {
             }
             return Err(self.refused(&answer, answer.status, ApiError::default(), now_unix));
         };
+        let usage = completion.usage.as_ref();
+        let billed = |error: ProviderError| match usage {
+            Some(usage) => error.with_detail(json!({ "usage": usage })),
+            None => error,
+        };
         if let Some(error) = completion.error {
-            return Err(self.refused(&answer, error.status(answer.status), error, now_unix));
+            return Err(billed(self.refused(&answer, error.status(answer.status), error, now_unix)));
         }
         if !answer.is_success() {
             return Err(self.refused(&answer, answer.status, ApiError::default(), now_unix));
         }
         let Some(choice) = completion.choices.into_iter().next() else {
-            return Err(self.empty());
+            return Err(billed(self.empty()));
         };
         if choice.error.is_some() || choice.finish_reason.as_deref() == Some("error") {
             let error = choice.error.unwrap_or_default();
-            return Err(self.refused(&answer, error.status(502), error, now_unix));
+            return Err(billed(self.refused(&answer, error.status(502), error, now_unix)));
         }
         let message = choice.message.unwrap_or_default();
         let text = [message.content, message.refusal].into_iter().flatten().find(|text| !text.is_empty());
-        let Some(text) = text else { return Err(self.empty()) };
-        let usage = Usage::of(completion.usage.as_ref());
-        let (id, model) = (completion.id, completion.model);
-        Ok(Said { text, id, model, finish_reason: choice.finish_reason, usage }.receipt())
+        let Some(text) = text else { return Err(billed(self.empty())) };
+        let (id, model, usage) = (completion.id, completion.model, Usage::of(usage));
+        Ok(Said { text, id, model, finish_reason: choice.finish_reason, usage, shortened_to })
     }
 
     /// The answer, whole or streamed; `None` when it is neither.
@@ -206,19 +263,24 @@ impl ChatClient {
         };
         let code = code_word.or(word).unwrap_or_else(|| status.to_string());
         let code: String = code.chars().filter(char::is_ascii_graphic).take(64).collect();
-        // Overloaded is one model; others are asked on.
-        let standing = if code == OVERLOADED { Standing::OneRecipient } else { Standing::Answered };
+        let is_about_one = match class {
+            ErrorClass::Quota => affordable(&error.message).is_some_and(|tokens| 0 < tokens),
+            // That one model will not do it, whatever the status says; others are asked on.
+            ErrorClass::Permanent if availability.retryable == Some(false) => is_of_server(status),
+            _ => code == OVERLOADED,
+        };
+        let standing = if is_about_one { Standing::OneRecipient } else { Standing::Answered };
         let error = self.api.error(COMPLETE, class, advice(class), &error.message);
         error.with_code(code).with_server_wait(wait).with_standing(standing)
     }
 }
 
-fn body(question: &ChatRequest) -> Body<'_> {
+fn body(question: &ChatRequest, max_tokens: u32) -> Body<'_> {
     let message = |(role, content): &(String, String)| json!({ "role": role, "content": content });
     Body {
         model: &question.model,
         messages: question.messages.iter().map(message).collect(),
-        max_tokens: question.max_tokens,
+        max_tokens,
         temperature: question.temperature,
         stream: true,
         response_format: question.response_format.as_ref(),
@@ -231,7 +293,17 @@ impl Client for ChatClient {
     }
 }
 
+/// How many tokens a refusal for lack of credit says that there is credit for: "can only afford 312".
+fn affordable(message: &str) -> Option<u32> {
+    let (_, rest) = message.split_once("can only afford ")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
 /// What a refusal means. Pure; the wait is added by the caller.
+///
+/// `retryable` is `error.availability.retryable`. It counts before the word, and the word before the status, except that
+/// no "no" makes a job fail for good that only waits for a credential, for credit or for its turn.
 pub(crate) fn classify(
     word: Option<&str>,
     code: Option<&str>,
@@ -258,15 +330,61 @@ pub(crate) fn classify(
         | "guardrail" => Some(ErrorClass::Permanent),
         _ => None,
     });
-    if let Some(class) = by_word {
-        return class;
-    }
-    match status {
+    let by_status = match status {
         401 => ErrorClass::Auth,
         402 => ErrorClass::Quota,
         429 | 503 => limited,
         408 | 409 | 425 | 500.. => ErrorClass::ServerError,
-        _ if retryable == Some(true) => ErrorClass::ServerError,
         _ => ErrorClass::Permanent,
+    };
+    match (retryable, by_word.unwrap_or(by_status)) {
+        (Some(true), ErrorClass::Permanent) => ErrorClass::ServerError,
+        (Some(false), ErrorClass::ServerError) => ErrorClass::Permanent,
+        // Without a word a 503 may mean either.
+        (Some(false), ErrorClass::RateLimited { .. }) if by_word.is_none() && status == 503 => {
+            ErrorClass::Permanent
+        }
+        (_, class) => class,
+    }
+}
+
+/// Whether a status is the other side's trouble and not the question's.
+fn is_of_server(status: u16) -> bool {
+    matches!(status, 408 | 409 | 425 | 500..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_api_says_of_a_repeat_counts_before_its_word_and_its_status() {
+        let table = [
+            (None, 502, None, ErrorClass::ServerError),
+            (None, 502, Some(false), ErrorClass::Permanent),
+            (None, 503, Some(false), ErrorClass::Permanent),
+            (Some("provider_unavailable"), 502, Some(false), ErrorClass::Permanent),
+            (Some("invalid_prompt"), 400, Some(true), ErrorClass::ServerError),
+            (Some("invalid_prompt"), 400, Some(false), ErrorClass::Permanent),
+            (Some("authentication"), 401, Some(false), ErrorClass::Auth),
+            (Some("payment_required"), 402, Some(false), ErrorClass::Quota),
+            (Some("rate_limit_exceeded"), 429, Some(false), ErrorClass::RateLimited { retry_after: None }),
+            (Some("rate_limit_exceeded"), 429, Some(true), ErrorClass::RateLimited { retry_after: None }),
+        ];
+
+        for (word, status, retryable, class) in table {
+            assert_eq!(classify(word, None, status, retryable), class, "{word:?} {status} {retryable:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_credit_covers_is_read_from_the_sentence() {
+        let sentence = "This request requires more credits, or fewer max_tokens. You requested up to 4096 tokens, but \
+                        can only afford 312. To increase, visit the settings";
+
+        assert_eq!(affordable(sentence), Some(312));
+        assert_eq!(affordable("can only afford 0 tokens"), Some(0));
+        assert_eq!(affordable("can only afford nothing"), None);
+        assert_eq!(affordable("Insufficient credits"), None);
     }
 }

@@ -159,6 +159,12 @@ impl ProviderError {
         matches!(self.standing, Standing::Turn | Standing::NotSent)
     }
 
+    /// True when there was never a connection, so that nothing can have been sent over it.
+    pub fn was_not_connected(&self) -> bool {
+        let source = self.source.as_ref().and_then(|source| source.downcast_ref::<reqwest::Error>());
+        source.is_some_and(reqwest::Error::is_connect)
+    }
+
     /// True when only this provider refuses the request, for its size or kind, and another one may well take it. Nothing
     /// was sent.
     pub fn may_work_elsewhere(&self) -> bool {

@@ -145,3 +145,28 @@ fn tokens(credential: &VisionCredential) -> Result<Arc<dyn TokenSource>, Assembl
 pub(super) fn because_of(variable: &'static str) -> impl Fn(ProviderError) -> AssembleError {
     move |source| AssembleError::Api { variable, source: Box::new(source) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::queues::Queues;
+
+    #[test]
+    fn the_queue_of_language_models_waits_for_every_model_that_one_run_may_ask() {
+        let queues = Queues::built_in().unwrap();
+        let models = &queues.llm.models;
+        let next = [&models.next.trouble, &models.next.too_long, &models.next.policy].into_iter().flatten();
+        let later: BTreeSet<&String> = next.flat_map(|tier| &models.tiers[tier]).collect();
+
+        let most = models
+            .tiers
+            .values()
+            .map(|tier| tier.iter().chain(later.iter().copied()).collect::<BTreeSet<_>>().len());
+        let calls = most.max().unwrap() as u32 + 1;
+
+        let limit = queues.get("llm").unwrap().timeout;
+        assert!(MODEL * calls < limit, "{calls} calls of {MODEL:?} in {limit:?}");
+    }
+}

@@ -85,16 +85,18 @@ fn welcome(stack: &Stack, environment: &[(String, String)], log: &Path) {
 
 /// One line for each request to a provider, for ever.
 async fn tell_of_arrivals(stack: &Stack) {
-    let (mut told, mut mails, mut api_mails) = (0, 0, 0);
+    let (mut told, mut mails) = (0, 0);
     loop {
         // A wait that ends in vain after its hour starts again.
         let arrived = stack.sandbox.wait_after(told, A_WHILE).await;
+        // What arrives from here on is new for both, or for neither.
+        let Some(last) = arrived.last() else { continue };
         for entry in &arrived {
-            told = entry.seq;
             anstream::println!("{}", in_short(entry));
         }
-        for request in stack.sandbox.received("sendgrid").iter().skip(api_mails) {
-            api_mails += 1;
+        let api_mails = stack.sandbox.received_between("sendgrid", told, last.seq);
+        told = last.seq;
+        for request in api_mails {
             anstream::println!("{}", mail_in_short(&request.body));
         }
         // This machine's own mail may be shown with recipients and subject.

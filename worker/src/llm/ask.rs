@@ -1,6 +1,14 @@
 //! One question from the first model to an answer that fits: hold, call, spend, and on to the next model.
 //!
 //! Each call is paid for by itself and told by itself (`usage.calls` of the result), also when the job fails.
+//!
+//! - A job that has to wait for a limit, a credential or its budget leaves no record, so what its run has paid by then
+//!   would be told nowhere. Such a wait is therefore free of charge only as long as the run has paid nothing: later it
+//!   ends the run as a failed one, with its record, after the same wait. That also bounds how often a job may pay for
+//!   answers that do not fit and then meet a limit.
+//! - A call that was sent and whose answer was lost counts as what was held for it (`"cost_from": "estimate"`).
+//! - A run that was cancelled, or cut off by its time limit, has no result to be told in: its last call is in the budget
+//!   of its tenant and in no row. So the limit of queue `llm` is longer than all calls of a run together.
 
 use std::time::Duration;
 
@@ -8,7 +16,7 @@ use flota_engine::Job;
 use flota_producer::clock;
 use flota_providers::{
     ErrorClass, ProviderError,
-    chat::{self, ChatRequest, Said, Usage},
+    chat::{self, ChatRequest, Said, Took, Usage, took},
     pipeline::Caller,
 };
 use serde_json::{Value, json};
@@ -27,6 +35,9 @@ use crate::failure::{Error, chain};
 
 /// Bytes of a question that are at least one token; languages with accents have fewer.
 const BYTES_PER_TOKEN: u64 = 3;
+
+/// Wait before a run that met a refused credential is repeated.
+const FOR_A_PERSON: Duration = Duration::from_mins(5);
 
 /// What a job asks.
 pub struct Question {
@@ -91,10 +102,12 @@ impl<'a> Asking<'a> {
         }
         self.take(&models)?;
         loop {
-            match self.call().await? {
+            let answer = self.call().await.map_err(|error| self.told(error))?;
+            match answer {
                 Ok(said) => {
                     let Some(kept) = self.fits(said.clone())? else { continue };
-                    if let Some(age) = self.question.keep_for {
+                    // Who asks again when there is more credit gets the whole answer.
+                    if let Some(age) = self.question.keep_for.filter(|_| said.shortened_to.is_none()) {
                         self.llm.cache.keep(&key, &kept, age).await;
                     }
                     return Ok(self.done(said.id, &kept, false));
@@ -124,10 +137,15 @@ impl<'a> Asking<'a> {
         let request = &self.question.request;
         let now = clock::unix_now().as_secs() as i64;
         let caller = Caller { tenant: self.tenant(), ticket: self.job.id.to_string().into(), place: None };
-        let call = self.llm.client.call(caller, |client| async move { client.complete(request, now).await });
+        let sent = held.as_ref();
+        let call = self.llm.client.call(caller, |client| async move {
+            if let Some(held) = sent {
+                held.sent();
+            }
+            client.complete(request, now).await
+        });
         let answer = call.await.map(Said::read);
-        let usage = answer.as_ref().map_or(Usage::default(), |said| said.usage);
-        let spent = self.pay(usage, answer.as_ref().err());
+        let spent = self.pay(&answer);
         if let Some(held) = held
             && let Err(error) = held.spend(spent).await
         {
@@ -170,12 +188,18 @@ impl<'a> Asking<'a> {
         })
     }
 
-    fn pay(&mut self, usage: Usage, error: Option<&ProviderError>) -> Dollars {
-        if error.is_some_and(ProviderError::was_not_sent) {
+    fn pay(&mut self, answer: &Result<Said, ProviderError>) -> Dollars {
+        if answer.as_ref().is_err_and(ProviderError::was_not_sent) {
             return Dollars::default();
         }
         let model = self.question.request.model.clone();
-        let (spent, cost_from) = cost(usage, self.llm.models.prices.get(&model).copied());
+        let price = self.llm.models.prices.get(&model).copied();
+        let took = answer.as_ref().map_or_else(took, |said| Took::Told(said.usage));
+        let (usage, (spent, cost_from)) = match took {
+            Took::Told(usage) => (usage, cost(usage, price)),
+            Took::Untold if price.is_some() => (Usage::default(), (self.most(), Teller::Estimate)),
+            Took::Untold | Took::Nothing => (Usage::default(), cost(Usage::default(), price)),
+        };
         self.llm.count(&model, usage, spent);
         self.paid.push(Paid {
             model,
@@ -183,9 +207,36 @@ impl<'a> Asking<'a> {
             completion_tokens: usage.completion_tokens,
             cost_usd: spent.as_f64(),
             cost_from,
-            error: error.map(|error| error.class.name()),
+            error: answer.as_ref().err().map(|error| error.class.name()),
         });
         spent
+    }
+
+    /// An error as the job fails with it: with what the run took, and as a failure when waiting would leave no record.
+    fn told(&self, error: Error) -> Error {
+        if self.paid.is_empty() {
+            return error;
+        }
+        let has_paid = self.paid.iter().any(|paid| 0.0 < paid.cost_usd || 0 < paid.prompt_tokens);
+        let failed = |code: &str, wait, message: String| {
+            let error = ProviderError::new(chat::PROVIDER, "complete", ErrorClass::ServerError, message);
+            error.with_code(code).with_server_wait(wait).with_detail(json!({ "usage": self.usage() })).into()
+        };
+        match error {
+            Error::BudgetSpent(spent) if has_paid => {
+                failed("budget_spent", Some(spent.wait), spent.to_string())
+            }
+            Error::Budget(_) if has_paid => failed("budget_unread", None, chain(&error)),
+            Error::Provider(error) if has_paid && waits(&error) => {
+                let (wait, code) = (error.retry_after(), error.code.clone());
+                // Whoever has to mend a credential gets some time for it.
+                let wait = wait
+                    .or(matches!(error.class, ErrorClass::Auth | ErrorClass::Quota).then_some(FOR_A_PERSON));
+                failed(code.as_deref().unwrap_or("limit"), wait, error.message.into())
+            }
+            Error::Provider(error) => error.with_detail(json!({ "usage": self.usage() })).into(),
+            other => other,
+        }
     }
 
     /// The answer in the form that was asked for. `None` when the model is asked to repair it.
@@ -201,10 +252,7 @@ impl<'a> Asking<'a> {
         if self.is_repaired {
             let message = format!("The answer does not fit its schema, nor did the one before it: {wrong}.");
             let error = ProviderError::new(chat::PROVIDER, "complete", ErrorClass::ServerError, message);
-            return Err(error
-                .with_code("answer_schema")
-                .with_detail(json!({ "usage": self.usage() }))
-                .into());
+            return Err(self.told(error.with_code("answer_schema").into()));
         }
         self.is_repaired = true;
         let messages = &mut self.question.request.messages;
@@ -215,12 +263,7 @@ impl<'a> Asking<'a> {
 
     fn next(&mut self, error: ProviderError) -> Result<(), Error> {
         let Some(model) = self.llm.models.after(&self.question.wanted, &self.asked, &error) else {
-            return Err(if self.paid.is_empty() {
-                error
-            } else {
-                error.with_detail(json!({ "usage": self.usage() }))
-            }
-            .into());
+            return Err(self.told(error.into()));
         };
         info!(
             job.id = %self.job.id, code = error.code.as_deref(),
@@ -246,6 +289,13 @@ impl<'a> Asking<'a> {
             "calls": self.paid,
         })
     }
+}
+
+/// Whether a job that fails like this waits without being charged for it, and so without a record.
+fn waits(error: &ProviderError) -> bool {
+    let is_limit =
+        matches!(error.class, ErrorClass::RateLimited { .. } | ErrorClass::Auth | ErrorClass::Quota);
+    is_limit || error.was_not_sent()
 }
 
 /// A tenant has nothing left to spend: its job waits for the window to turn.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use flota_providers::{ErrorClass, ProviderError, chat};
+use flota_providers::{ErrorClass, ProviderError, Standing, chat};
 
 use super::money::Price;
 
@@ -114,6 +114,8 @@ fn obstacle(error: &ProviderError) -> Option<Obstacle> {
             Some(Obstacle::Trouble)
         }
         (ErrorClass::ServerError, _) if !error.was_not_sent() => Some(Obstacle::Trouble),
+        // It says that trouble of its own will not pass.
+        (ErrorClass::Permanent, _) if error.standing == Standing::OneRecipient => Some(Obstacle::Trouble),
         _ => None,
     }
 }

@@ -85,6 +85,8 @@ pub(super) enum Teller {
     Provider,
     /// Our table of prices.
     Table,
+    /// Our estimate from before the call: its answer was lost or cut off, and it may be billed.
+    Estimate,
     /// Nobody: the model has no price, and counts as free.
     Nobody,
 }

@@ -4,13 +4,17 @@
 //!
 //! - What is held and spent together never exceeds the limit, except by a single call that alone is dearer than all.
 //! - A job holds at most once per window: asking again replaces its hold.
+//! - A call that was sent and then given up (its job was cancelled, or ran out of time) is spent as held: it may be billed.
 //! - A process that dies leaves its holds: the job's next run replaces them, and the window's end forgets them. Until
 //!   then the budget is a little tighter than it has to be, never wider.
 //!
 //! Windows follow the clock of Redis, as due times do.
 
 use std::{
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -50,15 +54,23 @@ pub struct Spent {
     pub spent: Dollars,
 }
 
-/// Money that was set aside for one job. When it is dropped (the job was cancelled, or took too long) it is given back.
+/// Money that was set aside for one job. When it is dropped (the job was cancelled, or took too long) it is given back, or
+/// spent if the call was sent.
 #[must_use]
 pub struct Held {
     link: Arc<Link>,
     keys: Vec<String>,
     job: JobId,
+    most: Dollars,
+    was_sent: AtomicBool,
 }
 
 impl Held {
+    /// From here on the call may be billed, whether or not anybody waits for its answer.
+    pub fn sent(&self) {
+        self.was_sent.store(true, Ordering::Relaxed);
+    }
+
     /// Counts what the job has cost, and gives back what was held for it.
     ///
     /// # Errors
@@ -75,8 +87,9 @@ impl Drop for Held {
         if keys.is_empty() {
             return;
         }
+        let spent = if *self.was_sent.get_mut() { self.most } else { Dollars::default() };
         tokio::spawn(async move {
-            if let Err(error) = spend(&link, &keys, job, Dollars::default()).await {
+            if let Err(error) = spend(&link, &keys, job, spent).await {
                 warn!(job.id = %job, "What was held for a job stays held until its day ends: {}", chain(&error));
             }
         });
@@ -131,7 +144,8 @@ impl Purses {
         }
         // Made before the call: whoever gives up while it is under way has to give back as well. Both go over one
         // connection, so in this order.
-        let mut held = Held { link: Arc::clone(&self.link), keys, job };
+        let mut held =
+            Held { link: Arc::clone(&self.link), keys, job, most, was_sent: AtomicBool::new(false) };
         let answer: Vec<u64> = self.link.invoke(&call).await?;
         let full = answer.first().and_then(|n| windows.into_iter().nth((*n as usize).checked_sub(1)?));
         let spent = Dollars::of_nanos(answer.get(1).copied().unwrap_or_default());

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono_tz::Tz;
 use flota_producer::{Envelope, JobId};
 use flota_providers::{
+    Standing,
     api::ApiSettings,
     chat::{ChatRequest, ChatSettings},
     pipeline::Pipeline,
@@ -64,6 +65,20 @@ impl Stage {
         let error = json!({ "code": status, "message": "told to", "metadata": { "error_type": word } });
         let body = Some(json!({ "error": error }));
         self.sandbox.fault(Fault { body, ..Fault::status("llm", status) }).unwrap();
+    }
+
+    /// The next call is answered with how many tokens there is credit for.
+    fn can_afford(&self, tokens: u32) {
+        let message = format!("You requested up to 100 tokens, but can only afford {tokens}. Add credit.");
+        let body = Some(json!({ "error": { "code": 402, "message": message } }));
+        self.sandbox.fault(Fault { body, ..Fault::status("llm", 402) }).unwrap();
+    }
+
+    /// How long the answer might be, for each call.
+    fn most_tokens(&self) -> Vec<u64> {
+        let body = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).unwrap();
+        let received = self.sandbox.received("llm");
+        received.iter().map(|request| body(&request.body)["max_tokens"].as_u64().unwrap()).collect()
     }
 
     /// The next call is answered with this text.
@@ -171,6 +186,84 @@ async fn a_refused_key_is_no_reason_to_ask_another_model() {
 }
 
 #[tokio::test]
+async fn a_model_whose_trouble_will_not_pass_is_left_for_the_next() {
+    let stage = Stage::set().await;
+    let error = json!({ "code": 502, "message": "told to", "availability": { "retryable": false } });
+    let body = Some(json!({ "error": error }));
+    stage.sandbox.fault(Fault { body, ..Fault::status("llm", 502) }).unwrap();
+
+    let answered = stage.ask(question("Why?")).await.unwrap();
+
+    assert_eq!(
+        (&answered.result["model"], &answered.usage["calls"][0]["error"]),
+        (&json!(MINI), &json!("permanent"))
+    );
+}
+
+#[tokio::test]
+async fn credit_for_a_shorter_answer_is_used_and_that_answer_is_not_kept() {
+    let stage = Stage::set().await;
+    stage.can_afford(30);
+    let asked = || Question { keep_for: Some(Duration::from_mins(1)), ..question("Why?") };
+
+    let short = stage.ask(asked()).await.unwrap();
+    let whole = stage.ask(asked()).await.unwrap();
+
+    assert_eq!((&short.result["cached"], &whole.result["cached"]), (&json!(false), &json!(false)));
+    assert_eq!(stage.most_tokens(), [100, 30, 100]);
+}
+
+#[tokio::test]
+async fn credit_that_is_too_small_for_one_question_says_nothing_of_others() {
+    let table = [
+        (&[30, 20][..], Standing::OneRecipient),
+        (&[0], Standing::Answered),
+        (&[200], Standing::OneRecipient),
+    ];
+    for (affordable, standing) in table {
+        let stage = Stage::set().await;
+        for &tokens in affordable {
+            stage.can_afford(tokens);
+        }
+
+        let error = provider_error(stage.ask(question("Why?")).await.unwrap_err());
+
+        assert_eq!((error.class.name(), error.standing), ("quota", standing), "{affordable:?}");
+        assert_eq!(stage.most_tokens().len(), affordable.len(), "{affordable:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_after_something_was_paid_is_a_failure_with_a_record() {
+    let form = || Some(Form::new(json!({ "type": "object" })).unwrap());
+    let named = BTreeMap::from([("acme".to_owned(), budget(0.000_001, WhenSpent::Wait))]);
+    let stage = Stage::with(Budgets { each: None, named }).await;
+
+    stage.says("It is three.");
+    stage.refuses(429, "rate_limit_exceeded");
+    let limited = stage.ask(Question { form: form(), ..question("How much?") }).await;
+    stage.says("It is three.");
+    let spent =
+        stage.llm.answer(&job(Some("acme")), Question { form: form(), ..question("How much?") }).await;
+    stage.refuses(429, "rate_limit_exceeded");
+    let unpaid = stage.ask(question("Why?")).await;
+
+    let [limited, spent, unpaid] = [limited, spent, unpaid].map(|asked| provider_error(asked.unwrap_err()));
+    assert_eq!(
+        (limited.class.name(), limited.code.as_deref()),
+        ("server_error", Some("rate_limit_exceeded"))
+    );
+    assert_eq!((spent.class.name(), spent.code.as_deref()), ("server_error", Some("budget_spent")));
+    assert!(spent.retry_after() > Some(Duration::ZERO), "it waits for the window");
+    for (error, calls) in [(limited, 2), (spent, 1)] {
+        let usage = &error.detail.unwrap()["usage"];
+        assert_eq!(usage["calls"].as_array().unwrap().len(), calls);
+        assert!(usage["cost_usd"].as_f64() > Some(0.0), "{usage}");
+    }
+    assert_eq!(unpaid.class.name(), "rate_limited");
+}
+
+#[tokio::test]
 async fn a_200_with_an_error_and_an_answer_that_was_cut_off_are_noticed() {
     let faults = [
         Fault { ok_with_error: true, ..Fault::of("llm") },
@@ -187,7 +280,11 @@ async fn a_200_with_an_error_and_an_answer_that_was_cut_off_are_noticed() {
 
         let answered = stage.ask(question("Why?")).await.unwrap();
 
-        assert_eq!(answered.usage["calls"][0]["error"], "server_error", "{fault:?}");
+        let call = &answered.usage["calls"][0];
+        assert_eq!(call["error"], "server_error", "{fault:?}");
+        // What was cut off may be billed; what is told as an error is not.
+        let teller = if fault.ok_with_error { "table" } else { "estimate" };
+        assert_eq!(call["cost_from"], teller, "{fault:?}");
         assert_eq!(answered.result["model"], MINI);
     }
 }
@@ -200,6 +297,9 @@ async fn a_lost_answer_is_left_to_the_next_run() {
     let error = provider_error(stage.ask(question("Why?")).await.unwrap_err());
 
     assert_eq!((error.class.name(), stage.asked()), ("network", vec![HAIKU.to_owned()]));
+    let call = &error.detail.unwrap()["usage"]["calls"][0];
+    assert_eq!((&call["cost_from"], &call["error"]), (&json!("estimate"), &json!("network")));
+    assert!(call["cost_usd"].as_f64() > Some(0.0), "{call}");
 }
 
 #[tokio::test]
@@ -278,31 +378,31 @@ async fn who_has_spent_its_budget_may_be_given_a_tier_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_cancelled_gives_back_what_was_held_for_it() {
+async fn a_job_that_is_cancelled_while_a_model_thinks_has_spent_what_was_held_for_it() {
     let named = BTreeMap::from([("acme".to_owned(), budget(1.0, WhenSpent::Wait))]);
     let stage = Stage::with(Budgets { each: None, named }).await;
     stage.sandbox.fault(Fault { delay_ms: 60_000, ..Fault::of("llm") }).unwrap();
     let job = job(Some("acme"));
-    let held = async || {
+    let standing = async || {
         let budget = stage.llm.budgets.of(Some("acme")).unwrap();
-        stage.llm.purses.standing(Some("acme"), budget).await.unwrap()[0].held
+        let standing = stage.llm.purses.standing(Some("acme"), budget).await.unwrap().remove(0);
+        (standing.held, standing.spent)
     };
 
-    let cut = tokio::time::timeout(Duration::from_millis(500), async {
-        let asking = stage.llm.answer(&job, question("Why?"));
-        tokio::pin!(asking);
-        tokio::select! {
-            _ = &mut asking => {}
-            () = async { while held().await == 0.0 { tokio::task::yield_now().await } } => {}
-        }
-        std::future::pending::<()>().await;
-    });
-    assert!(cut.await.is_err());
+    let held = tokio::select! {
+        answered = stage.llm.answer(&job, question("Why?")) => panic!("{answered:?}"),
+        held = async {
+            stage.sandbox.wait_for(Some("llm"), 1, Duration::from_secs(10)).await.unwrap();
+            standing().await.0
+        } => held,
+    };
 
-    let back = async {
-        while held().await != 0.0 {
+    let settled = async {
+        while standing().await.0 != 0.0 {
             tokio::task::yield_now().await;
         }
+        standing().await.1
     };
-    tokio::time::timeout(Duration::from_secs(10), back).await.expect("the hold is given back");
+    let spent = tokio::time::timeout(Duration::from_secs(10), settled).await.expect("the hold ends");
+    assert!(0.0 < held && (spent - held).abs() < 1e-12, "{held} was held, {spent} is spent");
 }

@@ -1,7 +1,7 @@
 //! The journal: every request as the sandbox saw it, without secrets and without bodies.
 //!
 //! Headers are on a list of those that hold no secret, of the others only their names are kept. The newest entries stay
-//! in memory; a ledger is a file that gets all of them, one JSON document a line, before the answer goes out.
+//! in memory, and of whole requests as many as fit; a ledger is a file that gets all of them, one JSON document a line, before the answer goes out.
 
 use std::{
     collections::VecDeque,
@@ -23,6 +23,8 @@ use super::house::lock;
 
 /// Most entries in memory.
 const MOST_ENTRIES: usize = 20_000;
+/// Most bytes of bodies in memory; the newest request stays whatever its size.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// Headers that hold no secret.
 const SHOWN: [&str; 17] = [
     "accept",
@@ -96,7 +98,9 @@ pub(super) struct Journal {
 
 struct Inner {
     entries: VecDeque<Entry>,
-    requests: VecDeque<(&'static str, ReceivedRequest)>,
+    /// Whole requests of the newest entries, with the number of each.
+    requests: VecDeque<(u64, &'static str, ReceivedRequest)>,
+    request_bytes: usize,
     keeps_requests: bool,
     ledger: Option<File>,
     /// Why the ledger lacks a line; told once.
@@ -111,6 +115,7 @@ impl Journal {
         let inner = Inner {
             entries: VecDeque::new(),
             requests: VecDeque::new(),
+            request_bytes: 0,
             keeps_requests,
             ledger: ledger.map(append).transpose()?,
             trouble: None,
@@ -126,12 +131,11 @@ impl Journal {
         entry.seq = inner.seq;
         inner.append(&entry);
         if let Some(request) = request.filter(|_| inner.keeps_requests) {
-            inner.requests.push_back((entry.provider, request));
+            inner.request_bytes += request.body.len();
+            inner.requests.push_back((entry.seq, entry.provider, request));
         }
         inner.entries.push_back(entry);
-        while inner.entries.len() > MOST_ENTRIES {
-            inner.entries.pop_front();
-        }
+        inner.trim();
         let seq = inner.seq;
         drop(inner);
         self.count.send_replace(seq);
@@ -144,6 +148,13 @@ impl Journal {
         inner.entries.iter().filter(wanted).cloned().collect()
     }
 
+    /// The entries behind this number, oldest first.
+    pub(super) fn entries_after(&self, seq: u64) -> Vec<Entry> {
+        let inner = lock(&self.inner);
+        let first = inner.entries.partition_point(|entry| entry.seq <= seq);
+        inner.entries.range(first..).cloned().collect()
+    }
+
     /// How many entries there are.
     pub(super) fn count(&self, provider: Option<&str>) -> usize {
         let inner = lock(&self.inner);
@@ -154,11 +165,13 @@ impl Journal {
             .count()
     }
 
-    /// Whole requests, oldest first; empty unless they are kept.
-    pub(super) fn requests(&self, provider: &str) -> Vec<ReceivedRequest> {
+    /// Whole requests of entries behind the first number and up to the last, oldest first; empty unless they are kept.
+    pub(super) fn requests(&self, provider: &str, after: u64, last: u64) -> Vec<ReceivedRequest> {
         let inner = lock(&self.inner);
-        let wanted = inner.requests.iter().filter(|(of, _)| *of == provider);
-        wanted.map(|(_, request)| request.clone()).collect()
+        let place = |number| inner.requests.partition_point(|(seq, ..)| *seq <= number);
+        let (first, end) = (place(after), place(last.max(after)));
+        let wanted = inner.requests.range(first..end).filter(|(_, of, _)| *of == provider);
+        wanted.map(|(.., request)| request.clone()).collect()
     }
 
     /// Forgets what is in memory; the ledger stays.
@@ -166,6 +179,7 @@ impl Journal {
         let mut inner = lock(&self.inner);
         inner.entries.clear();
         inner.requests.clear();
+        inner.request_bytes = 0;
     }
 
     /// Changes with every entry.
@@ -180,6 +194,20 @@ impl Journal {
 }
 
 impl Inner {
+    /// Forgets the oldest of what is too much.
+    fn trim(&mut self) {
+        while self.entries.len() > MOST_ENTRIES {
+            self.entries.pop_front();
+        }
+        let oldest = self.entries.front().map_or(0, |entry| entry.seq);
+        while let Some((seq, _, request)) = self.requests.front()
+            && (*seq < oldest || (MOST_BYTES < self.request_bytes && 1 < self.requests.len()))
+        {
+            self.request_bytes -= request.body.len();
+            self.requests.pop_front();
+        }
+    }
+
     fn append(&mut self, entry: &Entry) {
         let Some(ledger) = &mut self.ledger else { return };
         let line = serde_json::to_string(entry).map_err(io::Error::from);
@@ -213,4 +241,74 @@ fn scheme(headers: &HeaderMap) -> String {
     let scheme = value.split(' ').next().unwrap_or_default();
     let known = ["Bearer", "Basic", "vapid", "AWS4-HMAC-SHA256"].contains(&scheme);
     if known { format!("{scheme} ***") } else { "***".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use axum::{body::Bytes, http::Method};
+    use serde_json::json;
+
+    use super::*;
+
+    /// Writes an entry of a provider with a body of this size.
+    fn write(journal: &Journal, provider: &'static str, bytes: usize) {
+        let entry = Entry {
+            seq: 0,
+            at_unix_ms: 0,
+            provider,
+            operation: "send",
+            method: "POST".into(),
+            route: "/".into(),
+            verdict: Verdict::Accepted,
+            carried_out: true,
+            status: Some(200),
+            why: None,
+            summary: json!({}),
+            body_bytes: bytes,
+            headers: Map::new(),
+        };
+        let request = ReceivedRequest {
+            method: Method::POST,
+            path: "/".into(),
+            query: None,
+            headers: HeaderMap::new(),
+            body: Bytes::from(vec![0; bytes]),
+            arrived: Instant::now(),
+        };
+        journal.write(entry, Some(request));
+    }
+
+    #[test]
+    fn whole_requests_are_kept_as_far_as_memory_is_given_to_them_and_no_longer_than_their_entries() {
+        let journal = Journal::open(None, true).unwrap();
+        write(&journal, "twilio", MOST_BYTES - 1);
+        write(&journal, "sendgrid", 1);
+        let both = journal.requests("twilio", 0, u64::MAX).len() + journal.requests("sendgrid", 0, 9).len();
+
+        write(&journal, "sendgrid", 1);
+        let after_one_more = journal.requests("twilio", 0, u64::MAX).len();
+        for _ in 0..MOST_ENTRIES {
+            write(&journal, "llm", 0);
+        }
+
+        assert_eq!((both, after_one_more), (2, 0));
+        assert!(journal.requests("sendgrid", 0, u64::MAX).is_empty());
+        assert_eq!(journal.requests("llm", 0, u64::MAX).len(), MOST_ENTRIES);
+    }
+
+    #[test]
+    fn only_what_is_between_two_entries_is_handed_out() {
+        let journal = Journal::open(None, true).unwrap();
+        for bytes in 1..=4 {
+            write(&journal, "sendgrid", bytes);
+        }
+
+        let sizes: Vec<usize> =
+            journal.requests("sendgrid", 1, 3).iter().map(|request| request.body.len()).collect();
+
+        assert_eq!(sizes, [2, 3]);
+        assert_eq!(journal.entries_after(3).len(), 1);
+    }
 }

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::{
     integrations::{Needed, all_or_none, base_url, check_base_url, credential},
-    reader::Reader,
+    reader::{Reader, truth},
     smtp::address,
 };
 use crate::config::nearest::nearest;
@@ -201,8 +201,4 @@ fn one_line(text: &str) -> Result<String, String> {
         return Err("it holds a line break or another control character; write one line".to_owned());
     }
     Ok(text.to_owned())
-}
-
-fn truth(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| "it is neither true nor false; write one of them".to_owned())
 }

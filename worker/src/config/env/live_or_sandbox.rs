@@ -9,7 +9,10 @@ use std::net::IpAddr;
 use serde_json::Value;
 use url::Url;
 
-use super::{reader::Reader, variables::find};
+use super::{
+    reader::{Reader, truth},
+    variables::find,
+};
 use crate::sandbox::credential::is_of_sandbox;
 
 /// Says that live credentials may go to this machine.
@@ -115,20 +118,21 @@ fn host(address: &str) -> Option<String> {
     }
 }
 
+/// Names and addresses that never leave this machine. `0.0.0.0` and `::` reach it too, as does an IPv4 address of it that
+/// is written as IPv6.
 fn is_this_machine(host: &str) -> bool {
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let is_here = |address: IpAddr| {
+        let address = address.to_canonical();
+        address.is_loopback() || address.is_unspecified()
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(is_here)
 }
 
 fn is_vendor(host: &str) -> bool {
     VENDORS
         .iter()
         .any(|vendor| host.strip_suffix(vendor).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
-}
-
-fn truth(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| "it is neither true nor false; write one of them".to_owned())
 }
 
 #[cfg(test)]
@@ -156,7 +160,7 @@ mod tests {
         ];
 
         for (name, credential) in live {
-            for host in ["127.0.0.1", "localhost", "::1"] {
+            for host in ["127.0.0.1", "localhost", "localhost.", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"] {
                 let told = verdict(name, credential, host, false, false).expect(name);
                 assert!(told.contains(ALLOW) && !told.contains(credential), "{told}");
                 assert_eq!(verdict(name, credential, host, false, true), None);

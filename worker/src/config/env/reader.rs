@@ -16,6 +16,11 @@ pub type Lookup<'a> = dyn Fn(&str) -> Result<Option<String>, SettingsError> + 'a
 /// Prefix of our own variables. Other names may belong to anybody.
 const OURS: &str = "FLOTA_";
 
+/// What a variable that is true or false says.
+pub(super) fn truth(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "it is neither true nor false; write one of them".to_owned())
+}
+
 pub(super) struct Reader<'a> {
     pub(super) lookup: &'a Lookup<'a>,
     /// Names of all variables that are set and not empty.

@@ -1,5 +1,7 @@
 //! Language models and transcription.
 
+use flota_providers::chat::{Took, Usage, took};
+
 use super::*;
 
 #[tokio::test]
@@ -17,6 +19,22 @@ async fn an_answer_of_a_model_is_kept_with_what_it_took() {
     assert_eq!(sent["messages"], json!([{ "role": "user", "content": "PROMPT-TEXT" }]));
     assert_eq!(receipt.provider_ref.as_deref(), Some("gen-1"));
     assert_eq!((&detail["answer"], &detail["usage"]), (&json!("Porque sí."), &usage));
+}
+
+#[tokio::test]
+async fn a_question_that_reached_nobody_took_nothing_and_one_without_an_answer_may_be_billed() {
+    let unreached = Api::Chat.call("http://127.0.0.1:1/v1".into(), Duration::from_secs(5)).await.unwrap_err();
+    let (_receiver, refused) = answered(Api::Chat, 500, Value::Null).await;
+    let (_receiver, gave_up) = answered(Api::Chat, 524, Value::Null).await;
+    let usage = json!({ "prompt_tokens": 4, "completion_tokens": 900, "cost": 0.01 });
+    let empty = json!({ "choices": [{ "message": { "content": "" } }], "usage": usage });
+    let (_receiver, empty) = answered(Api::Chat, 200, empty).await;
+
+    let billed = Usage { prompt_tokens: 4, completion_tokens: 900, cost: Some(0.01) };
+    assert_eq!(took(&unreached), Took::Nothing);
+    assert_eq!(took(&refused.unwrap_err()), Took::Nothing);
+    assert_eq!(took(&gave_up.unwrap_err()), Took::Untold);
+    assert_eq!(took(&empty.unwrap_err()), Took::Told(billed));
 }
 
 #[tokio::test]

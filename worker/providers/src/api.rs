@@ -7,7 +7,7 @@
 use std::{fmt, time::Duration};
 
 use reqwest::{Client, RequestBuilder, redirect::Policy};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use url::Url;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     exchange::{Exchange, HttpAnswer, Repeat},
     outbound::certificates,
     pipeline::Target,
-    text::one_line,
+    text::quoted,
 };
 
 /// How much of a provider's sentence is kept, in bytes.
@@ -162,7 +162,7 @@ impl Api {
 
     /// What the provider said, on one line, without our credential.
     pub(crate) fn said(&self, text: &str) -> String {
-        one_line(without(text, &self.secret).as_bytes(), MOST_SAID)
+        quoted(text, &self.secret, MOST_SAID)
     }
 
     /// An error of this provider whose sentence ends with what it said.
@@ -184,16 +184,6 @@ pub fn host_and_port(url: &str) -> Box<str> {
     let url = Url::parse(url).ok();
     let place = url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
     place.map_or_else(Box::default, |(host, port)| format!("{host}:{port}").into())
-}
-
-/// A text without this secret, also as a form or a query has it.
-pub(crate) fn without(text: &str, secret: &SecretString) -> String {
-    let secret = secret.expose_secret();
-    if secret.is_empty() {
-        return text.to_owned();
-    }
-    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    text.replace(secret, "***").replace(&encoded, "***")
 }
 
 /// What helps against a class, for the end of a provider's sentence.

@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use crate::{
     ErrorClass, ProviderError, Receipt,
-    api::{Api, ApiSettings, advice, without},
+    api::{Api, ApiSettings, advice},
     exchange::{HttpAnswer, Repeat},
     google_token::{Credential, TokenSource},
     pipeline::{Client, Target},
+    text::without,
 };
 
 /// The name of this provider in receipts, errors and metrics.
@@ -150,7 +151,7 @@ impl VisionClient {
             let error = ProviderError::new(PROVIDER, ANNOTATE, ErrorClass::ServerError, message);
             return Err(error.with_code("unreadable"));
         };
-        receipt(annotation).map_err(|error| self.refused_image(&error))
+        receipt(annotation).map_err(|error| self.refused_image(&error, &credential))
     }
 
     async fn ask(&self, body: &Value, credential: &Credential) -> Result<HttpAnswer, ProviderError> {
@@ -186,11 +187,10 @@ impl VisionClient {
         self.api.error(ANNOTATE, class, advice(class), &said).with_code(code).with_server_wait(wait)
     }
 
-    fn refused_image(&self, error: &RpcError) -> ProviderError {
+    fn refused_image(&self, error: &RpcError, credential: &Credential) -> ProviderError {
         let class = by_rpc_code(error.code);
-        self.api
-            .error(ANNOTATE, class, advice(class), &error.message)
-            .with_code(format!("rpc_{}", error.code))
+        let said = without(&error.message, credential.secret());
+        self.api.error(ANNOTATE, class, advice(class), &said).with_code(format!("rpc_{}", error.code))
     }
 }
 

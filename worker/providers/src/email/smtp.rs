@@ -40,14 +40,17 @@ use super::{
 };
 use crate::{
     ErrorClass, ProviderError, Receipt,
-    api::without,
     pipeline::{Answer, Client, Target},
+    text::quoted,
 };
 
 /// How long a connection waits for its next message. Servers close idle ones after 10 s (under load) to 300 s.
 const MOST_IDLE: Duration = Duration::from_secs(8);
 /// Messages sent over one connection before it is closed; common servers allow 100.
 const MOST_MESSAGES: u32 = 90;
+
+/// Longest reply that is kept, in bytes.
+const MOST_REPLY_BYTES: usize = 300;
 
 /// How long a server may take to answer QUIT.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -186,21 +189,20 @@ impl SmtpMailer {
 
     fn finish(&self, result: Result<Sent, Failure>, outgoing: Outgoing) -> Result<Receipt, ProviderError> {
         let sent = result.map_err(|failure| self.explain(failure))?;
-        let mut detail = json!({ "reply": without(&sent.reply, &self.password) });
+        let quoted = |reply: &str| quoted(reply, &self.password, MOST_REPLY_BYTES);
+        let mut detail = json!({ "reply": quoted(&sent.reply) });
         if !sent.refused.is_empty() {
             detail["refused"] = sent
                 .refused
                 .into_iter()
-                .map(|(address, reply)| json!({ "address": address, "reply": without(&reply, &self.password) }))
+                .map(|(address, reply)| json!({ "address": address, "reply": quoted(&reply) }))
                 .collect();
         }
         Ok(Receipt { provider: PROVIDER, provider_ref: Some(outgoing.message_id), detail: Some(detail) })
     }
 
     fn explain(&self, failure: Failure) -> ProviderError {
-        let mut error = classify(failure, self.connector.server());
-        error.message = without(&error.message, &self.password).into();
-        error
+        classify(failure, self.connector.server(), &self.password)
     }
 
     fn take_waiting(&self) -> Option<Waiting> {

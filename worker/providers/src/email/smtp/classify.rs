@@ -6,8 +6,10 @@
 
 use std::{fmt, io, time::Duration};
 
+use secrecy::SecretString;
+
 use super::super::SMTP as PROVIDER;
-use crate::{ErrorClass, ProviderError, causes, error::TOO_LARGE, text::one_line};
+use crate::{ErrorClass, ProviderError, causes, error::TOO_LARGE, text::quoted};
 
 /// Longest reply that is quoted in a message, in bytes.
 const MOST_QUOTED_BYTES: usize = 300;
@@ -90,17 +92,17 @@ impl Failure {
         }
     }
 
-    /// The server's words after the code. lettre keeps them as the source of its error.
+    /// The server's words after the code, as they came. lettre keeps them as the source of its error.
     fn words(&self) -> String {
         match &self.cause {
-            Cause::Smtp(error) => std::error::Error::source(error)
-                .map(|words| one_line(words.to_string().as_bytes(), MOST_QUOTED_BYTES))
-                .unwrap_or_default(),
+            Cause::Smtp(error) => {
+                std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+            }
             _ => String::new(),
         }
     }
 
-    /// The reply when it refuses this one recipient for good, and says nothing about us or the others.
+    /// The reply, as it came, when it refuses this one recipient for good and says nothing about us or the others.
     pub(super) fn refusal_of_a_recipient(&self) -> Option<String> {
         let code = self.code().filter(|code| reply_class(self.stage, *code) == ErrorClass::Permanent)?;
         (self.stage == Stage::Recipient).then(|| format!("{code} {}", self.words()))
@@ -128,10 +130,10 @@ impl Failure {
     }
 }
 
-/// Turns a failure into the crate's error. `server` is `host:port`.
-pub(super) fn classify(failure: Failure, server: &str) -> ProviderError {
+/// Turns a failure into the crate's error. `server` is `host:port`; the password is taken out of what it said.
+pub(super) fn classify(failure: Failure, server: &str, password: &SecretString) -> ProviderError {
     if let Some(code) = failure.code() {
-        return refused(&failure, code, server);
+        return refused(&failure, code, server, password);
     }
     let Failure { stage, cause } = failure;
     match cause {
@@ -176,7 +178,7 @@ fn reply_class(stage: Stage, code: u16) -> ErrorClass {
     }
 }
 
-fn refused(failure: &Failure, code: u16, server: &str) -> ProviderError {
+fn refused(failure: &Failure, code: u16, server: &str, password: &SecretString) -> ProviderError {
     let class = reply_class(failure.stage, code);
     let advice = match class {
         ErrorClass::RateLimited { .. } => "It takes no more connections for now.",
@@ -186,7 +188,8 @@ fn refused(failure: &Failure, code: u16, server: &str) -> ProviderError {
         ErrorClass::ServerError => "It asks to try again later.",
         _ => "It will not take this message; correct what it names, then replay the job.",
     };
-    let message = format!("{server} answered {code} at {}: \"{}\". {advice}", failure.stage, failure.words());
+    let words = quoted(&failure.words(), password, MOST_QUOTED_BYTES);
+    let message = format!("{server} answered {code} at {}: \"{words}\". {advice}", failure.stage);
     error(class, message).with_code(code.to_string())
 }
 
@@ -283,10 +286,14 @@ mod tests {
         ] {
             let failure = Failure { stage, cause: Cause::TimedOut(Duration::from_secs(1)) };
 
-            assert_eq!(classify(failure, "mail:25").class, ErrorClass::Network, "at {stage}");
+            assert_eq!(
+                classify(failure, "mail:25", &SecretString::default()).class,
+                ErrorClass::Network,
+                "at {stage}"
+            );
         }
         let failure = Failure { stage: Stage::Message, cause: Cause::TimedOut(Duration::from_secs(1)) };
 
-        assert_eq!(classify(failure, "mail:25").class, ErrorClass::Ambiguous);
+        assert_eq!(classify(failure, "mail:25", &SecretString::default()).class, ErrorClass::Ambiguous);
     }
 }

@@ -18,10 +18,7 @@ use super::{
     super::message::Outgoing,
     classify::{Cause, Failure, Stage},
 };
-use crate::text::one_line;
 
-/// Longest reply that is kept, in bytes.
-const MOST_REPLY_BYTES: usize = 300;
 /// A server that takes less than this is not worth a question.
 const SURELY_TAKEN: usize = 1024 * 1024;
 /// What servers take that do not say: the common limit of large mail services.
@@ -30,9 +27,9 @@ const USUAL_SIZE: usize = 25_000_000;
 /// A message that the server took over.
 #[derive(Debug)]
 pub(super) struct Sent {
-    /// What the server said, for example `250 2.0.0 Ok: queued as 4F3A`.
+    /// What the server said, as it came, for example `250 2.0.0 Ok: queued as 4F3A`.
     pub(super) reply: String,
-    /// Recipients that were refused for good, and with which words. The others get the message.
+    /// Recipients that were refused for good, and with which words, as they came. The others get the message.
     pub(super) refused: Vec<(String, String)>,
 }
 
@@ -139,5 +136,5 @@ async fn name_recipients(
 
 fn reply_text(reply: &Response) -> String {
     let words: Vec<&str> = reply.message().collect();
-    one_line(format!("{} {}", reply.code(), words.join(" ")).as_bytes(), MOST_REPLY_BYTES)
+    format!("{} {}", reply.code(), words.join(" "))
 }

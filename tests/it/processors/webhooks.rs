@@ -228,10 +228,11 @@ async fn a_disabled_endpoint_is_gone_and_one_that_says_gone_is_disabled() {
     let to_gone = dead(&flota, &event(&gone), &[]).await;
     let to_gone_again = dead(&flota, &event(&gone), &[]).await;
 
-    let expected = format!("endpoint `{disabled}` is disabled: contract ended");
+    let again = |id: &str| format!("; `flota endpoint enable {id}` starts deliveries again");
+    let expected = format!("endpoint `{disabled}` is disabled: contract ended{}", again(&disabled));
     assert_eq!(cause_of_death(&to_disabled), ("gone", expected.as_str()));
     assert_eq!(cause_of_death(&to_gone).0, "gone");
-    let expected = format!("endpoint `{gone}` is disabled: it answered 410 Gone");
+    let expected = format!("endpoint `{gone}` is disabled: it answered 410 Gone{}", again(&gone));
     assert_eq!(cause_of_death(&to_gone_again), ("gone", expected.as_str()));
     assert_eq!(sink.received().len(), 1, "only the one that was answered 410");
     worker.stop().await;

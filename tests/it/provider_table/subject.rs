@@ -1,29 +1,18 @@
 //! Whom the table is about: each provider, the settings that lead to it, and the job that calls it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use flota_producer::{
-    CompleteChat, DeliverWebhook, EmailBody, MediaSource, NewJob, PushKeys, PushSubscription, ReadImage,
-    SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
+    CompleteChat, DeliverWebhook, EmailAttachment, EmailBody, MediaSource, NewJob, PushKeys,
+    PushSubscription, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
 };
-use flota_providers::{
-    api::ApiSettings,
-    chat::{ChatClient, ChatSettings},
-    email::{CarriersBuilder, SmtpMailer, SmtpSettings, SmtpTls},
-    google_token::ApiKey,
-    ocr::{TextReader, TextReaders},
-    pipeline::{Pipeline, Provider},
-    sms::{SmsClient, SmsSender, SmsSettings},
-    transcription::{TranscriptionClient, TranscriptionSettings},
-    vision::{VisionClient, VisionSettings},
-    whatsapp::{WhatsappClient, WhatsappSettings},
-};
-use flota_worker::services::{Outbound, Services, Webhooks};
 
 use super::{play::Stage, row::Row, rows};
 
 /// Sandboxes know any credential with their mark, except those with this word.
 pub(super) const REVOKED: &str = "flota_sandbox_revoked";
+/// In which order ways of sending e-mail are tried.
+pub(super) const EMAIL_ORDER: &str = "FLOTA_EMAIL_PROVIDERS";
 /// An address where nobody listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 
@@ -35,6 +24,8 @@ pub(super) struct Subject {
     pub(super) in_sandbox: &'static str,
     /// What the page calls it.
     pub(super) title: &'static str,
+    /// The queue of its jobs.
+    pub(super) queue: &'static str,
     /// How its variables begin.
     pub(super) variables: &'static [&'static str],
     /// What it may answer, and what follows.
@@ -42,11 +33,41 @@ pub(super) struct Subject {
     /// Classes that it cannot have, each with the reason.
     pub(super) never: &'static [(&'static str, &'static str)],
     /// Who takes over, and after what.
-    pub(super) fallback: &'static str,
+    pub(super) next: Next,
 }
+
+/// Who takes over when a provider cannot do it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Next {
+    /// Nobody, with the reason.
+    Nobody(&'static str),
+    /// The next way of sending, after these classes and codes.
+    Provider { name: &'static str, after: &'static [&'static str] },
+    /// Another model, after these classes and codes.
+    Model { after: &'static [&'static str] },
+}
+
+impl Next {
+    /// Whether somebody is expected to take over after this class and code.
+    pub(super) fn is_asked_after(self, class: &str, code: &str) -> bool {
+        match self {
+            Self::Nobody(_) => false,
+            Self::Provider { after, .. } | Self::Model { after } => {
+                after.contains(&class) || after.contains(&code)
+            }
+        }
+    }
+}
+
+/// After what the next way of sending an e-mail is tried: whatever it may well do better, and only what was certainly
+/// not sent.
+pub(super) const MAIL_GOES_ON: &[&str] =
+    &["auth", "quota", "server_error", "timeout", "network", "too_large", "blocked_file"];
 
 /// Every provider, in the order of the page.
 pub(super) const SUBJECTS: &[Subject] = &[
+    rows::sendgrid::SUBJECT,
+    rows::ses::SUBJECT,
     rows::smtp::SUBJECT,
     rows::webhook::SUBJECT,
     rows::push::SUBJECT,
@@ -60,9 +81,12 @@ pub(super) const SUBJECTS: &[Subject] = &[
 /// A job that calls the provider, for the recipient with this number.
 pub(super) fn job(stage: &Stage, recipient: u32, usable: bool) -> NewJob {
     match stage.subject.in_sandbox {
-        "smtp" => {
+        "sendgrid" | "ses" | "smtp" => {
             let body = EmailBody::text("Order 42", "It is on its way.");
-            NewJob::new(SendEmail::new(format!("ana{recipient}@example.com"), body))
+            let mail = SendEmail::new(format!("ana{recipient}@example.com"), body);
+            // SES takes no programs.
+            let program = EmailAttachment::new(MediaSource::file("note.ogg"), "note.bat");
+            NewJob::new(if usable { mail } else { mail.attach(program) })
         }
         "webhook" => NewJob::new(DeliverWebhook {
             endpoint: stage.endpoint.clone(),
@@ -86,7 +110,11 @@ pub(super) fn job(stage: &Stage, recipient: u32, usable: bool) -> NewJob {
         // The second is one that Twilio's test credentials refuse (21211).
         "twilio" if !usable => NewJob::new(SendSms::new("+15005550001", "Hola")),
         "twilio" => NewJob::new(SendSms::new(format!("+5255123456{recipient:02}"), "Hola")),
-        "llm" => NewJob::new(CompleteChat::ask("Why is the sky blue?")),
+        // A job that names its model asks no other.
+        "llm" => NewJob::new(CompleteChat {
+            model: (!stage.has_next).then(|| "some/model".to_owned()),
+            ..CompleteChat::ask("Why is the sky blue?")
+        }),
         "openai" => {
             let name = if usable { "note.ogg" } else { "page.html" };
             NewJob::new(TranscribeAudio::new(MediaSource::file(name)))
@@ -104,6 +132,8 @@ pub(super) fn lead_to_nobody(subject: &Subject, variables: &mut BTreeMap<&'stati
     let port = ("SMTP_PORT", "1".to_owned());
     let address = match subject.in_sandbox {
         "smtp" => port,
+        "sendgrid" => ("SENDGRID_BASE_URL", NOBODY.to_owned()),
+        "ses" => ("AWS_SES_BASE_URL", NOBODY.to_owned()),
         "whatsapp" => ("WHATSAPP_BASE_URL", NOBODY.to_owned()),
         "twilio" => ("TWILIO_BASE_URL", NOBODY.to_owned()),
         "llm" => ("LLM_BASE_URL", NOBODY.to_owned()),
@@ -118,6 +148,8 @@ pub(super) fn lead_to_nobody(subject: &Subject, variables: &mut BTreeMap<&'stati
 /// Makes the credential one that its owner has revoked.
 pub(super) fn revoke(subject: &Subject, variables: &mut BTreeMap<&'static str, String>) {
     let name = match subject.in_sandbox {
+        "sendgrid" => "SENDGRID_API_KEY",
+        "ses" => "AWS_SES_ACCESS_KEY_ID",
         "whatsapp" => "WHATSAPP_ACCESS_TOKEN",
         "twilio" => "TWILIO_AUTH_TOKEN",
         "llm" => "OPENROUTER_API_KEY",
@@ -131,86 +163,4 @@ pub(super) fn revoke(subject: &Subject, variables: &mut BTreeMap<&'static str, S
 /// The URL of a receiver of webhooks.
 pub(super) fn receiver(stage_url: String, nobody: bool) -> String {
     if nobody { format!("{NOBODY}/hook") } else { stage_url }
-}
-
-/// Replaces the provider's client by one that waits for an answer no longer than this.
-pub(super) fn be_impatient(
-    subject: &Subject,
-    services: &mut Services,
-    variables: &BTreeMap<&'static str, String>,
-    pipeline: &Pipeline,
-    timeout: Duration,
-) {
-    let variable = |name: &str| variables[name].clone();
-    let api = |name: &str| ApiSettings::new(variable(name), timeout);
-    let loopback = ["127.0.0.0/8".parse().expect("a network")];
-    match subject.in_sandbox {
-        "smtp" => {
-            let mailer = SmtpMailer::new(SmtpSettings {
-                host: variable("SMTP_HOST"),
-                port: variable("SMTP_PORT").parse().expect("a port"),
-                username: None,
-                password: None,
-                tls: SmtpTls::None,
-                from_email: variable("SMTP_FROM_EMAIL"),
-                from_name: None,
-                timeout,
-                pool_size: 1,
-                extra_root_ca_pem: None,
-            });
-            let mailer = Provider::global(mailer.expect("a client"), pipeline);
-            services.email = CarriersBuilder::new(pipeline).then(mailer, "smtp").build();
-        }
-        "webhook" => {
-            services.webhooks = Webhooks::with_timeout(&loopback, timeout, pipeline).expect("a client");
-        }
-        "push" => services.outbound = Outbound::new(&loopback, timeout).expect("a client"),
-        "whatsapp" => {
-            let client = WhatsappClient::new(WhatsappSettings {
-                api: api("WHATSAPP_BASE_URL"),
-                phone_number_id: variable("WHATSAPP_PHONE_NUMBER_ID"),
-                access_token: variable("WHATSAPP_ACCESS_TOKEN").into(),
-            });
-            services.whatsapp = Some(Provider::global(client.expect("a client"), pipeline));
-        }
-        "twilio" => {
-            let client = SmsClient::new(SmsSettings {
-                api: api("TWILIO_BASE_URL"),
-                account_sid: variable("TWILIO_ACCOUNT_SID"),
-                auth_token: variable("TWILIO_AUTH_TOKEN").into(),
-                from: SmsSender::Number(variable("TWILIO_PHONE_NUMBER")),
-            });
-            services.sms = Some(Provider::global(client.expect("a client"), pipeline));
-        }
-        "llm" => {
-            let client = ChatClient::new(ChatSettings {
-                api: api("LLM_BASE_URL"),
-                api_key: variable("OPENROUTER_API_KEY").into(),
-                model: "some/model".to_owned(),
-                fallback: None,
-                max_tokens: 100,
-                temperature: 0.0,
-            });
-            services.chat = Some(Provider::global(client.expect("a client"), pipeline));
-        }
-        "openai" => {
-            let client = TranscriptionClient::new(TranscriptionSettings {
-                api: api("OPENAI_BASE_URL"),
-                api_key: variable("OPENAI_API_KEY").into(),
-                model: "whisper-1".to_owned(),
-            });
-            services.transcription = Some(Provider::global(client.expect("a client"), pipeline));
-        }
-        "google_vision" => {
-            let client = VisionClient::new(VisionSettings {
-                api: api("GOOGLE_VISION_BASE_URL"),
-                tokens: std::sync::Arc::new(ApiKey(variable("GOOGLE_VISION_API_KEY").into())),
-                project: None,
-            });
-            let vision = Provider::global(client.expect("a client"), pipeline);
-            let readers = vec![TextReader::Vision(std::sync::Arc::new(vision))];
-            services.text_readers = TextReaders::new(readers, pipeline);
-        }
-        other => panic!("{other} has no client"),
-    }
 }

@@ -134,7 +134,7 @@ impl VisionClient {
         for at in places {
             readings[*at] = match annotations.next().map(Annotation::into_reading) {
                 Some(Ok(reading)) => Ok(reading),
-                Some(Err(error)) => Err(self.refused_image(&error)),
+                Some(Err(error)) => Err(self.refused_image(&error, &credential)),
                 None => Err(no_result()),
             };
         }
@@ -174,11 +174,10 @@ impl VisionClient {
         self.api.error(ANNOTATE, class, advice(class), &said).with_code(code).with_server_wait(wait)
     }
 
-    fn refused_image(&self, error: &RpcError) -> ProviderError {
+    fn refused_image(&self, error: &RpcError, credential: &Credential) -> ProviderError {
         let class = by_rpc_code(error.code);
-        self.api
-            .error(ANNOTATE, class, advice(class), &error.message)
-            .with_code(format!("rpc_{}", error.code))
+        let said = Secrets::of(credential.secret()).hide(&error.message);
+        self.api.error(ANNOTATE, class, advice(class), &said).with_code(format!("rpc_{}", error.code))
     }
 }
 

@@ -29,7 +29,7 @@ const USUAL_SIZE: usize = 25_000_000;
 pub(super) struct Sent {
     /// What the server said, whole, for example `250 2.0.0 Ok: queued as 4F3A`.
     pub(super) reply: String,
-    /// Recipients that were refused for good, and with which words. The others get the message.
+    /// Recipients that were refused for good, and with which words, as they came. The others get the message.
     pub(super) refused: Vec<(String, String)>,
 }
 

@@ -21,7 +21,7 @@ use crate::config::env::{
 const MESSAGE: Duration = Duration::from_secs(40);
 /// Longest that one step of an SMTP conversation may take (RFC 5321 section 4.5.3.2 allows minutes; a worker slot is
 /// too dear for that).
-const SMTP_STEP: std::time::Duration = std::time::Duration::from_secs(20);
+const SMTP_STEP: Duration = Duration::from_secs(20);
 /// Connections to the mail server that one process keeps at most.
 const SMTP_POOL: usize = 16;
 
@@ -121,4 +121,10 @@ pub fn mailer(smtp: &SmtpVariables) -> Result<SmtpMailer, AssembleError> {
         extra_root_ca_pem: smtp.ca_file.as_ref().map(read).transpose()?,
     })
     .map_err(AssembleError::Smtp)
+}
+
+/// The most that a run of `send_email` takes: its files, and every provider in turn.
+#[cfg(test)]
+pub(super) fn longest() -> Duration {
+    crate::processors::send_email::FETCHING + MESSAGE + MESSAGE + SmtpMailer::longest(SMTP_STEP)
 }

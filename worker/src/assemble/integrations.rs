@@ -145,3 +145,9 @@ fn tokens(credential: &VisionCredential) -> Result<Arc<dyn TokenSource>, Assembl
 pub(super) fn because_of(variable: &'static str) -> impl Fn(ProviderError) -> AssembleError {
     move |source| AssembleError::Api { variable, source: Box::new(source) }
 }
+
+/// The most that a run of `send_whatsapp` takes: a file, the message, and the template in its place.
+#[cfg(test)]
+pub(super) fn longest_notification() -> Duration {
+    MEDIA + MESSAGE + MESSAGE
+}

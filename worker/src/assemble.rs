@@ -155,3 +155,32 @@ fn piped<V, C: Client>(
     let client = variables.map(build).transpose()?;
     Ok(client.map(|client| Provider::global(client, pipeline)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::queues::Queues;
+
+    /// For Redis and Postgres, and for the layers around a call.
+    const THE_REST: Duration = Duration::from_secs(15);
+
+    #[test]
+    fn a_run_that_sends_is_not_cut_off_before_its_providers_have_had_their_time() {
+        let queues = Queues::built_in().unwrap();
+        let timeouts = &queues.timeouts;
+
+        for (queue, longest) in [
+            ("email", email::longest(timeouts)),
+            ("notification", integrations::longest_notification(timeouts)),
+        ] {
+            let limit = queues.get(queue).unwrap().timeout;
+
+            assert!(
+                longest + THE_REST <= limit,
+                "the limit of queue {queue} in queues.toml is {limit:?}, and a run may take {longest:?}"
+            );
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::{failure::Error, services::Services, suppressions::Channel};
 mod complete_chat;
 mod deliver_webhook;
 mod read_image;
-mod send_email;
+pub(crate) mod send_email;
 mod send_push;
 mod send_sms;
 mod send_whatsapp;

@@ -157,6 +157,12 @@ pub(super) fn because_of(variable: &'static str) -> impl Fn(ProviderError) -> As
     move |source| AssembleError::Api { variable, source: Box::new(source) }
 }
 
+/// The most that a run of `send_whatsapp` takes: a file, the message, and the template in its place.
+#[cfg(test)]
+pub(super) fn longest_notification(timeouts: &CallTimeouts) -> Duration {
+    timeouts.of(media::PROVIDER) + timeouts.of(whatsapp::PROVIDER) * 2
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -178,6 +184,7 @@ mod tests {
         let calls = most.max().unwrap() as u32 + 1;
 
         let limit = queues.get("llm").unwrap().timeout;
-        assert!(MODEL * calls < limit, "{calls} calls of {MODEL:?} in {limit:?}");
+        let call = queues.timeouts.of(chat::PROVIDER);
+        assert!(call * calls < limit, "{calls} calls of {call:?} in {limit:?}");
     }
 }

@@ -1,16 +1,20 @@
 //! Sends one transactional email by the first of the configured providers that takes it.
 //!
 //! Every attempt carries the same Message-ID, made from the job's id, so a mail that went out twice after a fault can
-//! be recognised as one. What cannot work anywhere (a suppressed recipient, a template, a file) is told before any
-//! provider is called.
+//! be recognised as one. What cannot work anywhere (a suppressed recipient, a template) is told before a turn at a provider
+//! is taken; files are fetched after that, and before anything is sent.
 
-use std::sync::Arc;
+use std::{convert::Infallible, time::Duration};
 
 use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{EmailAttachment, EmailBody, SendEmail, clock};
-use flota_providers::email::{Attachment, Email, Letter, templates};
-
+use flota_providers::{
+    ErrorClass, ProviderError,
+    email::{Attachment, Email, Letter, templates},
+    outbound,
+};
 use serde_json::json;
+use tokio::{select, time::timeout};
 
 use crate::{
     failure::Error,
@@ -23,6 +27,8 @@ use crate::{
 const DEFAULT_LOCALE: &str = "es";
 /// Most bytes of all attachments together: more than any provider takes, so that each can say its own limit.
 const MOST_ATTACHED: usize = 32_000_000;
+/// Most time to fetch all attachments of a mail.
+pub(crate) const FETCHING: Duration = Duration::from_mins(1);
 
 impl Processor<Services> for SendEmail {
     const IF_REPEATED: IfRepeated = IfRepeated {
@@ -42,13 +48,12 @@ impl Processor<Services> for SendEmail {
         let attached = std::mem::take(&mut self.attachments);
         let mut email = compose(self, job.id.to_string(), job.envelope.tenant.clone())?;
         email.message_domain = carriers.message_domain().map(str::to_owned);
-        email.attachments = load(attached, job, services).await?;
-        let letter = Letter {
-            email: Arc::new(email),
-            ticket: job.id.to_string().into(),
-            now_unix: clock::unix_now().as_secs() as i64,
+        let letter = Letter::new(email, &job.id.to_string(), clock::unix_now().as_secs() as i64);
+        // Files are fetched when it is the job's turn to send, and meanwhile the call waits for them.
+        let mut sent = select! {
+            answer = carriers.send(letter.clone()) => answer?,
+            Err(error) = enclose(&letter, attached, job, services) => return Err(error),
         };
-        let mut sent = carriers.send(letter).await?;
         if 0 < left_out {
             sent.detail.get_or_insert_with(|| json!({}))["suppressed"] = json!(left_out);
         }
@@ -82,6 +87,27 @@ fn leave_out(
         return Err(Error::Suppressed { channel: Channel::Email, who });
     }
     Ok(left_out)
+}
+
+/// Hands in the files of a letter when they are wanted. Ends only when they cannot be had.
+async fn enclose(
+    letter: &Letter,
+    attached: Vec<EmailAttachment>,
+    job: &Job,
+    services: &Services,
+) -> Result<Infallible, Error> {
+    letter.files_are_wanted().await;
+    let loaded = timeout(FETCHING, load(attached, job, services)).await;
+    letter.enclose(loaded.unwrap_or_else(|_| Err(too_slow().into()))?);
+    std::future::pending().await
+}
+
+fn too_slow() -> ProviderError {
+    let message = format!(
+        "The attachments did not arrive within {FETCHING:?}, so nothing was sent; the job is repeated later. Use fewer or \
+         smaller files, or a faster server."
+    );
+    ProviderError::new(outbound::PROVIDER, "get", ErrorClass::Timeout, message).with_code("slow_files")
 }
 
 /// Reads the files, one after the other: their bytes lie in memory until the mail is out.

@@ -142,8 +142,9 @@ impl SendgridClient {
 }
 
 impl Client for SendgridClient {
+    /// Without a deadline: files may have to be fetched first, and the exchange has its own.
     fn target(&self) -> Target {
-        self.api.target(SEND, Repeat::MayDouble)
+        Target { deadline: None, ..self.api.target(SEND, Repeat::MayDouble) }
     }
 }
 

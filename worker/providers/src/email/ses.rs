@@ -198,8 +198,9 @@ impl SesClient {
 }
 
 impl Client for SesClient {
+    /// Without a deadline: files may have to be fetched first, and the exchange has its own.
     fn target(&self) -> Target {
-        self.api.target(SEND, Repeat::MayDouble)
+        Target { deadline: None, ..self.api.target(SEND, Repeat::MayDouble) }
     }
 }
 

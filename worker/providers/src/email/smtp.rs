@@ -11,6 +11,7 @@
 mod classify;
 mod connect;
 mod line_by_line;
+mod patience;
 mod transmit;
 
 use std::{
@@ -25,14 +26,15 @@ use secrecy::SecretString;
 use serde_json::json;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::Instant,
+    time::{Instant, timeout, timeout_at},
 };
 use tracing::debug;
 
 use self::{
-    classify::{Failure, MOST_QUOTED_BYTES, Stage, classify},
+    classify::{Failure, MOST_QUOTED_BYTES, classify},
     connect::Connector,
-    transmit::{Sent, step, transmit},
+    patience::Patience,
+    transmit::{Sent, transmit},
 };
 use super::{
     Mailer, SMTP as PROVIDER,
@@ -49,7 +51,7 @@ const MOST_IDLE: Duration = Duration::from_secs(8);
 /// Messages sent over one connection before it is closed; common servers allow 100.
 const MOST_MESSAGES: u32 = 90;
 
-/// How long a server may take to answer QUIT.
+/// How long a server may take to answer RSET or QUIT, when the message is done with.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// How the connection is protected.
@@ -80,7 +82,8 @@ pub struct SmtpSettings {
     pub from_email: String,
     /// Name that messages come from.
     pub from_name: Option<String>,
-    /// Most time for one step: connecting, the TLS handshake, each command and its reply.
+    /// Most time for one step: connecting, the TLS handshake, each command and its reply. All steps before the message
+    /// is handed over take at most three times as long; see [`SmtpMailer::longest`].
     pub timeout: Duration,
     /// Most connections at the same time; further messages wait for one. At least 1.
     pub pool_size: usize,
@@ -121,31 +124,38 @@ impl SmtpMailer {
         Ok(Self { connector, sender, secrets, slots, waiting: Mutex::new(Vec::new()) })
     }
 
+    /// The most that sending one message takes when one step takes at most `step`.
+    pub fn longest(step: Duration) -> Duration {
+        Patience::longest(step) + GOODBYE
+    }
+
     /// Sends one message, dated `now_unix` (Unix seconds).
     ///
     /// The receipt's `provider_ref` is the Message-ID; its detail holds the server's reply and the recipients that
     /// were refused. `Ambiguous` means that the connection was lost after the message had been handed over.
     pub async fn send(&self, email: &Email, now_unix: i64) -> Result<Receipt, ProviderError> {
         let outgoing = compose(email, &self.sender, now_unix)?;
-        let _slot = self.slot().await?;
+        let patience = self.connector.patience();
+        let _slot = self.slot(patience).await?;
         if let Some(waiting) = self.take_waiting() {
-            match self.send_over(waiting, &outgoing).await {
+            match self.send_over(waiting, &outgoing, patience).await {
                 Err(failure) if failure.shows_a_stale_connection() => {
                     debug!(provider = PROVIDER, "A waiting SMTP connection had died; using a new one.");
                 }
                 result => return self.finish(result, outgoing),
             }
         }
-        let connection = self.connector.connect().await.map_err(|failure| self.explain(failure))?;
+        let connection = self.connector.connect(patience).await.map_err(|failure| self.explain(failure))?;
         let fresh = Waiting { connection, since: Instant::now(), messages: 0 };
-        let result = self.send_over(fresh, &outgoing).await;
+        let result = self.send_over(fresh, &outgoing, patience).await;
         self.finish(result, outgoing)
     }
 
     /// Connects and logs in without sending anything, for a health check.
     pub async fn check(&self) -> Result<(), ProviderError> {
-        let _slot = self.slot().await?;
-        let connection = self.connector.connect().await.map_err(|failure| self.explain(failure))?;
+        let patience = self.connector.patience();
+        let _slot = self.slot(patience).await?;
+        let connection = self.connector.connect(patience).await.map_err(|failure| self.explain(failure))?;
         say_goodbye(connection).await;
         Ok(())
     }
@@ -159,22 +169,32 @@ impl SmtpMailer {
         }
     }
 
-    async fn slot(&self) -> Result<SemaphorePermit<'_>, ProviderError> {
-        self.slots.acquire().await.map_err(|_| {
-            let message = "The SMTP client has been closed because this process is stopping; another one sends the message.";
-            ProviderError::new(PROVIDER, "send", ErrorClass::Network, message)
-        })
+    async fn slot(&self, patience: Patience) -> Result<SemaphorePermit<'_>, ProviderError> {
+        let message = match timeout_at(patience.until(), self.slots.acquire()).await {
+            Ok(Ok(slot)) => return Ok(slot),
+            Ok(Err(_)) => {
+                "The SMTP client has been closed because this process is stopping; another one sends the message."
+            }
+            Err(_) => {
+                "All connections to the mail server stayed busy, so nothing was sent; the job is repeated later."
+            }
+        };
+        Err(ProviderError::new(PROVIDER, "send", ErrorClass::Network, message))
     }
 
-    async fn send_over(&self, mut waiting: Waiting, outgoing: &Outgoing) -> Result<Sent, Failure> {
-        let timeout = self.connector.timeout();
-        let result = transmit(&mut waiting.connection, outgoing, self.connector.hello(), timeout).await;
+    async fn send_over(
+        &self,
+        mut waiting: Waiting,
+        outgoing: &Outgoing,
+        patience: Patience,
+    ) -> Result<Sent, Failure> {
+        let result = transmit(&mut waiting.connection, outgoing, self.connector.hello(), patience).await;
         waiting.messages += 1;
         let usable = match &result {
             Ok(_) => true,
             // After a refusal the server still listens, but an unfinished transaction must be cleared.
             Err(failure) if failure.connection_survives() => {
-                step(Stage::Mail, timeout, waiting.connection.command(Rset)).await.is_ok()
+                timeout(GOODBYE, waiting.connection.command(Rset)).await.is_ok_and(|reset| reset.is_ok())
             }
             Err(_) => false,
         };
@@ -227,7 +247,7 @@ fn secrets(settings: &SmtpSettings) -> Secrets {
 }
 
 impl Client for SmtpMailer {
-    /// Without a deadline: every step has its own, and only the step knows whether the message may be out.
+    /// Without a deadline: the steps have theirs, and only the step knows whether the message may be out.
     fn target(&self) -> Target {
         let host = self.connector.server().into();
         Target { provider: PROVIDER, operation: "send", host, deadline: None, may_double: true }
@@ -242,5 +262,5 @@ impl Mailer for SmtpMailer {
 
 /// A server that does not answer the goodbye must not hold up a shutdown.
 async fn say_goodbye(mut connection: AsyncSmtpConnection) {
-    let _ = tokio::time::timeout(GOODBYE, connection.abort()).await;
+    let _ = timeout(GOODBYE, connection.abort()).await;
 }

@@ -300,7 +300,9 @@ fn carriers(stage: &Stage) -> (Carriers, Arc<Book>) {
 }
 
 fn letter(email: Email) -> Letter {
-    Letter { email: Arc::new(email), ticket: "job-1".into(), now_unix: now() }
+    let letter = Letter::new(email, "job-1", now());
+    letter.enclose(Vec::new());
+    letter
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use super::{
     SmtpSettings, SmtpTls,
     classify::{Cause, Failure, Stage},
     line_by_line::LineByLine,
-    transmit::step,
+    patience::Patience,
 };
 use crate::{ErrorClass, ProviderError};
 
@@ -68,54 +68,62 @@ impl Connector {
         &self.hello
     }
 
-    pub(super) const fn timeout(&self) -> Duration {
-        self.timeout
+    /// The limits of a message that begins now.
+    pub(super) fn patience(&self) -> Patience {
+        Patience::new(self.timeout)
     }
 
-    pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
+    pub(super) async fn connect(&self, patience: Patience) -> Result<AsyncSmtpConnection, Failure> {
         let mut connection = match &self.protection {
-            Protection::None => self.open().await?,
-            Protection::StartTls(tls) => self.open_and_switch_to_tls(tls).await?,
-            Protection::Implicit(tls) => self.open_inside_tls(tls).await?,
+            Protection::None => self.open(patience).await?,
+            Protection::StartTls(tls) => self.open_and_switch_to_tls(tls, patience).await?,
+            Protection::Implicit(tls) => self.open_inside_tls(tls, patience).await?,
         };
         if let Some(credentials) = &self.credentials {
-            step(Stage::Login, self.timeout, connection.auth(DEFAULT_MECHANISMS, credentials)).await?;
+            patience.step(Stage::Login, connection.auth(DEFAULT_MECHANISMS, credentials)).await?;
         }
         Ok(connection)
     }
 
-    async fn open(&self) -> Result<AsyncSmtpConnection, Failure> {
+    async fn open(&self, patience: Patience) -> Result<AsyncSmtpConnection, Failure> {
         let dialling = async {
             let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
             // A message and its final dot are two writes; without this the second waits 40 ms for an acknowledgement.
             tcp.set_nodelay(true)?;
             Ok::<_, std::io::Error>(tcp)
         };
-        let tcp = step(Stage::Connect, self.timeout, dialling).await?;
+        let tcp = patience.step(Stage::Connect, dialling).await?;
         let stream = Box::new(LineByLine::new(tcp));
-        step(Stage::Greeting, self.timeout, AsyncSmtpConnection::connect_with_transport(stream, &self.hello))
-            .await
+        patience.step(Stage::Greeting, AsyncSmtpConnection::connect_with_transport(stream, &self.hello)).await
     }
 
-    async fn open_and_switch_to_tls(&self, tls: &TlsParameters) -> Result<AsyncSmtpConnection, Failure> {
-        let mut connection = self.open().await?;
+    async fn open_and_switch_to_tls(
+        &self,
+        tls: &TlsParameters,
+        patience: Patience,
+    ) -> Result<AsyncSmtpConnection, Failure> {
+        let mut connection = self.open(patience).await?;
         if !connection.can_starttls() {
             return Err(Failure { stage: Stage::Tls, cause: Cause::NoStartTls });
         }
-        step(Stage::Tls, self.timeout, connection.starttls(tls.clone(), &self.hello)).await?;
+        patience.step(Stage::Tls, connection.starttls(tls.clone(), &self.hello)).await?;
         Ok(connection)
     }
 
-    async fn open_inside_tls(&self, tls: &TlsParameters) -> Result<AsyncSmtpConnection, Failure> {
+    async fn open_inside_tls(
+        &self,
+        tls: &TlsParameters,
+        patience: Patience,
+    ) -> Result<AsyncSmtpConnection, Failure> {
         let server = (self.host.as_str(), self.port);
         let connecting = AsyncSmtpConnection::connect_tokio1(
             server,
-            Some(self.timeout),
+            Some(patience.of_one_step()),
             &self.hello,
             Some(tls.clone()),
             None,
         );
-        step(Stage::Greeting, self.timeout, connecting).await
+        patience.step(Stage::Greeting, connecting).await
     }
 }
 

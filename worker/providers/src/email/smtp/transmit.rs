@@ -1,8 +1,6 @@
 //! One mail transaction on an open connection: MAIL, RCPT for each recipient, DATA, the message.
 //!
-//! Every step has its own time limit, and a failure carries the step at which it happened.
-
-use std::time::Duration;
+//! A failure carries the step at which it happened.
 
 use lettre::{
     Address,
@@ -17,6 +15,7 @@ use lettre::{
 use super::{
     super::message::Outgoing,
     classify::{Cause, Failure, Stage},
+    patience::Patience,
 };
 
 /// A server that takes less than this is not worth a question.
@@ -38,31 +37,18 @@ pub(super) async fn transmit(
     connection: &mut AsyncSmtpConnection,
     outgoing: &Outgoing,
     hello: &ClientId,
-    timeout: Duration,
+    patience: Patience,
 ) -> Result<Sent, Failure> {
-    refuse_too_large(connection, outgoing.bytes.len(), hello, timeout).await?;
+    refuse_too_large(connection, outgoing.bytes.len(), hello, patience).await?;
     let mail = Mail::new(outgoing.envelope.from().cloned(), mail_parameters(connection, outgoing)?);
-    step(Stage::Mail, timeout, connection.command(mail)).await?;
-    let refused = name_recipients(connection, outgoing.envelope.to(), timeout).await?;
-    let go_ahead = step(Stage::Data, timeout, connection.command(Data)).await?;
+    patience.step(Stage::Mail, connection.command(mail)).await?;
+    let refused = name_recipients(connection, outgoing.envelope.to(), patience).await?;
+    let go_ahead = patience.step(Stage::Data, connection.command(Data)).await?;
     if !go_ahead.has_code(354) {
         return Err(Failure { stage: Stage::Data, cause: Cause::OutOfOrder });
     }
-    let reply = step(Stage::Message, timeout, connection.message(&outgoing.bytes)).await?;
+    let reply = patience.step(Stage::Message, connection.message(&outgoing.bytes)).await?;
     Ok(Sent { reply: reply_text(&reply), refused })
-}
-
-/// Gives `future` at most `timeout` and marks its failure with `stage`.
-pub(super) async fn step<T, E: Into<Cause>>(
-    stage: Stage,
-    timeout: Duration,
-    future: impl Future<Output = Result<T, E>>,
-) -> Result<T, Failure> {
-    match tokio::time::timeout(timeout, future).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(Failure { stage, cause: error.into() }),
-        Err(_) => Err(Failure { stage, cause: Cause::TimedOut(timeout) }),
-    }
 }
 
 /// Asks a server what it takes before a large message is handed over (SIZE, RFC 1870). It has said so before, but lettre
@@ -71,12 +57,12 @@ async fn refuse_too_large(
     connection: &mut AsyncSmtpConnection,
     bytes: usize,
     hello: &ClientId,
-    timeout: Duration,
+    patience: Patience,
 ) -> Result<(), Failure> {
     if bytes < SURELY_TAKEN {
         return Ok(());
     }
-    let reply = step(Stage::Mail, timeout, connection.command(Ehlo::new(hello.clone()))).await?;
+    let reply = patience.step(Stage::Mail, connection.command(Ehlo::new(hello.clone()))).await?;
     let most = reply.message().find_map(announced_size).unwrap_or(USUAL_SIZE);
     if most < bytes {
         return Err(Failure { stage: Stage::Mail, cause: Cause::TooLarge { bytes, most } });
@@ -117,12 +103,12 @@ fn is_ascii(address: &Address) -> bool {
 async fn name_recipients(
     connection: &mut AsyncSmtpConnection,
     recipients: &[Address],
-    timeout: Duration,
+    patience: Patience,
 ) -> Result<Vec<(String, String)>, Failure> {
     let mut refused = Vec::new();
     for (position, recipient) in recipients.iter().enumerate() {
         let rcpt = Rcpt::new(recipient.clone(), Vec::new());
-        let Err(failure) = step(Stage::Recipient, timeout, connection.command(rcpt)).await else {
+        let Err(failure) = patience.step(Stage::Recipient, connection.command(rcpt)).await else {
             continue;
         };
         let nobody_is_left = position + 1 == recipients.len() && refused.len() == position;

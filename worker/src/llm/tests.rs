@@ -1,5 +1,6 @@
 //! Stories about questions, told with a real Redis and every provider's API on loopback.
 
+mod credit;
 mod purses;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -7,7 +8,6 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono_tz::Tz;
 use flota_producer::{Envelope, JobId};
 use flota_providers::{
-    Standing,
     api::ApiSettings,
     chat::{ChatRequest, ChatSettings},
     pipeline::Pipeline,
@@ -198,39 +198,6 @@ async fn a_model_whose_trouble_will_not_pass_is_left_for_the_next() {
         (&answered.result["model"], &answered.usage["calls"][0]["error"]),
         (&json!(MINI), &json!("permanent"))
     );
-}
-
-#[tokio::test]
-async fn credit_for_a_shorter_answer_is_used_and_that_answer_is_not_kept() {
-    let stage = Stage::set().await;
-    stage.can_afford(30);
-    let asked = || Question { keep_for: Some(Duration::from_mins(1)), ..question("Why?") };
-
-    let short = stage.ask(asked()).await.unwrap();
-    let whole = stage.ask(asked()).await.unwrap();
-
-    assert_eq!((&short.result["cached"], &whole.result["cached"]), (&json!(false), &json!(false)));
-    assert_eq!(stage.most_tokens(), [100, 30, 100]);
-}
-
-#[tokio::test]
-async fn credit_that_is_too_small_for_one_question_says_nothing_of_others() {
-    let table = [
-        (&[30, 20][..], Standing::OneRecipient),
-        (&[0], Standing::Answered),
-        (&[200], Standing::OneRecipient),
-    ];
-    for (affordable, standing) in table {
-        let stage = Stage::set().await;
-        for &tokens in affordable {
-            stage.can_afford(tokens);
-        }
-
-        let error = provider_error(stage.ask(question("Why?")).await.unwrap_err());
-
-        assert_eq!((error.class.name(), error.standing), ("quota", standing), "{affordable:?}");
-        assert_eq!(stage.most_tokens().len(), affordable.len(), "{affordable:?}");
-    }
 }
 
 #[tokio::test]

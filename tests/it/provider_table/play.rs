@@ -22,10 +22,11 @@ use flota_tests::{
     witness::{Seen as Witnessed, is_terminal},
 };
 use flota_worker::{
-    assemble,
+    assemble::{self, Ground},
     config::Environment,
     database, endpoints,
     limits::{self, ProviderLimits},
+    llm::LlmSettings,
     processors,
     sandbox::Sandbox,
     suppressions::Suppressions,
@@ -179,10 +180,13 @@ impl Stage {
         let heard = Arc::<Heard>::default();
         let pipeline =
             Pipeline::new(limits, Arc::clone(&heard) as Arc<dyn CallObserver>, CircuitPolicy::default());
-        let mut services = assemble::services(&environment, &pool, &pipeline).expect("the stage is set");
+        let (link, prefix) = (&queue.link, queue.prefix());
+        let ground =
+            Ground { pool: &pool, pipeline: &pipeline, link, prefix, llm: LlmSettings::built_in() };
+        let mut services = assemble::services(&environment, ground).expect("the stage is set");
         services.suppressions = Suppressions::empty();
         if matches!(order, Order::Silence) {
-            be_impatient(subject, &mut services, &variables, &pipeline, IMPATIENT);
+            be_impatient(subject, &mut services, &variables, (&pipeline, link, prefix), IMPATIENT);
         }
         let endpoint = match subject.in_sandbox {
             "webhook" => {

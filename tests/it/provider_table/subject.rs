@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use flota_producer::{
     CompleteChat, DeliverWebhook, EmailBody, MediaSource, NewJob, PushKeys, PushSubscription, ReadImage,
-    SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
+    SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody, keys::Prefix, link::Link,
 };
 use flota_providers::{
     api::ApiSettings,
-    chat::{ChatClient, ChatSettings},
+    chat::{self, ChatClient, ChatSettings},
     email::{CarriersBuilder, SmtpMailer, SmtpSettings, SmtpTls},
     google_token::ApiKey,
     ocr::{TextReader, TextReaders},
@@ -18,7 +18,10 @@ use flota_providers::{
     vision::{VisionClient, VisionSettings},
     whatsapp::{WhatsappClient, WhatsappSettings},
 };
-use flota_worker::services::{Outbound, Services, Webhooks};
+use flota_worker::{
+    llm::{Defaults, Llm, LlmSettings},
+    services::{Outbound, Services, Webhooks},
+};
 
 use super::{play::Stage, row::Row, rows};
 
@@ -86,7 +89,11 @@ pub(super) fn job(stage: &Stage, recipient: u32, usable: bool) -> NewJob {
         // The second is one that Twilio's test credentials refuse (21211).
         "twilio" if !usable => NewJob::new(SendSms::new("+15005550001", "Hola")),
         "twilio" => NewJob::new(SendSms::new(format!("+5255123456{recipient:02}"), "Hola")),
-        "llm" => NewJob::new(CompleteChat::ask("Why is the sky blue?")),
+        // A job that names its model asks no other.
+        "llm" => NewJob::new(CompleteChat {
+            model: Some("some/model".to_owned()),
+            ..CompleteChat::ask("Why is the sky blue?")
+        }),
         "openai" => {
             let name = if usable { "note.ogg" } else { "page.html" };
             NewJob::new(TranscribeAudio::new(MediaSource::file(name)))
@@ -138,7 +145,7 @@ pub(super) fn be_impatient(
     subject: &Subject,
     services: &mut Services,
     variables: &BTreeMap<&'static str, String>,
-    pipeline: &Pipeline,
+    (pipeline, link, prefix): (&Pipeline, &Link, &Prefix),
     timeout: Duration,
 ) {
     let variable = |name: &str| variables[name].clone();
@@ -186,12 +193,11 @@ pub(super) fn be_impatient(
             let client = ChatClient::new(ChatSettings {
                 api: api("LLM_BASE_URL"),
                 api_key: variable("OPENROUTER_API_KEY").into(),
-                model: "some/model".to_owned(),
-                fallback: None,
-                max_tokens: 100,
-                temperature: 0.0,
+                stall: chat::STALL,
             });
-            services.chat = Some(Provider::global(client.expect("a client"), pipeline));
+            let client = Provider::global(client.expect("a client"), pipeline);
+            let defaults = Defaults { max_tokens: 100, temperature: 0.0 };
+            services.llm = Some(Llm::new(client, LlmSettings::built_in(), defaults, (link, prefix)));
         }
         "openai" => {
             let client = TranscriptionClient::new(TranscriptionSettings {

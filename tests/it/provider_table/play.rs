@@ -4,12 +4,12 @@
 //! those that the product ships with; only the backoff between tries is short.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use flota_engine::{ErrorClass, Fleet, Verdict, inspect};
+use flota_engine::{ErrorClass, Fleet, QueuePolicy, RetryPolicy, Verdict, inspect};
 use flota_producer::{JobId, NewJob};
 use flota_providers::{
     pipeline::{CallEvent, CallObserver, CircuitPolicy, Pipeline},
@@ -17,14 +17,16 @@ use flota_providers::{
 };
 use flota_tests::{
     endpoint_register::{RING, register},
-    fleet::{QUEUE, TestQueue, drain},
+    fleet::{QUEUE, TestQueue, drain, quick_policy},
     servers,
     witness::{Seen as Witnessed, is_terminal},
 };
 use flota_worker::{
     assemble::{self, Ground},
-    config::Environment,
-    database, endpoints,
+    config::{Environment, Queues},
+    database,
+    dev::ReceivedRequest,
+    endpoints,
     limits::{self, ProviderLimits},
     llm::LlmSettings,
     processors,
@@ -35,7 +37,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     row::{Order, Row},
-    subject::{Subject, be_impatient, job, lead_to_nobody, receiver, revoke},
+    subject::{EMAIL_ORDER, Next, SUBJECTS, Subject, be_impatient, job, lead_to_nobody, receiver, revoke},
 };
 
 /// A whole GIF of one pixel without colours: its bytes are all text.
@@ -44,8 +46,8 @@ const ONE_PIXEL: &str = "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02
 const IMPATIENT: Duration = Duration::from_millis(300);
 /// A retry that is put off longer than this was asked for by the provider: our own backoff is far shorter here.
 const ASKED: Duration = Duration::from_millis(500);
-/// How long a job is put off when nobody says how long, as in queues.toml.
-const PARK: Duration = Duration::from_secs(10);
+/// Delay between tries, short for the test.
+const BACKOFF: Duration = Duration::from_millis(5);
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub(super) struct Seen {
     pub(super) code: String,
     /// What the engine did.
     pub(super) then: String,
+    /// Whether the next provider, or another model, was asked in the same try where there is one.
+    pub(super) goes_on: bool,
 }
 
 /// A worker with one provider.
@@ -67,6 +71,8 @@ pub(super) struct Stage {
     pub(super) endpoint: Option<String>,
     /// True where nobody listens at the provider's address.
     pub(super) nobody: bool,
+    /// True where somebody can take over.
+    pub(super) has_next: bool,
     queue: TestQueue,
     heard: Arc<Heard>,
     pool: sqlx::PgPool,
@@ -88,23 +94,22 @@ impl CallObserver for Heard {
     }
 }
 
-/// Plays a row with one of its words.
+/// Plays a row with one of its words: where nobody can take over, and then where somebody can.
 pub(super) async fn play(subject: &'static Subject, row: &Row, word: &str) -> Seen {
-    let stage = Stage::set(subject, row.order).await;
-    if let Some(fault) = row.order.fault(subject.in_sandbox, word) {
-        stage.sandbox.fault(fault).expect("a fault that can be ordered");
-    }
-    let id = stage.enqueue(job(&stage, 1, !matches!(row.order, Order::Unusable))).await;
-    let seen = stage.queue.witness.wait_until("the job is decided on", |seen| is_decided(seen, id)).await;
-    let verdicts = &seen.verdicts[&id];
+    let (stage, job, id) = Stage::perform(subject, row, word, false).await;
     let (class, code) = stage.kept(id).await;
-    let mut then = in_words(verdicts);
-    if ["rate_limited", "auth", "quota"].contains(&&*class) {
-        then.push_str(stage.others().await);
-    }
-    then.push_str(stage.endpoint_afterwards().await);
-    drain(stage.fleet, Duration::from_secs(5)).await;
-    Seen { class, code, then }
+    let then = stage.followed(id, job, &class).await;
+    stage.end().await;
+    let goes_on = match subject.next {
+        Next::Nobody(_) => false,
+        Next::Provider { .. } | Next::Model { .. } => {
+            let (stage, _, id) = Stage::perform(subject, row, word, true).await;
+            let goes_on = stage.went_on(id, &class);
+            stage.end().await;
+            goes_on
+        }
+    };
+    Seen { class, code, then, goes_on }
 }
 
 /// True once there is no more to wait for: the end, or a long wait.
@@ -125,6 +130,7 @@ fn in_words(verdicts: &[(Verdict, Option<ErrorClass>)]) -> String {
         (tries, Some(Verdict::Bury)) => format!("{tries} tries, then dead"),
         (1, Some(Verdict::Retry(after))) => format!("tried again after {}, as asked", rounded(after)),
         (1, Some(Verdict::Park(after))) => format!("waits {}, not charged", rounded(after)),
+        (2, Some(Verdict::Park(_))) => "tried again, more slowly".to_owned(),
         (_, other) => format!("{other:?} after {verdicts:?}"),
     }
 }
@@ -132,7 +138,7 @@ fn in_words(verdicts: &[(Verdict, Option<ErrorClass>)]) -> String {
 /// A wait without what was added to spread the jobs, which is up to a fifth.
 fn rounded(wait: Duration) -> String {
     let known =
-        [(1, "1 s"), (6, "6 s"), (10, "10 s"), (20, "20 s"), (60, "1 min"), (300, "5 min"), (86_400, "24 h")];
+        [(1, "1 s"), (4, "4 s"), (10, "10 s"), (20, "20 s"), (60, "1 min"), (300, "5 min"), (86_400, "24 h")];
     let slack = Duration::from_millis(200);
     let fits = |seconds| {
         let asked = Duration::from_secs(seconds);
@@ -143,7 +149,56 @@ fn rounded(wait: Duration) -> String {
 }
 
 impl Stage {
-    async fn set(subject: &'static Subject, order: Order) -> Self {
+    /// Lets it happen to one job, until it is decided on.
+    async fn perform(
+        subject: &'static Subject,
+        row: &Row,
+        word: &str,
+        has_next: bool,
+    ) -> (Self, NewJob, JobId) {
+        let stage = Self::set(subject, row.order, has_next).await;
+        if let Some(fault) = row.order.fault(subject.in_sandbox, word) {
+            stage.sandbox.fault(fault).expect("a fault that can be ordered");
+        }
+        let job = job(&stage, 1, !matches!(row.order, Order::Unusable));
+        let id = stage.enqueue(job.clone()).await;
+        stage.queue.witness.wait_until("the job is decided on", |seen| is_decided(seen, id)).await;
+        (stage, job, id)
+    }
+
+    /// What the engine did, in words.
+    async fn followed(&self, id: JobId, job: NewJob, class: &str) -> String {
+        let seen = self.queue.witness.wait_until("it is decided on", |seen| is_decided(seen, id)).await;
+        let verdicts = &seen.verdicts[&id];
+        let mut then = in_words(verdicts);
+        if matches!(verdicts.last(), Some((Verdict::Park(_), _))) {
+            then.push_str(self.others().await);
+        }
+        then.push_str(self.endpoint_afterwards().await);
+        if ["permanent", "gone"].contains(&class) && self.endpoint.is_none() {
+            then.push_str(self.recipient_afterwards(job).await);
+        }
+        then
+    }
+
+    /// Whether somebody else was asked when the provider could not do it.
+    fn went_on(&self, id: JobId, class: &str) -> bool {
+        if self.subject.in_sandbox == "llm" {
+            let model = |request: &ReceivedRequest| {
+                let question: serde_json::Value = serde_json::from_slice(&request.body).ok()?;
+                question["model"].as_str().map(str::to_owned)
+            };
+            let models: HashSet<_> = self.sandbox.received("llm").iter().filter_map(model).collect();
+            return 1 < models.len();
+        }
+        class != "ok" && self.queue.witness.seen().last(id) == Some(Verdict::Complete)
+    }
+
+    async fn end(self) {
+        drain(self.fleet, Duration::from_secs(5)).await;
+    }
+
+    async fn set(subject: &'static Subject, order: Order, has_next: bool) -> Self {
         let sandbox = Sandbox::start().await.expect("the stage is set");
         let files = tempfile::tempdir().expect("the stage is set");
         for (name, content) in
@@ -153,7 +208,16 @@ impl Stage {
         }
         let (vapid_public_key, private) = new_vapid_pair().expect("the stage is set");
         let mut variables: BTreeMap<&str, String> = sandbox.environment().into_iter().collect();
-        variables.retain(|name, _| subject.variables.iter().any(|start| name.starts_with(start)));
+        let next = match subject.next {
+            Next::Provider { name, .. } if has_next => SUBJECTS.iter().find(|next| next.name == name),
+            _ => None,
+        };
+        let starts: Vec<_> =
+            [Some(subject), next].into_iter().flatten().flat_map(|one| one.variables).collect();
+        variables.retain(|name, _| starts.iter().any(|start| name.starts_with(**start)));
+        if let Some(next) = next {
+            variables.insert(EMAIL_ORDER, format!("{},{}", subject.name, next.name));
+        }
         variables.extend([
             ("VAPID_PUBLIC_KEY", vapid_public_key.clone()),
             ("VAPID_PRIVATE_KEY", private.expose_secret().to_owned()),
@@ -175,14 +239,13 @@ impl Stage {
             Environment::from_lookup(&lookup, variables.keys().copied()).expect("the stage is set");
         let pool = pool(subject).await;
         let mut queue = TestQueue::new().await;
-        queue.policy.park = PARK;
+        queue.policy = policy(subject);
         let limits = limits::shared(queue.link.again(), queue.prefix().clone(), ProviderLimits::default());
         let heard = Arc::<Heard>::default();
         let pipeline =
             Pipeline::new(limits, Arc::clone(&heard) as Arc<dyn CallObserver>, CircuitPolicy::default());
         let (link, prefix) = (&queue.link, queue.prefix());
-        let ground =
-            Ground { pool: &pool, pipeline: &pipeline, link, prefix, llm: LlmSettings::built_in() };
+        let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, llm: LlmSettings::built_in() };
         let mut services = assemble::services(&environment, ground).expect("the stage is set");
         services.suppressions = Suppressions::empty();
         if matches!(order, Order::Silence) {
@@ -204,6 +267,7 @@ impl Stage {
             vapid_public_key,
             endpoint,
             nobody,
+            has_next,
             queue,
             heard,
             pool,
@@ -251,12 +315,39 @@ impl Stage {
         }
     }
 
+    /// What happens to the next job for the same recipient.
+    async fn recipient_afterwards(&self, job: NewJob) -> &'static str {
+        self.sandbox.clear_faults();
+        let id = self.enqueue(job).await;
+        self.queue.witness.wait_until("the next one is decided on", |seen| is_decided(seen, id)).await;
+        let records = self.queue.records().await;
+        let record = records.into_iter().find(|(_, record)| record.id == id).map(|(_, record)| record);
+        match record.and_then(|record| record.code) {
+            Some(code) if code == "suppressed" => "; nothing more is sent there",
+            _ => "",
+        }
+    }
+
     async fn endpoint_afterwards(&self) -> &'static str {
         let Some(id) = &self.endpoint else { return "" };
         let rows = endpoints::list(&self.pool, None).await.expect("Postgres answers");
         let disabled = rows.iter().any(|row| row.id == *id && row.disabled.is_some());
         if disabled { "; the endpoint is disabled" } else { "" }
     }
+}
+
+/// The queue as the product ships with it, with short delays.
+fn policy(subject: &Subject) -> QueuePolicy {
+    let queues = Queues::built_in().expect("the file in the binary is right");
+    let shipped = queues.get(subject.queue).expect("a queue of queues.toml").clone();
+    let quick = quick_policy();
+    let retry = RetryPolicy {
+        base: BACKOFF,
+        cap: BACKOFF,
+        delays: shipped.retry.delays.iter().map(|_| BACKOFF).collect(),
+        ..shipped.retry
+    };
+    QueuePolicy { retry, park: shipped.park, max_attempts: shipped.max_attempts, ..quick }
 }
 
 /// Webhooks need the register of endpoints; nothing else asks Postgres, and a pool connects when it is first asked.

@@ -121,6 +121,8 @@ fn says(provider: &str, status: u16, word: &str) -> Value {
         "openai" => {
             json!({ "error": { "message": "told to", "type": "error", "param": null, "code": word } })
         }
+        "sendgrid" => json!({ "errors": [{ "message": word, "field": null, "help": null }] }),
+        "ses" => json!({ "__type": word, "message": "told to" }),
         "google_vision" if status == 200 => {
             json!({ "responses": [{ "error": { "code": number, "message": "told to" } }] })
         }

@@ -4,6 +4,8 @@
 
 pub(super) mod llm;
 pub(super) mod push;
+pub(super) mod sendgrid;
+pub(super) mod ses;
 pub(super) mod smtp;
 pub(super) mod twilio;
 pub(super) mod vision;

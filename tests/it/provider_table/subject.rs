@@ -3,13 +3,18 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use flota_producer::{
-    CompleteChat, DeliverWebhook, EmailBody, MediaSource, NewJob, PushKeys, PushSubscription, ReadImage,
-    SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody, keys::Prefix, link::Link,
+    CompleteChat, DeliverWebhook, EmailAttachment, EmailBody, MediaSource, NewJob, PushKeys,
+    PushSubscription, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
+    keys::Prefix, link::Link,
 };
 use flota_providers::{
     api::ApiSettings,
     chat::{self, ChatClient, ChatSettings},
-    email::{CarriersBuilder, SmtpMailer, SmtpSettings, SmtpTls},
+    email::{
+        CarriersBuilder, Sender, SmtpMailer, SmtpSettings, SmtpTls,
+        sendgrid::{SendgridClient, SendgridSettings},
+        ses::{SesClient, SesSettings},
+    },
     google_token::ApiKey,
     ocr::{TextReader, TextReaders},
     pipeline::{Pipeline, Provider},
@@ -27,6 +32,8 @@ use super::{play::Stage, row::Row, rows};
 
 /// Sandboxes know any credential with their mark, except those with this word.
 pub(super) const REVOKED: &str = "flota_sandbox_revoked";
+/// In which order ways of sending e-mail are tried.
+pub(super) const EMAIL_ORDER: &str = "FLOTA_EMAIL_PROVIDERS";
 /// An address where nobody listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 
@@ -38,6 +45,8 @@ pub(super) struct Subject {
     pub(super) in_sandbox: &'static str,
     /// What the page calls it.
     pub(super) title: &'static str,
+    /// The queue of its jobs.
+    pub(super) queue: &'static str,
     /// How its variables begin.
     pub(super) variables: &'static [&'static str],
     /// What it may answer, and what follows.
@@ -45,11 +54,41 @@ pub(super) struct Subject {
     /// Classes that it cannot have, each with the reason.
     pub(super) never: &'static [(&'static str, &'static str)],
     /// Who takes over, and after what.
-    pub(super) fallback: &'static str,
+    pub(super) next: Next,
 }
+
+/// Who takes over when a provider cannot do it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Next {
+    /// Nobody, with the reason.
+    Nobody(&'static str),
+    /// The next way of sending, after these classes and codes.
+    Provider { name: &'static str, after: &'static [&'static str] },
+    /// Another model, after these classes and codes.
+    Model { after: &'static [&'static str] },
+}
+
+impl Next {
+    /// Whether somebody is expected to take over after this class and code.
+    pub(super) fn is_asked_after(self, class: &str, code: &str) -> bool {
+        match self {
+            Self::Nobody(_) => false,
+            Self::Provider { after, .. } | Self::Model { after } => {
+                after.contains(&class) || after.contains(&code)
+            }
+        }
+    }
+}
+
+/// After what the next way of sending an e-mail is tried: whatever it may well do better, and only what was certainly
+/// not sent.
+pub(super) const MAIL_GOES_ON: &[&str] =
+    &["auth", "quota", "server_error", "timeout", "network", "too_large", "blocked_file"];
 
 /// Every provider, in the order of the page.
 pub(super) const SUBJECTS: &[Subject] = &[
+    rows::sendgrid::SUBJECT,
+    rows::ses::SUBJECT,
     rows::smtp::SUBJECT,
     rows::webhook::SUBJECT,
     rows::push::SUBJECT,
@@ -63,9 +102,12 @@ pub(super) const SUBJECTS: &[Subject] = &[
 /// A job that calls the provider, for the recipient with this number.
 pub(super) fn job(stage: &Stage, recipient: u32, usable: bool) -> NewJob {
     match stage.subject.in_sandbox {
-        "smtp" => {
+        "sendgrid" | "ses" | "smtp" => {
             let body = EmailBody::text("Order 42", "It is on its way.");
-            NewJob::new(SendEmail::new(format!("ana{recipient}@example.com"), body))
+            let mail = SendEmail::new(format!("ana{recipient}@example.com"), body);
+            // SES takes no programs.
+            let program = EmailAttachment::new(MediaSource::file("note.ogg"), "note.bat");
+            NewJob::new(if usable { mail } else { mail.attach(program) })
         }
         "webhook" => NewJob::new(DeliverWebhook {
             endpoint: stage.endpoint.clone(),
@@ -91,7 +133,7 @@ pub(super) fn job(stage: &Stage, recipient: u32, usable: bool) -> NewJob {
         "twilio" => NewJob::new(SendSms::new(format!("+5255123456{recipient:02}"), "Hola")),
         // A job that names its model asks no other.
         "llm" => NewJob::new(CompleteChat {
-            model: Some("some/model".to_owned()),
+            model: (!stage.has_next).then(|| "some/model".to_owned()),
             ..CompleteChat::ask("Why is the sky blue?")
         }),
         "openai" => {
@@ -111,6 +153,8 @@ pub(super) fn lead_to_nobody(subject: &Subject, variables: &mut BTreeMap<&'stati
     let port = ("SMTP_PORT", "1".to_owned());
     let address = match subject.in_sandbox {
         "smtp" => port,
+        "sendgrid" => ("SENDGRID_BASE_URL", NOBODY.to_owned()),
+        "ses" => ("AWS_SES_BASE_URL", NOBODY.to_owned()),
         "whatsapp" => ("WHATSAPP_BASE_URL", NOBODY.to_owned()),
         "twilio" => ("TWILIO_BASE_URL", NOBODY.to_owned()),
         "llm" => ("LLM_BASE_URL", NOBODY.to_owned()),
@@ -125,6 +169,8 @@ pub(super) fn lead_to_nobody(subject: &Subject, variables: &mut BTreeMap<&'stati
 /// Makes the credential one that its owner has revoked.
 pub(super) fn revoke(subject: &Subject, variables: &mut BTreeMap<&'static str, String>) {
     let name = match subject.in_sandbox {
+        "sendgrid" => "SENDGRID_API_KEY",
+        "ses" => "AWS_SES_ACCESS_KEY_ID",
         "whatsapp" => "WHATSAPP_ACCESS_TOKEN",
         "twilio" => "TWILIO_AUTH_TOKEN",
         "llm" => "OPENROUTER_API_KEY",
@@ -152,21 +198,15 @@ pub(super) fn be_impatient(
     let api = |name: &str| ApiSettings::new(variable(name), timeout);
     let loopback = ["127.0.0.0/8".parse().expect("a network")];
     match subject.in_sandbox {
-        "smtp" => {
-            let mailer = SmtpMailer::new(SmtpSettings {
-                host: variable("SMTP_HOST"),
-                port: variable("SMTP_PORT").parse().expect("a port"),
-                username: None,
-                password: None,
-                tls: SmtpTls::None,
-                from_email: variable("SMTP_FROM_EMAIL"),
-                from_name: None,
-                timeout,
-                pool_size: 1,
-                extra_root_ca_pem: None,
-            });
-            let mailer = Provider::global(mailer.expect("a client"), pipeline);
-            services.email = CarriersBuilder::new(pipeline).then(mailer, "smtp").build();
+        "sendgrid" | "ses" | "smtp" => {
+            let (mut carriers, mut names) = (CarriersBuilder::new(pipeline), vec![subject.in_sandbox]);
+            if let Next::Provider { name, .. } = subject.next {
+                names.extend(variables.contains_key(EMAIL_ORDER).then_some(name));
+            }
+            for name in names {
+                carriers = impatient_carrier(name, carriers, variables, pipeline, timeout);
+            }
+            services.email = carriers.build();
         }
         "webhook" => {
             services.webhooks = Webhooks::with_timeout(&loopback, timeout, pipeline).expect("a client");
@@ -218,5 +258,52 @@ pub(super) fn be_impatient(
             services.text_readers = TextReaders::new(readers, pipeline);
         }
         other => panic!("{other} has no client"),
+    }
+}
+
+fn impatient_carrier<'a>(
+    name: &'static str,
+    carriers: CarriersBuilder<'a>,
+    variables: &BTreeMap<&'static str, String>,
+    pipeline: &Pipeline,
+    timeout: Duration,
+) -> CarriersBuilder<'a> {
+    let variable = |name: &str| variables[name].clone();
+    let sender = |name: &str| Sender::new(&variable(name), None).expect("an address");
+    match name {
+        "sendgrid" => {
+            let client = SendgridClient::new(SendgridSettings {
+                api: ApiSettings::new(variable("SENDGRID_BASE_URL"), timeout),
+                api_key: variable("SENDGRID_API_KEY").into(),
+                sender: sender("SENDGRID_FROM_EMAIL"),
+                sandbox_mode: false,
+            });
+            carriers.then(Provider::global(client.expect("a client"), pipeline), name)
+        }
+        "ses" => {
+            let client = SesClient::new(SesSettings {
+                api: ApiSettings::new(variable("AWS_SES_BASE_URL"), timeout),
+                access_key_id: variable("AWS_SES_ACCESS_KEY_ID"),
+                secret_access_key: variable("AWS_SES_SECRET_ACCESS_KEY").into(),
+                region: variable("AWS_SES_REGION"),
+                sender: sender("AWS_SES_FROM_EMAIL"),
+            });
+            carriers.then(Provider::global(client.expect("a client"), pipeline), name)
+        }
+        _ => {
+            let client = SmtpMailer::new(SmtpSettings {
+                host: variable("SMTP_HOST"),
+                port: variable("SMTP_PORT").parse().expect("a port"),
+                username: None,
+                password: None,
+                tls: SmtpTls::None,
+                from_email: variable("SMTP_FROM_EMAIL"),
+                from_name: None,
+                timeout,
+                pool_size: 1,
+                extra_root_ca_pem: None,
+            });
+            carriers.then(Provider::global(client.expect("a client"), pipeline), name)
+        }
     }
 }

@@ -10,20 +10,31 @@ use super::super::{
         },
         Row, row,
     },
-    subject::Subject,
+    subject::{Next, Subject},
 };
 
 pub(in super::super) const SUBJECT: Subject = Subject {
     name: "llm",
     in_sandbox: "llm",
     title: "Language models (OpenRouter)",
+    queue: "llm",
     variables: &["LLM_", "OPENROUTER_"],
     rows: ROWS,
     never: &[
         ("gone", "a question has no address that could be gone"),
         ("ambiguous", "asking changes nothing; a repeat may be billed twice"),
     ],
-    fallback: "`LLM_MODEL_FALLBACK`, tried by OpenRouter itself",
+    next: Next::Model {
+        after: &[
+            "server_error",
+            "provider_overloaded",
+            "not_found",
+            "context_length_exceeded",
+            "max_tokens_exceeded",
+            "content_policy_violation",
+            "moderation",
+        ],
+    },
 };
 
 const ROWS: &[Row] = &[
@@ -84,7 +95,7 @@ const ROWS: &[Row] = &[
         With(503, "retry-after", "20"),
         "rate_limited",
         "provider_overloaded",
-        "waits 20 s, not charged; others wait too",
+        "waits 20 s, not charged; others go on",
     ),
     row(
         "503 without a word",
@@ -107,7 +118,7 @@ const ROWS: &[Row] = &[
         "empty",
         "3 tries, then dead",
     ),
-    row("200 that cannot be read", Half, "server_error", "unreadable", "3 tries, then dead"),
+    row("200 that cannot be read", Half, "server_error", "cut_off", "3 tries, then dead"),
     row("No answer in time", Silence, "timeout", "", "one more try, then dead"),
     row("The connection breaks", Breaks(Reset::AfterWork), "network", "", "8 tries, then dead"),
     row("Nobody listens", Nobody, "network", "", "8 tries, then dead"),

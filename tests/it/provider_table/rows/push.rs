@@ -4,23 +4,24 @@ use flota_worker::sandbox::Reset;
 
 use super::super::{
     row::{
-        Order::{Breaks, Half, Nobody, Nothing, Says, Silence, Status, SuccessWithError, With},
+        Order::{Breaks, Half, Nobody, Nothing, Says, Silence, Status, SuccessWithError, Text, With},
         Row, row,
     },
-    subject::Subject,
+    subject::{Next, Subject},
 };
 
 pub(in super::super) const SUBJECT: Subject = Subject {
     name: "web_push",
     in_sandbox: "push",
     title: "Push services (Web Push)",
+    queue: "notification",
     variables: &[],
     rows: ROWS,
     never: &[
         ("quota", "push services have none"),
         ("ambiguous", "`Topic` is the same in every try, so that a repeat replaces the first"),
     ],
-    fallback: "none: a subscription belongs to one service",
+    next: Next::Nobody("a subscription belongs to one service"),
 };
 
 const ROWS: &[Row] = &[
@@ -42,20 +43,27 @@ const ROWS: &[Row] = &[
         "401",
         "waits 5 min, not charged; others go on",
     ),
+    row("403 without a reason", Text(403, ""), "auth", "403", "waits 5 min, not charged; others go on"),
     row(
-        "403: subscribed with another key",
-        Status(403),
-        "auth",
-        "403",
-        "waits 5 min, not charged; others go on",
+        "401, 403: the browser subscribed with another key",
+        Text(403, r#"{"reason":"VapidPkHashMismatch"}"#),
+        "gone",
+        "vapid_mismatch",
+        "dead at once",
     ),
-    row("404: unknown subscription (errno 102)", Says(404, &["102"]), "gone", "404", "dead at once"),
+    row(
+        "404: unknown subscription (errno 102)",
+        Says(404, &["102"]),
+        "gone",
+        "404",
+        "dead at once; nothing more is sent there",
+    ),
     row(
         "410: the subscription has ended (errno 103, 105, 106)",
         Says(410, &["103", "105", "106"]),
         "gone",
         "410",
-        "dead at once",
+        "dead at once; nothing more is sent there",
     ),
     row(
         "406: throttled (Windows)",

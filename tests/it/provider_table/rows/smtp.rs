@@ -7,13 +7,14 @@ use super::super::{
         Order::{Breaks, Half, Nobody, Nothing, Reply, Silence},
         Row, row,
     },
-    subject::Subject,
+    subject::{MAIL_GOES_ON, Next, Subject},
 };
 
 pub(in super::super) const SUBJECT: Subject = Subject {
     name: "smtp",
     in_sandbox: "smtp",
     title: "Mail server (SMTP)",
+    queue: "email",
     variables: &["SMTP_"],
     rows: ROWS,
     never: &[
@@ -21,7 +22,7 @@ pub(in super::super) const SUBJECT: Subject = Subject {
         ("quota", "the protocol has no word for it"),
         ("timeout", "before the message is handed over it is `network`, from then on `ambiguous`"),
     ],
-    fallback: "none yet",
+    next: Next::Provider { name: "sendgrid", after: MAIL_GOES_ON },
 };
 
 const ROWS: &[Row] = &[

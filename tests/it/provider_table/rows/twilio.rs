@@ -9,17 +9,18 @@ use super::super::{
         },
         Row, row,
     },
-    subject::Subject,
+    subject::{Next, Subject},
 };
 
 pub(in super::super) const SUBJECT: Subject = Subject {
     name: "twilio",
     in_sandbox: "twilio",
     title: "SMS (Twilio)",
+    queue: "notification",
     variables: &["TWILIO_"],
     rows: ROWS,
     never: &[("timeout", "there is no idempotency key, so a lost answer is `ambiguous`")],
-    fallback: "none",
+    next: Next::Nobody("Twilio is the only way to send an SMS"),
 };
 
 const ROWS: &[Row] = &[
@@ -32,7 +33,13 @@ const ROWS: &[Row] = &[
         "=",
         "dead at once",
     ),
-    row("the recipient said STOP", Says(400, &["21610"]), "gone", "=", "dead at once"),
+    row(
+        "the recipient said STOP",
+        Says(400, &["21610"]),
+        "gone",
+        "=",
+        "dead at once; nothing more is sent there",
+    ),
     row(
         "token revoked, as the sandbox refuses it",
         Revoked,

@@ -9,13 +9,14 @@ use super::super::{
         },
         Row, row,
     },
-    subject::Subject,
+    subject::{Next, Subject},
 };
 
 pub(in super::super) const SUBJECT: Subject = Subject {
     name: "google_vision",
     in_sandbox: "google_vision",
     title: "Pictures (Google Vision)",
+    queue: "ocr",
     variables: &["GOOGLE_VISION_"],
     rows: ROWS,
     never: &[
@@ -23,7 +24,7 @@ pub(in super::super) const SUBJECT: Subject = Subject {
         ("quota", "Google says 429 for a minute and for a month alike"),
         ("ambiguous", "looking changes nothing; a repeat may be billed twice"),
     ],
-    fallback: "none",
+    next: Next::Nobody("Google is the only one who reads"),
 };
 
 const ROWS: &[Row] = &[

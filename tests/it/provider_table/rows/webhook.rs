@@ -7,13 +7,14 @@ use super::super::{
         Order::{Breaks, Half, Nobody, Nothing, Silence, Status, SuccessWithError, With},
         Row, row,
     },
-    subject::Subject,
+    subject::{Next, Subject},
 };
 
 pub(in super::super) const SUBJECT: Subject = Subject {
     name: "webhook",
     in_sandbox: "webhook",
     title: "Webhooks to customers",
+    queue: "webhook",
     variables: &["WEBHOOK_"],
     rows: ROWS,
     never: &[
@@ -21,7 +22,7 @@ pub(in super::super) const SUBJECT: Subject = Subject {
         ("quota", "receivers have none"),
         ("ambiguous", "`webhook-id` is the same in every try, so that a receiver can tell a repeat"),
     ],
-    fallback: "none: an endpoint is one place",
+    next: Next::Nobody("an endpoint is one place"),
 };
 
 const ROWS: &[Row] = &[
@@ -41,9 +42,9 @@ const ROWS: &[Row] = &[
     row("404", Status(404), "permanent", "404", "dead at once"),
     row("413", Status(413), "permanent", "413", "dead at once"),
     row("410", Status(410), "gone", "410", "dead at once; the endpoint is disabled"),
-    row("408", Status(408), "server_error", "408", "3 tries, then dead"),
-    row("409", Status(409), "server_error", "409", "3 tries, then dead"),
-    row("425", Status(425), "server_error", "425", "3 tries, then dead"),
+    row("408", Status(408), "server_error", "408", "10 tries, then dead"),
+    row("409", Status(409), "server_error", "409", "10 tries, then dead"),
+    row("425", Status(425), "server_error", "425", "10 tries, then dead"),
     row("429", Status(429), "rate_limited", "429", "waits 1 s, not charged; others wait too"),
     row(
         "429 with `Retry-After: 20`",
@@ -52,8 +53,8 @@ const ROWS: &[Row] = &[
         "429",
         "waits 20 s, not charged; others wait too",
     ),
-    row("500", Status(500), "server_error", "500", "3 tries, then dead"),
-    row("502", Status(502), "server_error", "502", "3 tries, then dead"),
+    row("500", Status(500), "server_error", "500", "10 tries, then dead"),
+    row("502: overloaded", Status(502), "server_error", "502", "tried again, more slowly; others wait too"),
     row(
         "503 with `Retry-After: 20`",
         With(503, "retry-after", "20"),
@@ -61,15 +62,15 @@ const ROWS: &[Row] = &[
         "503",
         "tried again after 20 s, as asked",
     ),
-    row("504", Status(504), "server_error", "504", "3 tries, then dead"),
-    row("No answer in time", Silence, "timeout", "", "one more try, then dead"),
-    row("Nobody listens", Nobody, "network", "", "8 tries, then dead"),
-    row("The connection breaks before the work", Breaks(Reset::Before), "network", "", "8 tries, then dead"),
+    row("504: overloaded", Status(504), "server_error", "504", "tried again, more slowly; others wait too"),
+    row("No answer in time", Silence, "timeout", "", "10 tries, then dead"),
+    row("Nobody listens", Nobody, "network", "", "10 tries, then dead"),
+    row("The connection breaks before the work", Breaks(Reset::Before), "network", "", "10 tries, then dead"),
     row(
         "The connection breaks after the work",
         Breaks(Reset::AfterWork),
         "network",
         "",
-        "8 tries, then dead",
+        "10 tries, then dead",
     ),
 ];

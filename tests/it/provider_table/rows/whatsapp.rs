@@ -8,20 +8,23 @@ use super::super::{
         Order::{Breaks, Half, Nobody, Nothing, Revoked, Says, Silence, Status, SuccessWithError, Text},
         Row, row,
     },
-    subject::Subject,
+    subject::{Next, Subject},
 };
 
 pub(in super::super) const SUBJECT: Subject = Subject {
     name: "whatsapp",
     in_sandbox: "whatsapp",
     title: "WhatsApp (Meta Cloud API)",
+    queue: "notification",
     variables: &["WHATSAPP_"],
     rows: ROWS,
     never: &[
         ("gone", "no code says that a number is gone for good; 131026 is permanent"),
         ("timeout", "there is no idempotency key, so a lost answer is `ambiguous`"),
     ],
-    fallback: "none",
+    next: Next::Nobody(
+        "a number has one account; after 131047 the job's own template is sent, where it has one",
+    ),
 };
 
 const ROWS: &[Row] = &[
@@ -72,12 +75,13 @@ const ROWS: &[Row] = &[
         "dead at once",
     ),
     row(
-        "opted out, blocked, experiment",
-        Says(400, &["131050", "130403", "130472"]),
+        "opted out, blocked",
+        Says(400, &["131050", "130403"]),
         "permanent",
         "=",
-        "dead at once",
+        "dead at once; nothing more is sent there",
     ),
+    row("the user is in an experiment", Says(400, &["130472"]), "permanent", "=", "dead at once"),
     row(
         "same number, not on the test list, unsupported type",
         Says(400, &["131021", "131030", "131051"]),
@@ -143,7 +147,7 @@ const ROWS: &[Row] = &[
         Says(400, &["131056"]),
         "rate_limited",
         "=",
-        "waits 6 s, not charged; others go on",
+        "waits 4 s, not charged; others go on",
     ),
     row(
         "not delivered, for a healthy ecosystem: leave the user alone",

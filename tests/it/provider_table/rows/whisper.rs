@@ -9,20 +9,21 @@ use super::super::{
         },
         Row, row,
     },
-    subject::Subject,
+    subject::{Next, Subject},
 };
 
 pub(in super::super) const SUBJECT: Subject = Subject {
     name: "whisper",
     in_sandbox: "openai",
     title: "Transcription (OpenAI Whisper)",
+    queue: "transcription",
     variables: &["OPENAI_", "WHISPER_"],
     rows: ROWS,
     never: &[
         ("gone", "a recording has no address that could be gone"),
         ("ambiguous", "listening changes nothing; a repeat may be billed twice"),
     ],
-    fallback: "none",
+    next: Next::Nobody("OpenAI is the only one who listens"),
 };
 
 const ROWS: &[Row] = &[

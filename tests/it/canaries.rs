@@ -14,11 +14,16 @@ use flota_worker::{
 };
 use serde_json::json;
 
-use self::{search::Canary, stage::Stage};
+use self::{
+    search::Canary,
+    stage::{MAIL_PASSWORD, Stage},
+};
 
 /// Providers over HTTP, by their names in the sandbox, and the variable whose value they see and could quote. What signs
 /// push notifications is never sent.
-const PROVIDERS: [(&str, Option<&str>); 7] = [
+const PROVIDERS: [(&str, Option<&str>); 9] = [
+    ("sendgrid", Some("SENDGRID_API_KEY")),
+    ("ses", Some("AWS_SES_SECRET_ACCESS_KEY")),
     ("twilio", Some("TWILIO_AUTH_TOKEN")),
     ("whatsapp", Some("WHATSAPP_ACCESS_TOKEN")),
     ("llm", Some("OPENROUTER_API_KEY")),
@@ -29,6 +34,8 @@ const PROVIDERS: [(&str, Option<&str>); 7] = [
 ];
 /// Statuses after which the next call is made at once.
 const STATUSES: [u16; 9] = [400, 500, 502, 503, 404, 408, 409, 425, 413];
+/// Bytes that are kept of what others say.
+const LIMITS: [usize; 3] = [300, 400, 1_024];
 /// Statuses after which others wait: for their turn, for a credential that rests, or because their endpoint is disabled.
 const HALTS: [u16; 5] = [429, 401, 402, 403, 410];
 /// Steps of a mail server, and replies of every class; behind the last two the login rests.
@@ -41,17 +48,28 @@ const REPLIES: [(SmtpStep, u16); 6] = [
     (SmtpStep::Auth, 535),
 ];
 
-/// A status whose body quotes a credential, as text and as the documents that APIs answer.
-fn quoting(provider: &str, status: u16, secret: &str) -> [Fault; 2] {
-    let quoting = format!("We do not like {secret} or {}", search::in_url(secret));
+/// A status whose body says this, as text and as the documents that APIs answer.
+fn saying(provider: &str, status: u16, sentence: String) -> [Fault; 2] {
     let document = json!({
-        "error": { "message": quoting, "code": status, "type": "told_to", "status": "TOLD_TO" },
-        "message": quoting, "code": status,
+        "errors": [{ "message": sentence, "field": null, "help": null }],
+        "error": { "message": sentence, "code": status, "type": "told_to", "status": "TOLD_TO" },
+        "message": sentence, "code": status,
     });
     [
-        Fault { body: Some(quoting.into()), ..Fault::status(provider, status) },
+        Fault { body: Some(sentence.into()), ..Fault::status(provider, status) },
         Fault { body: Some(document), ..Fault::status(provider, status) },
     ]
+}
+
+/// The same with a credential in every form in which it was sent.
+fn quoting(provider: &str, status: u16, secret: &str) -> [Fault; 2] {
+    let (in_url, in_a_login) = (search::in_url(secret), search::in_a_login(secret));
+    saying(provider, status, format!("We do not like {secret} or {in_url} or Basic {in_a_login}"))
+}
+
+/// A long sentence in which a credential stands where it may be cut off.
+fn at_the_cut(limit: usize, secret: &str) -> String {
+    format!("{} {secret}", "x".repeat(limit - 1 - secret.len() * 9 / 10))
 }
 
 /// Everything that can go wrong one call after the other at a provider that quotes a credential.
@@ -62,6 +80,7 @@ fn faults(provider: &str, secret: &str) -> Vec<Fault> {
         Fault { malformed: true, ..Fault::of(provider) },
         Fault { ok_with_error: true, ..Fault::of(provider) },
     ];
+    faults.extend(LIMITS.into_iter().flat_map(|limit| saying(provider, 400, at_the_cut(limit, secret))));
     faults.extend(STATUSES.into_iter().flat_map(|status| quoting(provider, status, secret)));
     // A 200 with the error inside, as language models have it.
     let [_, inside] = quoting(provider, 502, secret);
@@ -102,8 +121,10 @@ async fn no_credential_is_found_outside_its_place() {
     }
     stage.deliver_nowhere().await;
     for (step, code) in REPLIES {
-        stage.mail(step, code).await;
+        let words = format!("we do not like {MAIL_PASSWORD} or {}", search::in_a_login(MAIL_PASSWORD));
+        stage.mail(step, code, &words).await;
     }
+    stage.mail(SmtpStep::RcptTo, 550, &at_the_cut(LIMITS[0] - "5.7.8 ".len(), MAIL_PASSWORD)).await;
     stage.settle().await;
     canaries.push(stage.use_service_account().await);
     stage.settle().await;

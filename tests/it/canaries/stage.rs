@@ -25,7 +25,9 @@ use sqlx::Row;
 use super::search::{Canary, Place};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const MAIL_PASSWORD: &str = "canary-of-the-mail-server-7f3a9c";
+/// Signatures are verified with the sandbox's own, so that is its canary.
+const AWS_SECRET: &str = "AWS_SES_SECRET_ACCESS_KEY";
+pub(super) const MAIL_PASSWORD: &str = "canary-of-the-mail-server-7f3a9c";
 const REDIS_PASSWORD: &str = "canary-of-redis-19d2e8";
 const POSTGRES_PASSWORD: &str = "canary-of-postgres-5b61fe";
 
@@ -61,7 +63,7 @@ impl Stage {
         for (name, value) in sandbox.environment() {
             let is_secret = VARIABLES.iter().any(|variable| variable.name == name && variable.is_secret());
             // Any credential with the sandbox's mark is as good as its own.
-            let value = if is_secret { canary(name) } else { value };
+            let value = if is_secret && name != AWS_SECRET { canary(name) } else { value };
             if is_secret {
                 secrets.insert(name, value.clone());
             }
@@ -86,6 +88,7 @@ impl Stage {
             .set("VAPID_PUBLIC_KEY", &vapid_public_key)
             .set("VAPID_SUBJECT", "mailto:admin@flota.example")
             .set("FLOTA_FILES_DIR", files)
+            .set("FLOTA_EMAIL_PROVIDERS", "sendgrid,ses")
             .set("FLOTA_ADMIN_ADDR", "127.0.0.1:0")
             .set("LOG_FORMAT", "json")
             .set("RUST_LOG", "trace");
@@ -136,7 +139,8 @@ impl Stage {
     }
 
     /// Runs one job of a provider to its success.
-    pub(super) async fn succeed(&self, provider: &str) {
+    pub(super) async fn succeed(&mut self, provider: &str) {
+        self.mail_by(provider).await;
         let before = self.sandbox.journal(Some(provider)).len();
         self.enqueue(provider, 1).await;
         self.sandbox.wait_for(Some(provider), before + 1, PATIENCE).await.expect("a request");
@@ -145,7 +149,8 @@ impl Stage {
     }
 
     /// Lets everything go wrong at a provider, one call each.
-    pub(super) async fn suffer(&self, provider: &str, faults: Vec<Fault>) {
+    pub(super) async fn suffer(&mut self, provider: &str, faults: Vec<Fault>) {
+        self.mail_by(provider).await;
         let (before, count) = (self.sandbox.journal(Some(provider)).len(), faults.len());
         for fault in faults {
             self.sandbox.fault(fault).expect("a fault that can be ordered");
@@ -155,8 +160,9 @@ impl Stage {
         self.sandbox.clear_faults();
     }
 
-    /// Sends one mail that arrives, and one that the server refuses at this step with our password in its reply.
-    pub(super) async fn mail(&mut self, step: SmtpStep, code: u16) {
+    /// Sends one mail that arrives, and one that the server refuses at this step with these words.
+    pub(super) async fn mail(&mut self, step: SmtpStep, code: u16, words: &str) {
+        self.mail_by("smtp").await;
         let before = self.mail.mails().len();
         self.enqueue("smtp", 1).await;
         self.mail.wait_for(before + 1, PATIENCE).await.expect("a mail");
@@ -164,7 +170,7 @@ impl Stage {
             // A new process has no connection that is logged in.
             self.renew_worker().await;
         }
-        self.mail.fault(step, SmtpFault::Reply(format!("{code} 5.7.8 we do not like {MAIL_PASSWORD}")));
+        self.mail.fault(step, SmtpFault::Reply(format!("{code} 5.7.8 {words}")));
         self.enqueue("smtp", 1).await;
         eventually(PATIENCE, "the fault happens", async || self.mail.faults_left() == 0).await;
         if matches!(step, SmtpStep::MailFrom | SmtpStep::Auth) {
@@ -173,9 +179,25 @@ impl Stage {
         }
     }
 
+    /// Goes on with a process that sends e-mail by this provider first, and has others that step in for APIs.
+    pub(super) async fn mail_by(&mut self, provider: &str) {
+        let order = match provider {
+            "sendgrid" => "sendgrid,ses",
+            "ses" => "ses,sendgrid",
+            "smtp" => "smtp",
+            _ => return,
+        };
+        if self.flota.variable("FLOTA_EMAIL_PROVIDERS") != order {
+            self.flota.set("FLOTA_EMAIL_PROVIDERS", order);
+            self.renew_worker().await;
+        }
+    }
+
     /// Goes on with another process.
     pub(super) async fn renew_worker(&mut self) {
         let next = self.flota.start(&["worker"]).await;
+        // It listens, so it can be asked to stop.
+        next.address().await;
         let last = std::mem::replace(&mut self.worker, next);
         self.old_logs.push_str(&last.log());
         last.stop().await;
@@ -223,7 +245,9 @@ impl Stage {
 
     fn job(&self, provider: &str) -> NewJob {
         match provider {
-            "smtp" => NewJob::new(SendEmail::new("ana@example.com", EmailBody::text("Hi", "Hello"))),
+            "sendgrid" | "ses" | "smtp" => {
+                NewJob::new(SendEmail::new("ana@example.com", EmailBody::text("Hi", "Hello")))
+            }
             "twilio" => NewJob::new(SendSms::new("+525512345678", "Hola")),
             "whatsapp" => NewJob::new(SendWhatsapp::new("+525512345678", WhatsappBody::text("Hola"))),
             "llm" => NewJob::new(CompleteChat::ask("Why is the sky blue?")),
@@ -337,6 +361,7 @@ impl Stage {
     /// Every credential has been sent to its provider, so that it could have been found.
     pub(super) fn used_every_credential(&self) {
         for (provider, variable, header) in [
+            ("sendgrid", "SENDGRID_API_KEY", "authorization"),
             ("whatsapp", "WHATSAPP_ACCESS_TOKEN", "authorization"),
             ("llm", "OPENROUTER_API_KEY", "authorization"),
             ("openai", "OPENAI_API_KEY", "authorization"),
@@ -348,6 +373,8 @@ impl Stage {
     }
 
     pub(super) async fn end(self) {
+        // Its secret signs, and is never sent.
+        assert!(self.sandbox.journal(Some("ses")).iter().any(|entry| entry.carried_out));
         self.worker.stop().await;
         drop(self.redis);
     }

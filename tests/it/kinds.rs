@@ -17,6 +17,7 @@ use flota_worker::{
     config::Environment,
     database,
     dev::{WebhookAnswer, WebhookSink},
+    limits::CallTimeouts,
     llm::LlmSettings,
     processors,
     sandbox::{BrowserSubscription, Fault, Reset, Sandbox},
@@ -77,6 +78,7 @@ impl Stage {
             pipeline: &Pipeline::bare(),
             link: &queue.link,
             prefix: queue.prefix(),
+            timeouts: &CallTimeouts::default(),
             llm: LlmSettings::built_in(),
         };
         let mut services = assemble::services(&environment, ground).expect("the stage is set");

@@ -16,6 +16,7 @@ use flota_worker::{
     config::Environment,
     database,
     dev::{RedisOptions, RedisServer},
+    limits::CallTimeouts,
     llm::{Budget, Budgets, Dollars, LlmSettings, WhenSpent},
     processors,
     sandbox::Sandbox,
@@ -62,7 +63,8 @@ impl Noon {
         let pool = database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1)?;
         let pipeline = Pipeline::new(Arc::new(NoLimits), Arc::new(()), CircuitPolicy::default());
         let (link, prefix) = (&queue.link, queue.prefix());
-        let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, llm: settings() };
+        let timeouts = &CallTimeouts::default();
+        let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, timeouts, llm: settings() };
         let mut services = assemble::services(&environment, ground)?;
         services.suppressions = Suppressions::empty();
         let fleet = queue.start_with(processors::registry().bind(services));

@@ -24,7 +24,11 @@ async fn stage() -> (Installation, Sandbox, Running) {
 }
 
 async fn ask(flota: &Installation, options: &[&str]) -> String {
-    let question = json!({ "messages": [{ "role": "user", "content": "Why is the sky blue?" }] });
+    // Of a model by name, so that no other is asked instead.
+    let question = json!({
+        "messages": [{ "role": "user", "content": "Why is the sky blue?" }],
+        "model": "some/model",
+    });
     flota.enqueue("complete_chat", &question, &[&["--tenant", "acme"], options].concat()).await
 }
 

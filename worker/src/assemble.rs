@@ -8,8 +8,8 @@ use flota_providers::{
     ProviderError,
     barcode::BarcodeReader,
     pipeline::{Client, Pipeline, Provider},
-    push::VapidError,
-    webhook::{SecretError, SigningSecret},
+    push::{self, VapidError},
+    webhook::{self, SecretError, SigningSecret},
 };
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
@@ -19,6 +19,7 @@ use crate::{
     config::env::Environment,
     endpoints::{Endpoints, Places},
     files::Files,
+    limits::CallTimeouts,
     llm::{Defaults, Llm, LlmSettings},
     services::{Outbound, Services, Webhooks},
     suppressions::Suppressions,
@@ -26,8 +27,8 @@ use crate::{
     vault::{Vault, VaultError},
 };
 
-/// Longest that a push service or a download may take: 25 MiB in a minute is a slow line.
-const OUTBOUND: std::time::Duration = std::time::Duration::from_mins(1);
+/// Longest that a download may take: 25 MiB in a minute is a slow line.
+const DOWNLOAD: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// A setting that no client can be built from.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +92,8 @@ pub struct Ground<'a> {
     pub link: &'a Link,
     /// Beginning of its keys.
     pub prefix: &'a Prefix,
+    /// How long one call may take.
+    pub timeouts: &'a CallTimeouts,
     /// Which models are asked, and what they may cost.
     pub llm: LlmSettings,
 }
@@ -101,32 +104,43 @@ pub struct Ground<'a> {
 /// # Errors
 /// See [`AssembleError`]; what is merely not set leaves its service out.
 pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Services, AssembleError> {
-    let Ground { pool, pipeline, link, prefix, llm } = ground;
+    let Ground { pool, pipeline, link, prefix, timeouts, llm } = ground;
     let vault = environment.encryption_keys.as_ref().map(Vault::parse).transpose()?;
     let secret = environment.webhook_secret.as_ref();
     let more = &environment.integrations;
     Ok(Services {
         suppressions: Suppressions::following(pool.clone()),
-        email: email::carriers(environment, pipeline)?,
-        webhooks: Webhooks::new(&environment.webhook_allow, pipeline).map_err(AssembleError::Http)?,
+        email: email::carriers(environment, timeouts, pipeline)?,
+        webhooks: Webhooks::new(&environment.webhook_allow, timeouts.of(webhook::PROVIDER), pipeline)
+            .map_err(AssembleError::Http)?,
         endpoints: vault.map(|vault| Endpoints::new(pool.clone(), vault)),
         places: Places::new(link.again(), prefix.clone()),
         webhook_secret: secret.map(|secret| SigningSecret::parse(secret.expose_secret())).transpose()?,
-        outbound: Outbound::new(&environment.fetch_allow, OUTBOUND).map_err(AssembleError::Http)?,
+        downloads: Outbound::new(&environment.fetch_allow, DOWNLOAD).map_err(AssembleError::Http)?,
+        push_services: Outbound::new(&environment.fetch_allow, timeouts.of(push::PROVIDER))
+            .map_err(AssembleError::Http)?,
         push: piped(more.push.as_ref(), integrations::push, pipeline)?,
-        whatsapp: piped(more.whatsapp.as_ref(), integrations::whatsapp, pipeline)?,
-        whatsapp_media: piped(more.whatsapp.as_ref(), integrations::whatsapp_media, pipeline)?,
+        whatsapp: piped(more.whatsapp.as_ref(), |it| integrations::whatsapp(it, timeouts), pipeline)?,
+        whatsapp_media: piped(
+            more.whatsapp.as_ref(),
+            |it| integrations::whatsapp_media(it, timeouts),
+            pipeline,
+        )?,
         uploads: Uploads::default(),
-        sms: piped(more.sms.as_ref(), integrations::sms, pipeline)?,
-        llm: piped(more.chat.as_ref(), integrations::chat, pipeline)?.zip(more.chat.as_ref()).map(
-            |(client, chat)| {
+        sms: piped(more.sms.as_ref(), |it| integrations::sms(it, timeouts), pipeline)?,
+        llm: piped(more.chat.as_ref(), |it| integrations::chat(it, timeouts), pipeline)?
+            .zip(more.chat.as_ref())
+            .map(|(client, chat)| {
                 let llm = llm.with_environment(chat.model.as_deref(), chat.fallback.as_deref());
                 let defaults = Defaults { max_tokens: chat.max_tokens, temperature: chat.temperature };
                 Llm::new(client, llm, defaults, (link, prefix))
-            },
-        ),
-        transcription: piped(more.transcription.as_ref(), integrations::transcription, pipeline)?,
-        text_readers: integrations::text_readers(&more.ocr, more.vision.as_ref(), pipeline)?,
+            }),
+        transcription: piped(
+            more.transcription.as_ref(),
+            |it| integrations::transcription(it, timeouts),
+            pipeline,
+        )?,
+        text_readers: integrations::text_readers(&more.ocr, more.vision.as_ref(), timeouts, pipeline)?,
         barcodes: BarcodeReader::new(integrations::cores()),
         files: more.files_dir.clone().map(Files::new),
     })
@@ -135,7 +149,7 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
 /// A client, when it is configured, inside the pipeline.
 fn piped<V, C: Client>(
     variables: Option<&V>,
-    build: fn(&V) -> Result<C, AssembleError>,
+    build: impl FnOnce(&V) -> Result<C, AssembleError>,
     pipeline: &Pipeline,
 ) -> Result<Option<Provider<C>>, AssembleError> {
     let client = variables.map(build).transpose()?;

@@ -97,7 +97,7 @@ pub(crate) async fn read(
 ) -> Result<Bytes, Error> {
     let now = clock::unix_now().as_secs() as i64;
     match (&source.url, &source.whatsapp, &source.file) {
-        (Some(url), ..) => Ok(services.outbound.client_for(url).download(url, most_bytes, now).await?),
+        (Some(url), ..) => Ok(services.downloads.client_for(url).download(url, most_bytes, now).await?),
         (_, Some(id), _) => from_whatsapp(id, most_bytes, job, services).await,
         (_, _, path) => local(path.as_deref().unwrap_or_default(), most_bytes, services).await,
     }

@@ -7,12 +7,15 @@
 //! 4. `estimate.rs`: while Redis does not answer, each process keeps to the windows by itself. N processes may then
 //!    together be N times too fast; the provider's own refusals still park the allowance here.
 //!
+//! `timeouts.rs` is beside the point of speed: how long one call may take, from the same tables.
+//!
 //! Allowances without a window are not asked about until the provider has refused a call as too fast. From then on this
 //! process asks, for as long as the wait and ten minutes more; other processes find out by a refusal of their own.
 
 mod desk;
 mod estimate;
 mod script;
+mod timeouts;
 mod windows;
 
 #[cfg(test)]
@@ -33,8 +36,11 @@ use futures_util::future::BoxFuture;
 use metrics::counter;
 use tracing::warn;
 
-pub use self::windows::{BUILT_IN, ProviderLimits, Window, markdown};
 use self::{desk::Desk, estimate::Estimate, script::Said};
+pub use self::{
+    timeouts::CallTimeouts,
+    windows::{BUILT_IN, ProviderLimits, Window, markdown},
+};
 use crate::telemetry::metrics::PROVIDER_LIMIT_ESTIMATES;
 
 /// Turns are given this far ahead. Who comes after that asks again: a line of days would be wrong by the time it is its

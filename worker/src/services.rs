@@ -41,8 +41,10 @@ pub struct Services {
     pub places: Places,
     /// Signs webhooks that go to a plain URL.
     pub webhook_secret: Option<SigningSecret>,
-    /// Calls push services and downloads files.
-    pub outbound: Outbound,
+    /// Downloads files.
+    pub downloads: Outbound,
+    /// Calls push services.
+    pub push_services: Outbound,
     /// Signs push notifications.
     pub push: Option<Provider<VapidKey>>,
     /// Sends WhatsApp messages.
@@ -78,33 +80,13 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// Clients that may also reach these private networks.
+    /// Clients that may also reach these private networks. Calls take at most `timeout`.
     ///
     /// # Errors
     /// When the TLS stack cannot be set up.
-    pub fn new(allowed: &[IpNet], pipeline: &Pipeline) -> Result<Self, ProviderError> {
-        Self::of(open_and_inside(allowed), public(), pipeline)
-    }
-
-    /// The same with another patience than that of [`OutboundSettings`].
-    ///
-    /// # Errors
-    /// When the TLS stack cannot be set up.
-    pub fn with_timeout(
-        allowed: &[IpNet],
-        timeout: Duration,
-        pipeline: &Pipeline,
-    ) -> Result<Self, ProviderError> {
+    pub fn new(allowed: &[IpNet], timeout: Duration, pipeline: &Pipeline) -> Result<Self, ProviderError> {
         let ((mut open, mut inside), mut plain) = (open_and_inside(allowed), public());
         (open.timeout, inside.timeout, plain.timeout) = (timeout, timeout, timeout);
-        Self::of((open, inside), plain, pipeline)
-    }
-
-    fn of(
-        (open, inside): (OutboundSettings, OutboundSettings),
-        plain: OutboundSettings,
-        pipeline: &Pipeline,
-    ) -> Result<Self, ProviderError> {
         Ok(Self {
             open: Provider::global(WebhookClient::new(open)?, pipeline),
             inside: Provider::global(WebhookClient::new(inside)?, pipeline),

@@ -27,7 +27,7 @@ use flota_worker::{
     database,
     dev::ReceivedRequest,
     endpoints,
-    limits::{self, ProviderLimits},
+    limits::{self, CallTimeouts, ProviderLimits},
     llm::LlmSettings,
     processors,
     sandbox::Sandbox,
@@ -37,7 +37,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     row::{Order, Row},
-    subject::{EMAIL_ORDER, Next, SUBJECTS, Subject, be_impatient, job, lead_to_nobody, receiver, revoke},
+    subject::{EMAIL_ORDER, Next, SUBJECTS, Subject, job, lead_to_nobody, receiver, revoke},
 };
 
 /// A whole GIF of one pixel without colours: its bytes are all text.
@@ -245,12 +245,14 @@ impl Stage {
         let pipeline =
             Pipeline::new(limits, Arc::clone(&heard) as Arc<dyn CallObserver>, CircuitPolicy::default());
         let (link, prefix) = (&queue.link, queue.prefix());
-        let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, llm: LlmSettings::built_in() };
+        let mut timeouts = CallTimeouts::default();
+        if matches!(order, Order::Silence) {
+            timeouts.set(subject.name, IMPATIENT);
+        }
+        let (timeouts, llm) = (&timeouts, LlmSettings::built_in());
+        let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, timeouts, llm };
         let mut services = assemble::services(&environment, ground).expect("the stage is set");
         services.suppressions = Suppressions::empty();
-        if matches!(order, Order::Silence) {
-            be_impatient(subject, &mut services, &variables, (&pipeline, link, prefix), IMPATIENT);
-        }
         let endpoint = match subject.in_sandbox {
             "webhook" => {
                 let url = receiver(sandbox.url("/webhooks/orders"), nobody);

@@ -1,31 +1,10 @@
 //! Whom the table is about: each provider, the settings that lead to it, and the job that calls it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use flota_producer::{
     CompleteChat, DeliverWebhook, EmailAttachment, EmailBody, MediaSource, NewJob, PushKeys,
     PushSubscription, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
-    keys::Prefix, link::Link,
-};
-use flota_providers::{
-    api::ApiSettings,
-    chat::{self, ChatClient, ChatSettings},
-    email::{
-        CarriersBuilder, Sender, SmtpMailer, SmtpSettings, SmtpTls,
-        sendgrid::{SendgridClient, SendgridSettings},
-        ses::{SesClient, SesSettings},
-    },
-    google_token::ApiKey,
-    ocr::{TextReader, TextReaders},
-    pipeline::{Pipeline, Provider},
-    sms::{SmsClient, SmsSender, SmsSettings},
-    transcription::{TranscriptionClient, TranscriptionSettings},
-    vision::{VisionClient, VisionSettings},
-    whatsapp::{WhatsappClient, WhatsappSettings},
-};
-use flota_worker::{
-    llm::{Defaults, Llm, LlmSettings},
-    services::{Outbound, Services, Webhooks},
 };
 
 use super::{play::Stage, row::Row, rows};
@@ -184,126 +163,4 @@ pub(super) fn revoke(subject: &Subject, variables: &mut BTreeMap<&'static str, S
 /// The URL of a receiver of webhooks.
 pub(super) fn receiver(stage_url: String, nobody: bool) -> String {
     if nobody { format!("{NOBODY}/hook") } else { stage_url }
-}
-
-/// Replaces the provider's client by one that waits for an answer no longer than this.
-pub(super) fn be_impatient(
-    subject: &Subject,
-    services: &mut Services,
-    variables: &BTreeMap<&'static str, String>,
-    (pipeline, link, prefix): (&Pipeline, &Link, &Prefix),
-    timeout: Duration,
-) {
-    let variable = |name: &str| variables[name].clone();
-    let api = |name: &str| ApiSettings::new(variable(name), timeout);
-    let loopback = ["127.0.0.0/8".parse().expect("a network")];
-    match subject.in_sandbox {
-        "sendgrid" | "ses" | "smtp" => {
-            let (mut carriers, mut names) = (CarriersBuilder::new(pipeline), vec![subject.in_sandbox]);
-            if let Next::Provider { name, .. } = subject.next {
-                names.extend(variables.contains_key(EMAIL_ORDER).then_some(name));
-            }
-            for name in names {
-                carriers = impatient_carrier(name, carriers, variables, pipeline, timeout);
-            }
-            services.email = carriers.build();
-        }
-        "webhook" => {
-            services.webhooks = Webhooks::with_timeout(&loopback, timeout, pipeline).expect("a client");
-        }
-        "push" => services.outbound = Outbound::new(&loopback, timeout).expect("a client"),
-        "whatsapp" => {
-            let client = WhatsappClient::new(WhatsappSettings {
-                api: api("WHATSAPP_BASE_URL"),
-                phone_number_id: variable("WHATSAPP_PHONE_NUMBER_ID"),
-                access_token: variable("WHATSAPP_ACCESS_TOKEN").into(),
-            });
-            services.whatsapp = Some(Provider::global(client.expect("a client"), pipeline));
-        }
-        "twilio" => {
-            let client = SmsClient::new(SmsSettings {
-                api: api("TWILIO_BASE_URL"),
-                account_sid: variable("TWILIO_ACCOUNT_SID"),
-                auth_token: variable("TWILIO_AUTH_TOKEN").into(),
-                from: SmsSender::Number(variable("TWILIO_PHONE_NUMBER")),
-            });
-            services.sms = Some(Provider::global(client.expect("a client"), pipeline));
-        }
-        "llm" => {
-            let client = ChatClient::new(ChatSettings {
-                api: api("LLM_BASE_URL"),
-                api_key: variable("OPENROUTER_API_KEY").into(),
-                stall: chat::STALL,
-            });
-            let client = Provider::global(client.expect("a client"), pipeline);
-            let defaults = Defaults { max_tokens: 100, temperature: 0.0 };
-            services.llm = Some(Llm::new(client, LlmSettings::built_in(), defaults, (link, prefix)));
-        }
-        "openai" => {
-            let client = TranscriptionClient::new(TranscriptionSettings {
-                api: api("OPENAI_BASE_URL"),
-                api_key: variable("OPENAI_API_KEY").into(),
-                model: "whisper-1".to_owned(),
-            });
-            services.transcription = Some(Provider::global(client.expect("a client"), pipeline));
-        }
-        "google_vision" => {
-            let client = VisionClient::new(VisionSettings {
-                api: api("GOOGLE_VISION_BASE_URL"),
-                tokens: std::sync::Arc::new(ApiKey(variable("GOOGLE_VISION_API_KEY").into())),
-                project: None,
-            });
-            let vision = Provider::global(client.expect("a client"), pipeline);
-            let readers = vec![TextReader::Vision(std::sync::Arc::new(vision))];
-            services.text_readers = TextReaders::new(readers, pipeline);
-        }
-        other => panic!("{other} has no client"),
-    }
-}
-
-fn impatient_carrier<'a>(
-    name: &'static str,
-    carriers: CarriersBuilder<'a>,
-    variables: &BTreeMap<&'static str, String>,
-    pipeline: &Pipeline,
-    timeout: Duration,
-) -> CarriersBuilder<'a> {
-    let variable = |name: &str| variables[name].clone();
-    let sender = |name: &str| Sender::new(&variable(name), None).expect("an address");
-    match name {
-        "sendgrid" => {
-            let client = SendgridClient::new(SendgridSettings {
-                api: ApiSettings::new(variable("SENDGRID_BASE_URL"), timeout),
-                api_key: variable("SENDGRID_API_KEY").into(),
-                sender: sender("SENDGRID_FROM_EMAIL"),
-                sandbox_mode: false,
-            });
-            carriers.then(Provider::global(client.expect("a client"), pipeline), name)
-        }
-        "ses" => {
-            let client = SesClient::new(SesSettings {
-                api: ApiSettings::new(variable("AWS_SES_BASE_URL"), timeout),
-                access_key_id: variable("AWS_SES_ACCESS_KEY_ID"),
-                secret_access_key: variable("AWS_SES_SECRET_ACCESS_KEY").into(),
-                region: variable("AWS_SES_REGION"),
-                sender: sender("AWS_SES_FROM_EMAIL"),
-            });
-            carriers.then(Provider::global(client.expect("a client"), pipeline), name)
-        }
-        _ => {
-            let client = SmtpMailer::new(SmtpSettings {
-                host: variable("SMTP_HOST"),
-                port: variable("SMTP_PORT").parse().expect("a port"),
-                username: None,
-                password: None,
-                tls: SmtpTls::None,
-                from_email: variable("SMTP_FROM_EMAIL"),
-                from_name: None,
-                timeout,
-                pool_size: 1,
-                extra_root_ca_pem: None,
-            });
-            carriers.then(Provider::global(client.expect("a client"), pipeline), name)
-        }
-    }
 }

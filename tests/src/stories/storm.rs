@@ -16,7 +16,7 @@ use flota_worker::{
     config::Environment,
     database,
     dev::{RedisOptions, RedisServer},
-    limits::{self, ProviderLimits, Window},
+    limits::{self, CallTimeouts, ProviderLimits, Window},
     llm::LlmSettings,
     processors,
 };
@@ -146,6 +146,7 @@ impl Stage {
             pipeline: &pipeline,
             link: &queue.link,
             prefix: queue.prefix(),
+            timeouts: &CallTimeouts::default(),
             llm: LlmSettings::built_in(),
         };
         let services = assemble::services(&environment, ground)?;

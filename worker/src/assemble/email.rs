@@ -13,32 +13,28 @@ use flota_providers::{
 };
 
 use super::{AssembleError, integrations::because_of};
-use crate::config::env::{
-    EmailProvider, Environment, SendgridVariables, SesVariables, SmtpMode, SmtpVariables,
+use crate::{
+    config::env::{EmailProvider, Environment, SendgridVariables, SesVariables, SmtpMode, SmtpVariables},
+    limits::CallTimeouts,
 };
 
-/// A message is accepted in a second or two; tens of megabytes have to be uploaded.
-const MESSAGE: Duration = Duration::from_secs(40);
-/// Longest that one step of an SMTP conversation may take (RFC 5321 section 4.5.3.2 allows minutes; a worker slot is
-/// too dear for that).
-const SMTP_STEP: std::time::Duration = std::time::Duration::from_secs(20);
 /// Connections to the mail server that one process keeps at most.
 const SMTP_POOL: usize = 16;
 
 /// Every configured way of sending, in the order of the settings.
 pub(super) fn carriers(
     environment: &Environment,
+    timeouts: &CallTimeouts,
     pipeline: &Pipeline,
 ) -> Result<Option<Carriers>, AssembleError> {
+    let email = &environment.email;
     let mut carriers = CarriersBuilder::new(pipeline).message_domain(message_domain(environment));
-    for provider in &environment.email.order {
-        let name = provider.name();
+    for provider in &email.order {
+        let with = (provider.name(), timeouts.of(provider.name()), pipeline);
         carriers = match provider {
-            EmailProvider::Sendgrid => {
-                add(carriers, name, environment.email.sendgrid.as_ref(), sendgrid, pipeline)?
-            }
-            EmailProvider::Ses => add(carriers, name, environment.email.ses.as_ref(), ses, pipeline)?,
-            EmailProvider::Smtp => add(carriers, name, environment.smtp.as_ref(), mailer, pipeline)?,
+            EmailProvider::Sendgrid => add(carriers, email.sendgrid.as_ref(), sendgrid, with)?,
+            EmailProvider::Ses => add(carriers, email.ses.as_ref(), ses, with)?,
+            EmailProvider::Smtp => add(carriers, environment.smtp.as_ref(), mailer, with)?,
         };
     }
     Ok(carriers.build())
@@ -59,20 +55,19 @@ fn message_domain(environment: &Environment) -> Option<&str> {
 /// The settings name nobody who is not configured, so `variables` is there.
 fn add<'a, V, M: Mailer>(
     carriers: CarriersBuilder<'a>,
-    name: &'static str,
     variables: Option<&V>,
-    build: fn(&V) -> Result<M, AssembleError>,
-    pipeline: &Pipeline,
+    build: fn(&V, Duration) -> Result<M, AssembleError>,
+    (name, timeout, pipeline): (&'static str, Duration, &Pipeline),
 ) -> Result<CarriersBuilder<'a>, AssembleError> {
-    match variables.map(build).transpose()? {
+    match variables.map(|variables| build(variables, timeout)).transpose()? {
         Some(client) => Ok(carriers.then(Provider::global(client, pipeline), name)),
         None => Ok(carriers),
     }
 }
 
-fn sendgrid(sendgrid: &SendgridVariables) -> Result<SendgridClient, AssembleError> {
+fn sendgrid(sendgrid: &SendgridVariables, timeout: Duration) -> Result<SendgridClient, AssembleError> {
     let client = SendgridClient::new(SendgridSettings {
-        api: ApiSettings::new(&sendgrid.base_url, MESSAGE),
+        api: ApiSettings::new(&sendgrid.base_url, timeout),
         api_key: sendgrid.api_key.clone(),
         sender: sender("SENDGRID_FROM_EMAIL", &sendgrid.from_email, sendgrid.from_name.as_deref())?,
         sandbox_mode: sendgrid.sandbox_mode,
@@ -80,10 +75,10 @@ fn sendgrid(sendgrid: &SendgridVariables) -> Result<SendgridClient, AssembleErro
     client.map_err(because_of("SENDGRID_BASE_URL"))
 }
 
-fn ses(ses: &SesVariables) -> Result<SesClient, AssembleError> {
+fn ses(ses: &SesVariables, timeout: Duration) -> Result<SesClient, AssembleError> {
     let base_url = ses.base_url.clone().unwrap_or_else(|| base_url(&ses.region));
     let client = SesClient::new(SesSettings {
-        api: ApiSettings::new(base_url, MESSAGE),
+        api: ApiSettings::new(base_url, timeout),
         access_key_id: ses.access_key_id.clone(),
         secret_access_key: ses.secret_access_key.clone(),
         region: ses.region.clone(),
@@ -96,11 +91,11 @@ fn sender(variable: &'static str, address: &str, name: Option<&str>) -> Result<S
     Sender::new(address, name).map_err(|source| AssembleError::Sender { variable, source: Box::new(source) })
 }
 
-/// The client of the mail server.
+/// The client of the mail server. `timeout` is the longest that one step of a conversation may take.
 ///
 /// # Errors
 /// When its settings cannot work.
-pub fn mailer(smtp: &SmtpVariables) -> Result<SmtpMailer, AssembleError> {
+pub fn mailer(smtp: &SmtpVariables, timeout: Duration) -> Result<SmtpMailer, AssembleError> {
     let read = |path: &std::path::PathBuf| {
         std::fs::read(path).map_err(|source| AssembleError::Certificate { path: path.clone(), source })
     };
@@ -116,7 +111,7 @@ pub fn mailer(smtp: &SmtpVariables) -> Result<SmtpMailer, AssembleError> {
         },
         from_email: smtp.from_email.clone(),
         from_name: smtp.from_name.clone(),
-        timeout: SMTP_STEP,
+        timeout,
         pool_size: SMTP_POOL,
         extra_root_ca_pem: smtp.ca_file.as_ref().map(read).transpose()?,
     })

@@ -15,6 +15,7 @@ use crate::{
     endpoints,
     exit::{Done, Exit},
     failure::chain,
+    limits::CallTimeouts,
 };
 
 use super::{
@@ -156,7 +157,7 @@ async fn mail_server(environment: &Environment) -> Finding {
         let severity = if others { Severity::Ok } else { Severity::Warning };
         return Finding { check, severity, found: "no mail server is set".into(), fix: None };
     };
-    let error = match assemble::mailer(smtp) {
+    let error = match assemble::mailer(smtp, CallTimeouts::default().of(flota_providers::email::SMTP)) {
         Ok(mailer) => match mailer.check().await {
             Ok(()) => return Finding { check, severity: Severity::Ok, found: "accepted".into(), fix: None },
             Err(error) => chain(&error),

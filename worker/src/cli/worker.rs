@@ -72,7 +72,8 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let calls = Arc::new(telemetry::CallMetrics::default());
     let pipeline = Pipeline::new(limits, calls, CircuitPolicy::default());
     let (link, prefix) = (&redis.link, &redis.prefix);
-    let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, llm: file.llm };
+    let (timeouts, llm) = (&file.timeouts, file.llm);
+    let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, timeouts, llm };
     let services =
         assemble::services(&environment, ground).map_err(|error| Stop::usage(error.to_string()))?;
     if let Some(address) = args.admin.or(environment.admin_addr) {

@@ -36,7 +36,13 @@ use self::{
     providers::ProviderTable,
     raw::RawQueues,
 };
-use crate::{limits::ProviderLimits, llm::LlmSettings, processors, retention::Ages, schedules::Schedule};
+use crate::{
+    limits::{CallTimeouts, ProviderLimits},
+    llm::LlmSettings,
+    processors,
+    retention::Ages,
+    schedules::Schedule,
+};
 
 pub use self::{
     keys::markdown,
@@ -59,6 +65,8 @@ pub struct Queues {
     pub ages: Ages,
     /// How fast providers may be called.
     pub limits: ProviderLimits,
+    /// How long one call of a provider may take.
+    pub timeouts: CallTimeouts,
     /// Which language models are asked, and what they may cost.
     pub llm: LlmSettings,
     /// Where they come from.
@@ -190,12 +198,12 @@ fn queues(document: Document<'_>, raw: &RawQueues, problems: &mut Vec<Problem>) 
         checked.extend(table.check(problems));
     }
     let ages = retention::check(document, &raw.retention, problems);
-    let mut limits = ProviderLimits::default();
+    let (mut limits, mut timeouts) = (ProviderLimits::default(), CallTimeouts::default());
     for (name, raw) in &raw.providers {
-        ProviderTable { document, name, raw }.check(&mut limits, problems);
+        ProviderTable { document, name, raw }.check(&mut limits, &mut timeouts, problems);
     }
     let llm = llm::check(document, raw.llm.as_ref(), problems);
-    Queues { policies, schedules: checked, ages, limits, llm, source: Source::BuiltIn }
+    Queues { policies, schedules: checked, ages, limits, timeouts, llm, source: Source::BuiltIn }
 }
 
 fn policies(document: Document<'_>, raw: &RawQueues, problems: &mut Vec<Problem>) -> Vec<QueuePolicy> {

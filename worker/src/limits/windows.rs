@@ -67,6 +67,8 @@ pub struct Limit {
     pub provider: &'static str,
     /// Length of each window, and calls in it.
     pub windows: &'static [(Duration, u32)],
+    /// Most time for one call.
+    pub timeout: Duration,
     /// Whose allowance it is, and where the numbers come from.
     pub about: &'static str,
 }
@@ -74,16 +76,37 @@ pub struct Limit {
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// Messages are accepted in a second or two. Of a mail server it is one step of the conversation: RFC 5321 section
+/// 4.5.3.2 allows minutes, and a worker slot is too dear for that.
+const MESSAGE: Duration = Duration::from_secs(20);
+/// Tens of megabytes have to be uploaded.
+const LARGE_MESSAGE: Duration = Duration::from_secs(40);
+/// The least that Standard Webhooks 1.0.0 recommends: 15 to 30 seconds.
+const RECEIVER: Duration = Duration::from_secs(15);
+/// 100 MB have to go up or down.
+const MEDIA: Duration = Duration::from_mins(2);
+/// Models think, and long answers take their time.
+const MODEL: Duration = Duration::from_mins(2);
+/// 25 MiB have to be uploaded and listened to.
+const SPEECH: Duration = Duration::from_mins(5);
+/// 7 MB have to be uploaded and looked at.
+const PICTURE: Duration = Duration::from_mins(1);
+
+/// A page of text on a slow core; three tries of it fit into the queue's own limit with room for the rest.
+const RECOGNITION: Duration = Duration::from_secs(40);
+
 /// Every provider, in the order of the documentation.
 pub const BUILT_IN: &[Limit] = &[
     Limit {
         provider: email::sendgrid::PROVIDER,
         windows: &[],
+        timeout: LARGE_MESSAGE,
         about: "One key; depends on the plan. 429 and `X-RateLimit-*` are obeyed.",
     },
     Limit {
         provider: email::ses::PROVIDER,
         windows: &[],
+        timeout: LARGE_MESSAGE,
         about: "One account in one region: its sending rate and quota are its own, and count recipients \
                 (<https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas.html>). Set `per_second` to the rate; \
                 `Maximum sending rate exceeded` is obeyed.",
@@ -91,65 +114,76 @@ pub const BUILT_IN: &[Limit] = &[
     Limit {
         provider: email::SMTP,
         windows: &[],
+        timeout: MESSAGE,
         about: "The mail server; its own limits are in its manual. A greeting with 421 is obeyed.",
     },
     Limit {
         provider: webhook::PROVIDER,
         windows: &[],
+        timeout: RECEIVER,
         about: "Each endpoint by itself. 429 and `Retry-After` are obeyed.",
     },
     Limit {
         provider: push::PROVIDER,
         windows: &[],
+        timeout: MESSAGE,
         about: "Each push service by itself. 429 and `Retry-After` are obeyed.",
     },
     Limit {
         provider: whatsapp::PROVIDER,
         windows: &[(SECOND, 80)],
+        timeout: MESSAGE,
         about: "One phone number: 80 messages a second unless Meta has raised it, 20 for numbers in coexistence \
                 (<https://developers.facebook.com/docs/whatsapp/cloud-api/overview#throughput>).",
     },
     Limit {
         provider: whatsapp::media::PROVIDER,
         windows: &[],
+        timeout: MEDIA,
         about: "Files of one phone number, going up and down. The account's own limits are obeyed.",
     },
     Limit {
         provider: sms::PROVIDER,
         windows: &[],
+        timeout: MESSAGE,
         about: "One account; messages above the rate of a number wait at Twilio. 429 is obeyed.",
     },
     Limit {
         provider: chat::PROVIDER,
         windows: &[],
+        timeout: MODEL,
         about: "One key; depends on model and plan. 429, 503 and `X-RateLimit-*` are obeyed.",
     },
     Limit {
         provider: transcription::PROVIDER,
         windows: &[],
+        timeout: SPEECH,
         about: "One key; depends on the plan. 429 and `x-ratelimit-*` are obeyed.",
     },
     Limit {
         provider: vision::PROVIDER,
         windows: &[(MINUTE, 1_800)],
+        timeout: PICTURE,
         about: "One project: 1,800 requests a minute (<https://cloud.google.com/vision/quotas>).",
     },
     Limit {
         provider: tesseract::PROVIDER,
         windows: &[],
+        timeout: RECOGNITION,
         about: "Each machine by itself: as many at a time as it has cores.",
     },
 ];
 
 /// The table for `docs/configuration.md`.
 pub fn markdown() -> String {
-    let mut text = String::from("| provider | built in | whose allowance |\n|---|---|---|\n");
+    let mut text = String::from("| provider | built in | `timeout` | whose allowance |\n|---|---|---|---|\n");
     for limit in BUILT_IN {
         let windows: Vec<String> =
             limit.windows.iter().map(|(length, calls)| format!("`{} = {calls}`", key_of(*length))).collect();
         let windows = if windows.is_empty() { "–".to_owned() } else { windows.join(", ") };
         // Writing into a String cannot fail.
-        let _ = writeln!(text, "| `{}` | {windows} | {} |", limit.provider, limit.about);
+        let timeout = humantime::format_duration(limit.timeout);
+        let _ = writeln!(text, "| `{}` | {windows} | `{timeout}` | {} |", limit.provider, limit.about);
     }
     text
 }

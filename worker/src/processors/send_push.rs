@@ -39,7 +39,7 @@ impl Processor<Services> for SendPush {
             topic,
         };
         let (client, now) =
-            (services.outbound.client_for(&push.endpoint), clock::unix_now().as_secs() as i64);
+            (services.push_services.client_for(&push.endpoint), clock::unix_now().as_secs() as i64);
         // Every browser of a vendor has its push service, so its limits are ours with that host.
         let host = host_and_port(&push.endpoint);
         let place = Some(Place { name: &host, host: &host });

@@ -1,4 +1,4 @@
-//! `[providers.<name>]`: how fast a provider may be called by the whole fleet.
+//! `[providers.<name>]`: how fast a provider may be called by the whole fleet, and how long a call may take.
 
 use std::time::Duration;
 
@@ -10,11 +10,15 @@ use super::{
 };
 use crate::{
     config::nearest::nearest,
-    limits::{BUILT_IN, ProviderLimits, Window},
+    limits::{BUILT_IN, CallTimeouts, ProviderLimits, Window},
 };
 
 /// Faster than this no provider is called, and a window of it is a slip.
 const MOST: u32 = 10_000_000;
+/// A shorter call is no call.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// Who waits longer than this for one call holds a slot for nothing.
+const LONGEST: Duration = Duration::from_mins(30);
 
 /// One table with its name.
 pub(super) struct ProviderTable<'a> {
@@ -24,10 +28,18 @@ pub(super) struct ProviderTable<'a> {
 }
 
 impl ProviderTable<'_> {
-    /// Puts the windows that were written in the place of those built in.
-    pub(super) fn check(&self, limits: &mut ProviderLimits, problems: &mut Vec<Problem>) {
+    /// Puts what was written in the place of what is built in.
+    pub(super) fn check(
+        &self,
+        limits: &mut ProviderLimits,
+        timeouts: &mut CallTimeouts,
+        problems: &mut Vec<Problem>,
+    ) {
         let Some(provider) = self.known(problems) else { return };
-        let RawProvider { per_second, per_minute, per_day, burst } = self.raw;
+        let RawProvider { per_second, per_minute, per_day, burst, timeout } = self.raw;
+        if let Some(timeout) = self.time(timeout.as_ref(), problems) {
+            timeouts.set(provider, timeout);
+        }
         let burst = self.number("burst", burst.as_ref(), 1, problems);
         let written = [
             ("per_second", per_second, Duration::from_secs(1)),
@@ -35,11 +47,14 @@ impl ProviderTable<'_> {
             ("per_day", per_day, Duration::from_hours(24)),
         ];
         if written.iter().all(|(_, value, _)| value.is_none()) {
-            let sentence = format!(
-                "providers.{} limits nothing; write per_second, per_minute or per_day (0 for no limit)",
-                self.name.get_ref()
-            );
-            problems.push(self.document.problem(self.name.span().start, sentence));
+            if timeout.is_none() || burst.is_some() {
+                let sentence = format!(
+                    "providers.{} limits nothing; write per_second, per_minute or per_day (0 for no limit), or timeout",
+                    self.name.get_ref()
+                );
+                problems.push(self.document.problem(self.name.span().start, sentence));
+            }
+            return;
         }
         let windows = written.into_iter().filter_map(|(key, value, length)| {
             let calls = self.number(key, value.as_ref(), 0, problems).filter(|calls| 0 < *calls)?;
@@ -61,6 +76,21 @@ impl ProviderTable<'_> {
         let sentence = format!("providers.{name} is no provider that is known here; {instead}, or remove it");
         problems.push(self.document.problem(self.name.span().start, sentence));
         None
+    }
+
+    fn time(&self, written: Option<&Spanned<Value>>, problems: &mut Vec<Problem>) -> Option<Duration> {
+        let written = written?;
+        let time = written.get_ref().as_str().and_then(|text| humantime::parse_duration(text).ok());
+        let time = time.filter(|time| (SHORTEST..=LONGEST).contains(time));
+        if time.is_none() {
+            let (shown, name) = (self.document.written(written.span()), self.name.get_ref());
+            let (least, most) = (humantime::format_duration(SHORTEST), humantime::format_duration(LONGEST));
+            let sentence = format!(
+                "providers.{name}.timeout = {shown} is not a time from \"{least}\" to \"{most}\"; write one, such as \"20s\""
+            );
+            problems.push(self.document.problem(written.span().start, sentence));
+        }
+        time
     }
 
     fn number(
@@ -103,6 +133,27 @@ mod tests {
         );
         assert_eq!(limits.of("google_vision"), []);
         assert_eq!(limits.of("twilio"), ProviderLimits::default().of("twilio"));
+    }
+
+    #[test]
+    fn a_timeout_stands_by_itself_and_leaves_the_windows_as_they_are() {
+        let text = "[queues.x]\n[providers.whatsapp]\ntimeout = \"5s\"\n";
+
+        let queues = parse("queues.toml", text).unwrap();
+
+        assert_eq!(queues.timeouts.of("whatsapp"), Duration::from_secs(5));
+        assert_eq!(queues.timeouts.of("llm"), Duration::from_mins(2));
+        assert_eq!(queues.limits, ProviderLimits::default());
+        for wrong in ["5", "\"0s\"", "\"31m\"", "\"soon\""] {
+            let text = format!("[queues.x]\n[providers.llm]\ntimeout = {wrong}\n");
+            let told = parse("queues.toml", &text).unwrap_err().to_string();
+            assert!(
+                told.contains(&format!(
+                    "providers.llm.timeout = {wrong} is not a time from \"1s\" to \"30m\""
+                )),
+                "{told}"
+            );
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub(super) struct RawRetention {
     pub(super) waiting_dead_letters: Option<Spanned<Value>>,
 }
 
-/// The limits of one provider as written.
+/// Limits and timeout of one provider as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawProvider {
@@ -62,6 +62,7 @@ pub(super) struct RawProvider {
     pub(super) per_minute: Option<Spanned<Value>>,
     pub(super) per_day: Option<Spanned<Value>>,
     pub(super) burst: Option<Spanned<Value>>,
+    pub(super) timeout: Option<Spanned<Value>>,
 }
 
 /// One table of settings as written.
@@ -234,7 +235,7 @@ const SCHEDULE: [&str; 8] = ["cron", "timezone", "kind", "queue", "payload", "te
 const RETENTION: [&str; 4] = ["outcomes", "attempts", "dead_letters", "waiting_dead_letters"];
 
 /// Keys of a provider.
-const PROVIDER: [&str; 4] = ["per_second", "per_minute", "per_day", "burst"];
+const PROVIDER: [&str; 5] = ["per_second", "per_minute", "per_day", "burst", "timeout"];
 
 /// The kinds of table in the file.
 #[derive(Clone, Copy)]

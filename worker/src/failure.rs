@@ -22,6 +22,8 @@ use crate::{
 
 /// How long work waits for a person to mend a credential, a quota or a setting, before it is tried again.
 const FOR_A_PERSON: Duration = Duration::from_mins(5);
+/// How long work waits while the suppression list is read for the first time: that takes a moment.
+const FOR_THE_LIST: Duration = Duration::from_millis(200);
 /// How long work waits for Postgres before it is tried again.
 const FOR_POSTGRES: Duration = Duration::from_secs(5);
 
@@ -113,7 +115,7 @@ impl From<Error> for Failure {
             Error::Suppressed { .. } => {
                 Self { code: Some("suppressed".into()), ..Self::permanent(error.to_string()) }
             }
-            Error::Suppressions(_) => park(ErrorClass::Internal, FOR_POSTGRES, error.to_string()),
+            Error::Suppressions(_) => park(ErrorClass::Internal, FOR_THE_LIST, error.to_string()),
             Error::BudgetSpent(error) => Self {
                 code: Some("budget_spent".into()),
                 // Exactly then, and a little spread: all jobs of the tenant wait for the same moment.

@@ -5,8 +5,9 @@
 //! 3. here: the copy that each worker keeps in memory and asks before it calls a provider
 //!
 //! The copy holds 16 bytes of hash per address, about 30 MB for a million. It hears of changes within [`PERIOD`]. While
-//! Postgres is away it goes on with what it knows: nobody can add to the list then either. Only a worker that has never
-//! read the list cannot tell; its messages wait.
+//! Postgres is away it goes on with what it knows: nobody can add to the list then either. A worker waits with its first
+//! messages until it has tried to read the list; one that starts while Postgres is away knows of nobody until Postgres is
+//! back, and says so: work may not wait for history.
 
 mod address;
 mod table;
@@ -39,7 +40,7 @@ const TOO_OLD: Duration = Duration::from_hours(1);
 
 /// Why nothing can be said about an address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the suppression list has not been read from Postgres yet, so nothing is sent")]
+#[error("the suppression list is being read from Postgres, so nothing is sent yet")]
 pub struct NotReadYet;
 
 /// The copy of a process. Cheap to clone.
@@ -55,13 +56,13 @@ pub struct Suppressions {
 #[derive(Default)]
 struct Copy {
     marks: HashSet<u128>,
-    is_read: bool,
+    is_tried: bool,
 }
 
 impl Suppressions {
     /// A list without entries and without Postgres, for tools and tests.
     pub fn empty() -> Self {
-        let copy = Copy { is_read: true, ..Copy::default() };
+        let copy = Copy { is_tried: true, ..Copy::default() };
         Self { copy: Arc::new(RwLock::new(copy)), pool: None, _follows: None }
     }
 
@@ -80,7 +81,7 @@ impl Suppressions {
     /// While the list has not been read.
     pub fn holds(&self, channel: Channel, tenant: Option<&str>, address: &str) -> Result<bool, NotReadYet> {
         let copy = self.copy.read().unwrap_or_else(PoisonError::into_inner);
-        if !copy.is_read {
+        if !copy.is_tried {
             return Err(NotReadYet);
         }
         let Ok(address) = normal(channel, address) else { return Ok(false) };
@@ -147,6 +148,7 @@ impl Follower {
                 Err(error) if is_away => debug!("The suppression list cannot be read: {}", chain(&error)),
                 Err(error) => {
                     is_away = true;
+                    self.copy.write().unwrap_or_else(PoisonError::into_inner).is_tried = true;
                     warn!(
                         "The suppression list cannot be read; what is known of it holds: {}",
                         chain(&error)
@@ -167,7 +169,7 @@ impl Follower {
             None => {
                 let rows = sqlx::query(include_str!("suppressions/all.sql")).fetch(&self.pool);
                 let marks = rows.map(|row| Ok::<_, sqlx::Error>(entry(&row?)?.0)).try_collect().await?;
-                *self.copy.write().unwrap_or_else(PoisonError::into_inner) = Copy { marks, is_read: true };
+                *self.copy.write().unwrap_or_else(PoisonError::into_inner) = Copy { marks, is_tried: true };
             }
             Some((since, _)) => {
                 let query = sqlx::query(include_str!("suppressions/changed.sql")).bind(since);

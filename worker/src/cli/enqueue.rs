@@ -88,7 +88,10 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     };
     let deadline = Instant::now() + args.wait_timeout;
     let mut told = String::new();
-    eprintln!("{}", accepted(&receipt));
+    let people_read = std::io::stderr().is_terminal();
+    if people_read {
+        eprintln!("{}", accepted(&receipt));
+    }
     loop {
         let queue = std::slice::from_ref(&receipt.queue);
         let found = view::job(&redis.link, &redis.prefix, Some(&pool), queue, receipt.id).await?;
@@ -100,7 +103,8 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
             found if deadline <= Instant::now() => {
                 return Err(still_waiting(receipt.id, args.wait_timeout, found.as_ref()));
             }
-            Some(job) => tell(&job, &mut told),
+            Some(job) if people_read => tell(&job, &mut told),
+            Some(_) => {}
             None => {}
         }
         sleep(LOOK).await;

@@ -1,4 +1,4 @@
-//! A customer's endpoint: Standard Webhooks 1.0.0 and the rules for client errors of the integration directive.
+//! A customer's endpoint: Standard Webhooks 1.0.0 whose plan repeats everything but 410.
 
 use flota_worker::sandbox::Reset;
 
@@ -18,7 +18,11 @@ pub(in super::super) const SUBJECT: Subject = Subject {
     variables: &["WEBHOOK_"],
     rows: ROWS,
     never: &[
-        ("auth", "the credential is the receiver's affair: 401 and 403 are permanent"),
+        (
+            "permanent",
+            "no answer is for good but 410; what cannot be sent at all (an address that is refused) is dead at once",
+        ),
+        ("auth", "the credential is the receiver's affair: 401 and 403 are tried again"),
         ("quota", "receivers have none"),
         ("ambiguous", "`webhook-id` is the same in every try, so that a receiver can tell a repeat"),
     ],
@@ -32,15 +36,15 @@ const ROWS: &[Row] = &[
     row(
         "301: redirects are not followed",
         With(301, "location", "https://example.com/"),
-        "permanent",
+        "server_error",
         "301",
-        "dead at once",
+        "10 tries, then dead",
     ),
-    row("400", Status(400), "permanent", "400", "dead at once"),
-    row("401", Status(401), "permanent", "401", "dead at once"),
-    row("403", Status(403), "permanent", "403", "dead at once"),
-    row("404", Status(404), "permanent", "404", "dead at once"),
-    row("413", Status(413), "permanent", "413", "dead at once"),
+    row("400", Status(400), "server_error", "400", "10 tries, then dead"),
+    row("401", Status(401), "server_error", "401", "10 tries, then dead"),
+    row("403", Status(403), "server_error", "403", "10 tries, then dead"),
+    row("404", Status(404), "server_error", "404", "10 tries, then dead"),
+    row("413", Status(413), "server_error", "413", "10 tries, then dead"),
     row("410", Status(410), "gone", "410", "dead at once; the endpoint is disabled"),
     row("408", Status(408), "server_error", "408", "10 tries, then dead"),
     row("409", Status(409), "server_error", "409", "10 tries, then dead"),

@@ -159,11 +159,11 @@ const ROWS: &[Row] = &[
     row("unknown code with HTTP 500", Says(500, &["4242"]), "server_error", "=", "3 tries, then dead"),
     row("unknown code with HTTP 400", Says(400, &["4242"]), "permanent", "=", "dead at once"),
     row(
-        "a page of HTML with 502",
+        "502, a page of HTML: a gateway that does not know what became of it",
         Text(502, "<html>Bad gateway</html>"),
-        "server_error",
+        "ambiguous",
         "502",
-        "3 tries, then dead",
+        "one more try, then dead",
     ),
     row(
         "200 with an error inside (131000)",

@@ -102,7 +102,7 @@ impl Installation {
 
     /// Lets webhooks go to receivers on this machine.
     pub fn webhooks_inside(&mut self) -> &mut Self {
-        self.set("FLOTA_WEBHOOK_ALLOW_CIDRS", LOOPBACK)
+        self.set("FLOTA_WEBHOOK_ALLOW_CIDRS", LOOPBACK).set("FLOTA_FETCH_ALLOW_CIDRS", LOOPBACK)
     }
 
     /// Makes the key that endpoints need, as the manual tells people to.

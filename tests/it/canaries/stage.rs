@@ -49,6 +49,9 @@ pub(super) struct Stage {
     account: Value,
 }
 
+/// Faults of one provider in a row.
+const AT_ONCE: usize = 6;
+
 impl Stage {
     pub(super) async fn set() -> Self {
         let sandbox = Sandbox::start().await.expect("the stage is set");
@@ -151,13 +154,20 @@ impl Stage {
     /// Lets everything go wrong at a provider, one call each.
     pub(super) async fn suffer(&mut self, provider: &str, faults: Vec<Fault>) {
         self.mail_by(provider).await;
-        let (before, count) = (self.sandbox.journal(Some(provider)).len(), faults.len());
-        for fault in faults {
-            self.sandbox.fault(fault).expect("a fault that can be ordered");
+        // A host that fails ten times in a row is left alone for a while; a new worker has nothing against it.
+        for (number, few) in faults.chunks(AT_ONCE).enumerate() {
+            if 0 < number {
+                self.renew_worker().await;
+            }
+            let before = self.sandbox.journal(Some(provider)).len();
+            for fault in few {
+                self.sandbox.fault(fault.clone()).expect("a fault that can be ordered");
+            }
+            self.enqueue(provider, few.len()).await;
+            let all = before + few.len();
+            self.sandbox.wait_for(Some(provider), all, PATIENCE).await.expect("a request for each");
+            self.sandbox.clear_faults();
         }
-        self.enqueue(provider, count).await;
-        self.sandbox.wait_for(Some(provider), before + count, PATIENCE).await.expect("a request for each");
-        self.sandbox.clear_faults();
     }
 
     /// Sends one mail that arrives, and one that the server refuses at this step with these words.

@@ -2,7 +2,7 @@
 //!
 //! lettre speaks the protocol; its own pool is not used, because it does not tell whether a connection broke before
 //! or after the message was handed over, and on that depends whether a repeat may reach people twice. Here every
-//! failure knows its [`Stage`]. A connection that had been waiting and turns out dead before the message was handed
+//! failure knows its `Stage`. A connection that had been waiting and turns out dead before the message was handed
 //! over is replaced once, at once; every other failure goes to the caller.
 //!
 //! Several recipients: those refused for good (5yz) are named in the receipt while the others get the message; a

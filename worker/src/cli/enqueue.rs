@@ -104,8 +104,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
                 return Err(still_waiting(receipt.id, args.wait_timeout, found.as_ref()));
             }
             Some(job) if people_read => tell(&job, &mut told),
-            Some(_) => {}
-            None => {}
+            _ => {}
         }
         sleep(LOOK).await;
     }

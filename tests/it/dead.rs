@@ -5,6 +5,7 @@ use std::process::Output;
 use flota_engine::ErrorClass;
 use flota_tests::{
     cluster::{Cluster, Recorded, SHORT},
+    fleet::eventually,
     replays::{bury_toys, kill_replays},
     toys::{Act, toy},
 };
@@ -136,11 +137,11 @@ async fn a_closed_pipe_and_an_interrupt_end_quietly_and_say_how_to_go_on() {
     let mut replay = cluster.flota(&slow).unwrap();
     replay.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let replay = replay.spawn().unwrap();
-    let began = std::time::Instant::now();
-    while sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox").fetch_one(&pool).await.unwrap() == 0 {
-        assert!(began.elapsed() < Duration::from_secs(30), "the replay does not begin");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let began = async || {
+        let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox").fetch_one(&pool).await.unwrap();
+        0 < rows
+    };
+    eventually(Duration::from_secs(30), "the replay begins", began).await;
     let pid = nix::unistd::Pid::from_raw(replay.id().unwrap() as i32);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     let ended = replay.wait_with_output().await.unwrap();

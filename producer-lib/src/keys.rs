@@ -220,9 +220,15 @@ impl QueueKeys {
         format!("{}bell:{worker}", self.base)
     }
 
-    /// `config`, a hash: what the scripts obey (paused, `max_len`), published by workers, changed live.
+    /// `config`, a hash: what the scripts and workers obey (`max_len`, published by workers; pause, rate and
+    /// concurrency, set by people).
     pub fn config(&self) -> String {
         self.key("config")
+    }
+
+    /// `starts`, a hash: `<window ms>:<slice>` → jobs that were started in it, while the queue has a rate.
+    pub fn starts(&self) -> String {
+        self.key("starts")
     }
 
     /// `cancelled`, a set: running jobs that were asked to stop, and cancelled ids that still lie in a ready list.

@@ -2,6 +2,7 @@
 
 mod canaries;
 mod cli;
+mod control;
 mod dead;
 mod drain;
 mod enqueue;

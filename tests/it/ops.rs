@@ -72,7 +72,7 @@ async fn live_jobs_are_listed_where_they_are_a_page_at_a_time() {
     let fleet = queue.start();
     let running = queue.enqueue(toy([Act::Hang])).await;
     queue.witness.wait_until("it runs", |seen| seen.started.contains_key(&running)).await;
-    inspect::pause(&queue.link, &queue.keys, "look").await.unwrap();
+    queue.pause().await;
     let low = queue.enqueue(toy([Act::Succeed]).priority(Priority::Low)).await;
     let ready = queue.enqueue_many(3, &toy([Act::Succeed])).await;
     let high = queue.enqueue(toy([Act::Succeed]).priority(Priority::High).tenant("acme")).await;
@@ -102,7 +102,7 @@ async fn a_purge_cancels_what_waits_and_leaves_what_runs() {
     let fleet = queue.start();
     let running = queue.enqueue(toy([Act::Hang])).await;
     queue.witness.wait_until("it runs", |seen| seen.started.contains_key(&running)).await;
-    inspect::pause(&queue.link, &queue.keys, "purge").await.unwrap();
+    queue.pause().await;
     queue.enqueue_many(1_203, &toy([Act::Succeed])).await;
     queue.enqueue_many(7, &toy([Act::Succeed]).priority(Priority::High)).await;
     let gone = queue.enqueue(toy([Act::Succeed]).priority(Priority::Low)).await;
@@ -122,7 +122,7 @@ async fn a_purge_cancels_what_waits_and_leaves_what_runs() {
     let records = queue.records().await;
     let ended = records.iter().filter(|(_, record)| record.status == Status::Cancelled).count();
     assert_eq!(ended, 1_211 + 5 + 3 + 1);
-    inspect::resume(&queue.link, &queue.keys).await.unwrap();
+    queue.resume().await;
     let again = queue.enqueue(toy([Act::Succeed]).unique("u")).await;
     queue.witness.wait_for(again, Verdict::Complete).await;
     drain(fleet, Duration::ZERO).await;

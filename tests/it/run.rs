@@ -245,7 +245,7 @@ async fn a_cancel_that_meets_a_failing_run_ends_the_job_before_its_next() {
 #[tokio::test]
 async fn a_paused_queue_is_not_fetched_until_it_is_resumed() {
     let queue = TestQueue::new().await;
-    inspect::pause(&queue.link, &queue.keys, "maintenance").await.unwrap();
+    queue.pause().await;
     let fleet = queue.start();
     let id = queue.enqueue(toy([Act::Succeed])).await;
     // A second worker round trip proves that fetches happened and took nothing.
@@ -255,7 +255,7 @@ async fn a_paused_queue_is_not_fetched_until_it_is_resumed() {
     probe.witness.wait_for(probed, Verdict::Complete).await;
     assert!(queue.counts().await.paused && queue.ledger.total() == 0);
 
-    assert!(inspect::resume(&queue.link, &queue.keys).await.unwrap());
+    assert!(queue.resume().await);
 
     queue.witness.wait_for(id, Verdict::Complete).await;
     drain(fleet, PATIENCE).await;

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use flota_engine::{
-    ApalisRunner, Fleet, Handlers, Parts, QueuePolicy, Receipt, Record, RetryPolicy, inspect,
+    ApalisRunner, Fleet, Handlers, Parts, QueuePolicy, Receipt, Record, RetryPolicy,
+    control::{self, Control, Note, Setting},
+    inspect,
 };
 use flota_producer::{
     EnqueueError, JobId, NewJob, Priority, Producer, Settings,
@@ -126,6 +128,17 @@ impl TestQueue {
         call.key(keys.marks()).key(keys.config()).key(keys.bell()).key(keys.cancelled()).key(keys.outcomes());
         call.arg(1).arg(lease.as_millis() as u64).arg(1_000);
         self.link.invoke::<redis::Value>(&call).await.expect("Redis answers");
+    }
+
+    /// Pauses the queue.
+    pub async fn pause(&self) {
+        let note = Note { by: "a test", ..Note::default() };
+        control::set(&self.link, &self.keys, &Setting::Pause, &note).await.expect("Redis answers");
+    }
+
+    /// Lets it go on. Answers whether it was paused.
+    pub async fn resume(&self) -> bool {
+        control::unset(&self.link, &self.keys, Control::Pause).await.expect("Redis answers")
     }
 
     /// How many jobs are where.

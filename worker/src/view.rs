@@ -1,5 +1,6 @@
 //! Views: live state from Redis and history from Postgres, joined once for the command line and HTTP.
 
+mod controls;
 mod live;
 
 use flota_engine::inspect::{self, Place};
@@ -17,6 +18,7 @@ use crate::{
     outcomes::{self, AttemptRow},
 };
 
+pub use controls::{ControlsView, SetView};
 pub use live::{LiveFilter, LiveRow, live};
 
 /// One queue.

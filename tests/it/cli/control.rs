@@ -72,3 +72,57 @@ async fn a_paused_queue_takes_jobs_and_starts_them_when_it_is_resumed() {
     assert_eq!(again.stdout, "Queue email was not paused.\n");
     worker.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_set_for_a_queue_is_shown_with_who_why_and_until_when() {
+    let mut flota = Installation::new().await;
+    flota.set("USER", "olga");
+    let because = ["--for", "30m", "--reason", "the provider is slow"];
+
+    let limit = ["queue", "limit", "email", "--concurrency", "4", "--rate", "10/s", "--rate", "10000/d"];
+    flota.flota(&[&limit[..], &because].concat()).await.expect(0);
+    flota.flota(&[&["queue", "pause", "email"][..], &because].concat()).await.expect(0);
+    let shown = flota.flota(&["queue", "get", "email"]).await.expect(0).json();
+    let table = flota.flota(&["queue", "get", "email", "-o", "table"]).await.expect(0).stdout;
+    let taken_back = flota.flota(&["queue", "unlimit", "email"]).await.expect(0).json();
+    let resumed = flota.flota(&["queue", "resume", "email"]).await.expect(0).json();
+    let after = flota.flota(&["queue", "get", "email"]).await.expect(0).json();
+
+    let controls = &shown["controls"];
+    assert_eq!(controls["concurrency"]["value"], 4);
+    assert_eq!(controls["rate"]["value"], json!(["10/s", "10000/d"]));
+    for what in ["pause", "rate", "concurrency"] {
+        let set = &controls[what];
+        assert_eq!([&set["by"], &set["reason"]], ["cli:olga", "the provider is slow"], "{what}");
+        let time = |field: &str| chrono::DateTime::parse_from_rfc3339(set[field].as_str().unwrap()).unwrap();
+        assert_eq!((time("until") - time("since")).num_minutes(), 30, "{what}");
+    }
+    assert_eq!(shown["paused_reason"], "the provider is slow");
+    assert!(table.contains("by cli:olga: the provider is slow"), "{table}");
+    assert_eq!(taken_back["taken_back"], json!(["concurrency", "rate"]));
+    assert_eq!(resumed["paused"], false);
+    assert_eq!(after["controls"], json!({}));
+}
+
+#[tokio::test]
+async fn a_limit_that_cannot_be_is_refused_and_nothing_is_set() {
+    let flota = Installation::new().await;
+    let wrong: [&[&str]; 8] = [
+        &[],
+        &["--concurrency", "0"],
+        &["--concurrency", "5000"],
+        &["--concurrency", "many"],
+        &["--rate", "10"],
+        &["--rate", "0/s"],
+        &["--rate", "10/s", "--rate", "20/s"],
+        &["--rate", "10/s", "--for", "soon"],
+    ];
+
+    for options in wrong {
+        flota.flota(&[&["queue", "limit", "email"], options].concat()).await.expect(2);
+    }
+    let unknown = flota.flota(&["queue", "limit", "emial", "--concurrency", "4"]).await.expect(3);
+
+    assert!(unknown.refusal().contains("no queue `emial`"), "{unknown:?}");
+    assert_eq!(flota.flota(&["queue", "get", "email"]).await.json()["controls"], json!({}));
+}

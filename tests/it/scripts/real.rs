@@ -71,9 +71,9 @@ impl<'a> Real<'a> {
         call.key(self.keys.ready(order[1])).key(self.keys.ready(order[2]));
         call.key(self.keys.running()).key(self.keys.marks()).key(self.keys.config()).key(self.keys.bell());
         call.key(self.keys.cancelled()).key(self.keys.outcomes()).key(self.keys.jobs());
-        call.arg(most).arg(lease.length().as_millis() as u64).arg(high_water);
-        type Reply = (String, Vec<String>, Vec<(usize, String)>, Vec<usize>);
-        let (_now, ids, known, cancelled): Reply = self.link.invoke(&call).await?;
+        call.key(self.keys.starts()).arg(most).arg(lease.length().as_millis() as u64).arg(high_water);
+        type Reply = (String, Vec<String>, Vec<(usize, String)>, Vec<usize>, u64);
+        let (_now, ids, known, cancelled, _wait): Reply = self.link.invoke(&call).await?;
         Ok(Fetched { ids, known, cancelled })
     }
 
@@ -93,7 +93,9 @@ impl<'a> Real<'a> {
         type List = Vec<String>;
         type Plain = (Hash, Hash, Hash, Hash, List, List, List, BTreeSet<String>, usize);
         let plain: Plain = self.link.pipeline(&pipeline).await.unwrap();
-        let (jobs, marks, parked, config, normal, high, low, cancelled, bell) = plain;
+        let (jobs, marks, parked, mut config, normal, high, low, cancelled, bell) = plain;
+        // Who paused it and when is for people.
+        config.retain(|field, _| !field.starts_with("paused_"));
         let (delayed, due, running) = self.scored().await;
         let contents = Contents {
             jobs,

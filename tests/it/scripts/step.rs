@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use flota_engine::{
-    ErrorClass, Record, Status, inspect, purge,
+    ErrorClass, Record, Status,
+    control::{self, Control, Note, Setting},
+    inspect, purge,
     store::{self, RunId, Settlement, Step, Suspect},
 };
 use flota_producer::{
@@ -151,12 +153,12 @@ async fn around_the_scripts(real: &Real<'_>, model: &mut Model, operation: &Oper
             store::set_aside(link, keys, STRAY.as_bytes()).await.unwrap();
             model.set_aside(STRAY, "garbage", "the id is not a UUID");
         }
-        Operation::Pause => match inspect::pause(link, keys, "a test").await {
-            Ok(()) => drop(model.contents.config.insert("paused".to_owned(), "a test".to_owned())),
+        Operation::Pause => match control::set(link, keys, &Setting::Pause, &Note::default()).await {
+            Ok(()) => drop(model.contents.config.insert("paused".to_owned(), "1".to_owned())),
             Err(error) => assert!(model.full && error.is_full(), "{error}"),
         },
         Operation::Resume => {
-            let was_paused = inspect::resume(link, keys).await.unwrap();
+            let was_paused = control::unset(link, keys, Control::Pause).await.unwrap();
             assert_eq!(was_paused, model.contents.config.remove("paused").is_some());
             model.contents.bell += usize::from(!model.full);
         }

@@ -19,7 +19,7 @@ use flota_producer::{
 };
 use redis::Pipeline;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::mpsc,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -34,6 +34,7 @@ use crate::{
     policy::Ended,
     quarantine::{self, Care, Leave, Quarantine},
     run::{RunContext, admit},
+    slots::{Places, Slots},
     store::{self, FETCH, RunId},
 };
 
@@ -44,6 +45,8 @@ pub(crate) const BELL_WAIT: Duration = Duration::from_secs(5);
 /// Entries of the outcomes stream from which on nothing is fetched: history that Postgres does not take must not fill
 /// Redis. An entry holds up to 500 records.
 const HIGH_WATER: usize = 20_000;
+/// Longest sleep while a queue is paused for a time, or as fast as it may be: people change their minds.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long a stopping fetcher waits for the answer to a fetch that is under way.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 /// Pause between two tries while Redis is away.
@@ -58,7 +61,7 @@ pub(crate) struct Fetcher {
     pub(crate) keys: QueueKeys,
     pub(crate) context: Arc<RunContext>,
     pub(crate) leases: Arc<Leases>,
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) slots: Arc<Slots>,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) runs: mpsc::UnboundedSender<Vec<Leased>>,
     pub(crate) rounds: AtomicU64,
@@ -71,7 +74,7 @@ impl Fetcher {
         let mut drained = true;
         let mut troubled = false;
         while stop.run_until_cancelled(self.quarantine.open()).await.is_some() {
-            let Some(places) = self.free_places(&stop).await else { break };
+            let Some(places) = self.slots.take(MOST, &stop).await else { break };
             let wanted = places.num_permits();
             match self.fetch(wanted, drained, &stop).await {
                 Ok(reply) => {
@@ -79,8 +82,14 @@ impl Fetcher {
                         info!(queue.name = %self.name(), "Queue {} is fetched again", self.name());
                     }
                     (troubled, drained) = (false, reply.jobs.len() < wanted);
+                    let wait = reply.wait.min(LONGEST_WAIT);
                     if !reply.jobs.is_empty() {
                         deliveries.spawn(self.clone().deliver(reply, places, stop.clone()));
+                    } else if !wait.is_zero() {
+                        // Places that nobody uses meanwhile are free to be taken away.
+                        drop(places);
+                        drained = false;
+                        stop.run_until_cancelled(sleep(wait)).await;
                     }
                 }
                 Err(error) => {
@@ -93,19 +102,6 @@ impl Fetcher {
         }
         deliveries.close();
         deliveries.wait().await;
-    }
-
-    /// All free places, at least one. `None` when it is time to stop.
-    async fn free_places(&self, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
-        let first = stop.run_until_cancelled(self.slots.clone().acquire_owned()).await?;
-        let mut places = first.expect("the slots are never closed");
-        let more = self.slots.available_permits().min(MOST - 1);
-        if 0 < more
-            && let Ok(others) = self.slots.clone().try_acquire_many_owned(more as u32)
-        {
-            places.merge(others);
-        }
-        Some(places)
     }
 
     /// One fetch; behind a wait at the bell when the last one found the queue drained.
@@ -154,7 +150,7 @@ impl Fetcher {
     fn add_fetch(&self, pipeline: &mut Pipeline, wanted: usize) {
         let round = self.rounds.fetch_add(1, Ordering::Relaxed);
         let lists = order(round).map(|priority| self.keys.ready(priority));
-        pipeline.cmd("EVALSHA").arg(FETCH.get_hash()).arg(10).arg(&lists);
+        pipeline.cmd("EVALSHA").arg(FETCH.get_hash()).arg(11).arg(&lists);
         pipeline
             .arg(self.keys.running())
             .arg(self.keys.marks())
@@ -162,7 +158,8 @@ impl Fetcher {
             .arg(self.keys.bell())
             .arg(self.keys.cancelled())
             .arg(self.keys.outcomes())
-            .arg(self.keys.jobs());
+            .arg(self.keys.jobs())
+            .arg(self.keys.starts());
         pipeline.arg(wanted).arg(self.context.policy.lease.as_millis() as u64).arg(HIGH_WATER);
     }
 
@@ -178,12 +175,7 @@ impl Fetcher {
     }
 
     /// Reads the bodies of fetched ids and hands the jobs to the runner.
-    async fn deliver(
-        self: Arc<Self>,
-        reply: FetchReply,
-        mut places: OwnedSemaphorePermit,
-        stop: CancellationToken,
-    ) {
+    async fn deliver(self: Arc<Self>, reply: FetchReply, mut places: Places, stop: CancellationToken) {
         // From here on the runs are kept alive, however long the bodies take.
         let mut fetched = Vec::with_capacity(reply.jobs.len());
         for Fetched { id: raw, marks, cancelled } in reply.jobs {

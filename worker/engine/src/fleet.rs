@@ -16,7 +16,7 @@ use flota_producer::{
 };
 use futures_util::future::join_all;
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
+    control,
     drain::DrainTime,
     event::Observer,
     fetch::{BELL_WAIT, Fetcher},
@@ -38,6 +39,7 @@ use crate::{
     run::{self, RunContext},
     runner::{Execute, JobRunner},
     settle::Settler,
+    slots::Slots,
     unpark::Unparker,
     wiped::WipeWatch,
 };
@@ -82,7 +84,14 @@ pub struct Fleet {
 #[derive(Clone)]
 pub struct FleetHandle {
     stop_fetching: CancellationToken,
-    queues: Arc<[(QueueLoad, Arc<Leases>)]>,
+    queues: Arc<[Gauge]>,
+}
+
+/// Tells how busy a queue is.
+struct Gauge {
+    queue: String,
+    slots: Arc<Slots>,
+    leases: Arc<Leases>,
 }
 
 impl FleetHandle {
@@ -98,8 +107,11 @@ impl FleetHandle {
 
     /// How busy it is, queue by queue.
     pub fn load(&self) -> Vec<QueueLoad> {
-        let now =
-            |(load, leases): &(QueueLoad, Arc<Leases>)| QueueLoad { busy: leases.len(), ..load.clone() };
+        let now = |gauge: &Gauge| QueueLoad {
+            queue: gauge.queue.clone(),
+            slots: gauge.slots.size(),
+            busy: gauge.leases.len(),
+        };
         self.queues.iter().map(now).collect()
     }
 }
@@ -117,7 +129,7 @@ impl Fleet {
         let stop_fetching = CancellationToken::new();
         let handle = FleetHandle {
             stop_fetching: stop_fetching.clone(),
-            queues: queues.iter().map(|queue| (queue.load(), queue.leases.clone())).collect(),
+            queues: queues.iter().map(Queue::gauge).collect(),
         };
         let broken = CancellationToken::new();
         let guard = EndGuard { broken: broken.clone(), allowed: Some(end.clone()) };
@@ -259,6 +271,7 @@ struct Queue {
     keys: QueueKeys,
     context: Arc<RunContext>,
     leases: Arc<Leases>,
+    slots: Arc<Slots>,
     quarantine: Arc<Quarantine>,
 }
 
@@ -271,11 +284,19 @@ impl Queue {
             handlers: parts.handlers.clone(),
             observer: parts.observer.clone(),
         };
-        Self { policy: policy.clone(), keys, context: Arc::new(context), leases: Arc::default(), quarantine }
+        let slots = Arc::new(Slots::new(policy.concurrency));
+        Self {
+            policy: policy.clone(),
+            keys,
+            context: Arc::new(context),
+            leases: Arc::default(),
+            slots,
+            quarantine,
+        }
     }
 
-    fn load(&self) -> QueueLoad {
-        QueueLoad { queue: self.policy.name.to_string(), slots: self.policy.concurrency, busy: 0 }
+    fn gauge(&self) -> Gauge {
+        Gauge { queue: self.policy.name.to_string(), slots: self.slots.clone(), leases: self.leases.clone() }
     }
 
     fn keeper(&self, parts: &Parts) -> Keeper {
@@ -297,7 +318,7 @@ impl Queue {
             keys: self.keys.clone(),
             context: self.context.clone(),
             leases: self.leases.clone(),
-            slots: Arc::new(Semaphore::new(self.policy.concurrency)),
+            slots: self.slots.clone(),
             quarantine: self.quarantine.clone(),
             runs,
             rounds: AtomicU64::new(rand::random_range(0..8)),
@@ -314,7 +335,7 @@ impl Queue {
         }
     }
 
-    fn upkeep(&self, parts: &Parts) -> [Pin<Box<dyn Future<Output = ()> + Send>>; 5] {
+    fn upkeep(&self, parts: &Parts) -> [Pin<Box<dyn Future<Output = ()> + Send>>; 6] {
         let queue = || self.policy.name.clone();
         let promoter = Promoter {
             queue: queue(),
@@ -346,12 +367,21 @@ impl Queue {
             heartbeat: self.policy.heartbeat,
             observer: parts.observer.clone(),
         };
-        let publish = publish(parts.link.again(), parts.prefix.clone(), self.policy.clone());
+        let link = Arc::new(parts.link.again());
+        let watch = control::watch(
+            queue(),
+            link.clone(),
+            self.keys.clone(),
+            self.slots.clone(),
+            self.policy.concurrency,
+        );
+        let publish = publish(link, parts.prefix.clone(), self.policy.clone());
         [
             Box::pin(promoter.run()),
             Box::pin(recoverer.run()),
             Box::pin(unparker.run()),
             Box::pin(wipe_watch.run()),
+            Box::pin(watch),
             Box::pin(publish),
         ]
     }
@@ -359,7 +389,7 @@ impl Queue {
 
 /// Publishes what scripts and other programs need to know of a queue. The settings once; that the queue exists, again
 /// and again, so that a Redis that was wiped learns it.
-async fn publish(link: Link, prefix: Prefix, policy: QueuePolicy) {
+async fn publish(link: Arc<Link>, prefix: Prefix, policy: QueuePolicy) {
     let keys = prefix.queue(&policy.name);
     let mut first = true;
     loop {

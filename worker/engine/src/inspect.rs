@@ -76,7 +76,8 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
     }
     pipeline.cmd("ZCARD").arg(keys.delayed());
     pipeline.cmd("ZCOUNT").arg(keys.running()).arg("-inf").arg("(+inf");
-    pipeline.cmd("HLEN").arg(keys.parked()).cmd("HMGET").arg(keys.config()).arg("paused").arg("repaired");
+    pipeline.cmd("HLEN").arg(keys.parked()).cmd("HMGET").arg(keys.config());
+    pipeline.arg("paused").arg("paused_until").arg("repaired");
     pipeline.cmd("XLEN").arg(keys.outcomes()).cmd("TIME");
     type Line = (u64, Option<Vec<u8>>);
     type Reply = (
@@ -89,7 +90,7 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
         u64,
         u64,
         u64,
-        (Option<String>, Option<u64>),
+        (Option<String>, Option<String>, Option<u64>),
         u64,
         (u64, u64),
     );
@@ -97,15 +98,16 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
     let lines: [Line; 3] = [(reply.0, reply.1), (reply.2, reply.3), (reply.4, reply.5)];
     let next: Vec<&Vec<u8>> = lines.iter().filter_map(|(_, next)| next.as_ref()).collect();
     let now_ms = reply.11.0 * 1000 + reply.11.1 / 1000;
+    let paused_until = reply.9.1.and_then(|until| until.parse::<u64>().ok());
     Ok(Counts {
         ready: lines.iter().map(|(length, _)| length).sum(),
         delayed: reply.6,
         running: reply.7,
         parked: reply.8,
-        paused: reply.9.0.is_some(),
+        paused: reply.9.0.is_some() && paused_until.is_none_or(|until| now_ms < until),
         oldest_ready_age_ms: oldest(link, keys, &next).await?.map(|at| now_ms.saturating_sub(at)),
         unrecorded: reply.10,
-        repaired: reply.9.1.unwrap_or(0),
+        repaired: reply.9.2.unwrap_or(0),
     })
 }
 
@@ -160,18 +162,4 @@ pub async fn cancel(
     let record = Record { run: found.marks.run, attempt: found.marks.attempt, ..record };
     let unique = envelope.map(|envelope| keys.unique_of(&envelope)).unwrap_or_default();
     store::cancel(link, keys, id, &record.encode(), &unique, canceller).await
-}
-
-/// Stops fetching from this queue, in every process; what runs goes on. `reason` is shown to people.
-pub async fn pause(link: &Link, keys: &QueueKeys, reason: &str) -> Result<(), LinkError> {
-    let reason = if reason.is_empty() { "1" } else { reason };
-    link.query::<()>(redis::cmd("HSET").arg(keys.config()).arg("paused").arg(reason)).await
-}
-
-/// Lets fetching go on. Answers whether the queue was paused.
-pub async fn resume(link: &Link, keys: &QueueKeys) -> Result<bool, LinkError> {
-    let was_paused = link.query(redis::cmd("HDEL").arg(keys.config()).arg("paused")).await?;
-    // Only a wake-up: at maxmemory it is refused, and the poll behind every wake-up finds the queue open.
-    link.query::<()>(redis::cmd("RPUSH").arg(keys.bell()).arg("1")).await.ok();
-    Ok(was_paused)
 }

@@ -92,6 +92,8 @@ pub(crate) struct FetchReply {
     pub(crate) now_ms: u64,
     /// What was fetched.
     pub(crate) jobs: Vec<Fetched>,
+    /// How long nothing will be there, whoever rings: the queue is paused, or as fast as it may be. Zero otherwise.
+    pub(crate) wait: Duration,
 }
 
 /// One fetched id.
@@ -107,8 +109,8 @@ pub(crate) struct Fetched {
 
 impl FromRedisValue for FetchReply {
     fn from_redis_value(value: redis::Value) -> Result<Self, redis::ParsingError> {
-        type Reply = (String, Vec<Vec<u8>>, Vec<redis::Value>, Vec<usize>);
-        let (now, ids, known, cancelled): Reply = redis::from_redis_value(value)?;
+        type Reply = (String, Vec<Vec<u8>>, Vec<redis::Value>, Vec<usize>, u64);
+        let (now, ids, known, cancelled, wait_ms): Reply = redis::from_redis_value(value)?;
         let fetched = |id| Fetched { id, marks: Marks::default(), cancelled: false };
         let mut jobs: Vec<Fetched> = ids.into_iter().map(fetched).collect();
         let mut known = known.into_iter();
@@ -125,6 +127,6 @@ impl FromRedisValue for FetchReply {
             }
         }
         let now_ms = now.parse().map_err(|_| redis::ParsingError::from("fetch.lua answers with a time"))?;
-        Ok(Self { now_ms, jobs })
+        Ok(Self { now_ms, jobs, wait: Duration::from_millis(wait_ms) })
     }
 }

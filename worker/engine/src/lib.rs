@@ -18,6 +18,7 @@
 mod apalis_runner;
 pub mod browse;
 pub mod chaos;
+pub mod control;
 mod drain;
 mod event;
 mod failpoint;
@@ -41,6 +42,7 @@ pub mod roster;
 mod run;
 mod runner;
 mod settle;
+mod slots;
 pub mod store;
 mod unpark;
 mod wiped;

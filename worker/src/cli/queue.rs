@@ -1,10 +1,9 @@
-//! `flota queue`: how many jobs are where, pause and resume, purge and release.
+//! `flota queue`: how many jobs are where, pause, resume and limit, purge and release.
 
 mod contents;
+mod control;
 
 use clap::Subcommand;
-use flota_engine::inspect;
-use serde::Serialize;
 
 use crate::{
     config::Environment,
@@ -52,13 +51,12 @@ flota queue release email --id 0199a7c2-9c1e-7cc3-98c4-dc0c0c07398f")]
         ids: Vec<String>,
     },
     /// Stop fetching from a queue, in every worker; what runs goes on
-    #[command(after_help = "Example: flota queue pause email --reason 'provider is down'")]
+    #[command(after_help = "Example: flota queue pause email --for 30m --reason 'provider is down'")]
     Pause {
         /// Name of the queue
         name: String,
-        /// Why, for whoever looks at it later
-        #[arg(long, default_value = "")]
-        reason: String,
+        #[command(flatten)]
+        terms: control::Terms,
     },
     /// Fetch from a queue again
     #[command(after_help = "Example: flota queue resume email")]
@@ -66,12 +64,31 @@ flota queue release email --id 0199a7c2-9c1e-7cc3-98c4-dc0c0c07398f")]
         /// Name of the queue
         name: String,
     },
-}
-
-#[derive(Debug, Serialize)]
-struct Paused {
-    queue: String,
-    paused: bool,
+    /// Run a queue slower or faster than queues.toml says, in every worker, from now on; what runs goes on
+    #[command(
+        after_help = "Examples:\n  flota queue limit email --concurrency 4 --for 30m --reason 'provider is slow'\n  \
+flota queue limit email --rate 10/s --rate 10000/d"
+    )]
+    Limit {
+        /// Name of the queue
+        name: String,
+        #[command(flatten)]
+        limits: control::Limits,
+        #[command(flatten)]
+        terms: control::Terms,
+    },
+    /// Run a queue as queues.toml says again
+    #[command(after_help = "Example: flota queue unlimit email")]
+    Unlimit {
+        /// Name of the queue
+        name: String,
+        /// Only its concurrency; both unless one is given
+        #[arg(long)]
+        concurrency: bool,
+        /// Only its rate
+        #[arg(long)]
+        rate: bool,
+    },
 }
 
 pub(super) async fn run(global: &Global, environment: Environment, command: Command) -> Done {
@@ -88,24 +105,16 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
             return contents::purge(global, &environment, &name, state, yes).await;
         }
         Command::Release { name, ids } => return contents::release(global, &environment, &name, &ids).await,
-        Command::Pause { name, reason } => {
-            let keys = redis.known_queue(global, &name).await?;
-            inspect::pause(&redis.link, &keys, &reason).await?;
-            say(global, &name, true, "Queue {} is paused: jobs are accepted but not started.")?;
+        Command::Pause { name, terms } => return control::pause(global, &environment, &name, &terms).await,
+        Command::Resume { name } => return control::resume(global, &environment, &name).await,
+        Command::Limit { name, limits, terms } => {
+            return control::limit(global, &environment, &name, &limits, &terms).await;
         }
-        Command::Resume { name } => {
-            let keys = redis.known_queue(global, &name).await?;
-            let was_paused = inspect::resume(&redis.link, &keys).await?;
-            let text = if was_paused { "Queue {} is fetched again." } else { "Queue {} was not paused." };
-            say(global, &name, false, text)?;
+        Command::Unlimit { name, concurrency, rate } => {
+            return control::unlimit(global, &environment, &name, concurrency, rate).await;
         }
     }
     Ok(Exit::Ok)
-}
-
-fn say(global: &Global, name: &str, paused: bool, text: &str) -> std::io::Result<()> {
-    let answer = Paused { queue: name.to_owned(), paused };
-    global.output.one(&answer, name, || text.replace("{}", name))
 }
 
 impl Show for view::QueueView {

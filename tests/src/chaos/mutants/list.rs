@@ -155,7 +155,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "pause-unheard",
         bug: "a paused queue is fetched from",
-        changes: &[script!("fetch", "if redis.call('HGET', KEYS[6], 'paused') then", "if false then")],
+        changes: &[script!("fetch", "if holds(config[1], config[2]) then", "if false then")],
     },
     Mutant {
         name: "fetch-keeps-place",

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use flota_engine::{inspect, store::Cancelled};
+use flota_engine::{
+    control::{self, Control, Note, Setting},
+    inspect,
+    store::Cancelled,
+};
 use flota_producer::JobId;
 use tokio::time::sleep;
 
@@ -86,7 +90,7 @@ impl Scene {
     /// # Errors
     /// When Redis does not answer.
     pub async fn pause_queue(&self) -> anyhow::Result<()> {
-        inspect::pause(&self.link, &self.keys(), "a story").await?;
+        control::set(&self.link, &self.keys(), &Setting::Pause, &Note::default()).await?;
         self.history.tell(What::Paused);
         Ok(())
     }
@@ -97,7 +101,7 @@ impl Scene {
     /// When Redis does not answer.
     pub async fn resume_queue(&self) -> anyhow::Result<()> {
         self.history.tell(What::Resumed);
-        inspect::resume(&self.link, &self.keys()).await?;
+        control::unset(&self.link, &self.keys(), Control::Pause).await?;
         Ok(())
     }
 

@@ -1,18 +1,60 @@
 -- fetch: lease up to n ready jobs to one worker. Bodies stay: the caller reads them with a plain HMGET.
 -- KEYS  1 2 3 ready lists in the order to look   4 running zset id:run -> lease end ms   5 marks hash id -> counters
 --       6 config hash   7 bell list   8 cancelled set   9 outcomes stream   10 jobs hash
+--       11 starts hash "<window ms>:<slice>" -> jobs that were started in it
 -- ARGV  n, lease ms, most entries of the outcomes stream
--- Returns {now ms, ids, {index, marks, ...}, {index, ...}}: ids is empty when the queue is paused, its outcomes
--- wait for Postgres in too great a number, or nothing is ready;
--- a run is 1 unless its marks say otherwise; the last list names those that were asked to stop in an earlier run.
+-- Returns {now ms, ids, {index, marks, ...}, {index, ...}, wait ms}: ids is empty when the queue is paused, its outcomes
+-- wait for Postgres in too great a number, its rate allows no more now, or nothing is ready;
+-- a run is 1 unless its marks say otherwise; the list of indexes names those that were asked to stop in an earlier run;
+-- wait is how long the pause or the rate lasts: nothing rings the bell then. 0 when the bell is worth waiting for.
+-- A window of the rate is counted in twenty slices, and the one that is just falling out of it still counts: so no
+-- window of that length ever holds more, wherever it begins, and at most a twentieth is not used.
 -- An id that was cancelled while it waited is dropped without a lease: its counters are gone, so its run would be 1 once
 -- more, and a worker that has lost run 1 long ago would be believed.
 local n, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
-if redis.call('HGET', KEYS[6], 'paused') then return { stamp, {}, {}, {} } end
-if redis.call('XLEN', KEYS[9]) > tonumber(ARGV[3]) then return { stamp, {}, {}, {} } end
+local SLICES = 20
+local config = redis.call('HMGET', KEYS[6], 'paused', 'paused_until', 'rate', 'rate_until')
+
+-- True while what people set is in force; without an end it is until they take it back.
+local function holds(value, ends)
+  return value and (not ends or ends == '' or tonumber(ends) > now)
+end
+
+if holds(config[1], config[2]) then
+  local left = tonumber(config[2] or '')
+  return { stamp, {}, {}, {}, left and math.ceil(left - now) or 0 }
+end
+if redis.call('XLEN', KEYS[9]) > tonumber(ARGV[3]) then return { stamp, {}, {}, {}, 0 } end
+
+-- How many may start now by every window of the rate, and how long until one more may; and what is too old to count.
+local windows, old, wait = {}, {}, 0
+if holds(config[3], config[4]) then
+  local counted = redis.call('HGETALL', KEYS[11])
+  for most, length in string.gmatch(config[3], '(%d+)/(%d+)') do
+    local slice = tonumber(length) / SLICES
+    local window = { name = length, slice = slice, current = math.floor(now / slice), oldest = math.huge }
+    local started = 0
+    for i = 1, #counted, 2 do
+      local of, at = string.match(counted[i], '^(%d+):(%d+)$')
+      if of == length then
+        at = tonumber(at)
+        -- A clock that went back leaves slices of the future: they are as good as gone.
+        if at < window.current - SLICES or at > window.current then old[#old + 1] = counted[i] else
+          started = started + tonumber(counted[i + 1])
+          window.oldest = math.min(window.oldest, at)
+        end
+      end
+    end
+    windows[#windows + 1] = window
+    local left = math.max(0, tonumber(most) - started)
+    if left == 0 then wait = math.max(wait, math.ceil((window.oldest + SLICES + 1) * slice - now)) end
+    n = math.min(n, left)
+  end
+end
+if n == 0 then return { stamp, {}, {}, {}, math.max(1, wait) } end
 
 -- The first write is allowed at maxmemory, so the rest of the script is too.
 local ids = {}
@@ -41,7 +83,12 @@ end
 if taken == n and redis.call('LLEN', KEYS[7]) == 0 then
   if redis.call('EXISTS', KEYS[1], KEYS[2], KEYS[3]) > 0 then redis.call('RPUSH', KEYS[7], '1') end
 end
-if #ids == 0 then return { stamp, {}, {}, {} } end
+if #ids == 0 then return { stamp, {}, {}, {}, 0 } end
+if #old > 0 then redis.call('HDEL', KEYS[11], unpack(old)) end
+for _, window in ipairs(windows) do
+  redis.call('HINCRBY', KEYS[11], string.format('%s:%.0f', window.name, window.current), #ids)
+end
+if #windows > 0 then redis.call('PEXPIRE', KEYS[11], 2 * 86400000) end
 
 local deadline = string.format('%.0f', now + lease)
 local leases, known = {}, {}
@@ -61,4 +108,4 @@ else
   end
 end
 redis.call('ZADD', KEYS[4], unpack(leases))
-return { stamp, ids, known, cancelled }
+return { stamp, ids, known, cancelled, 0 }

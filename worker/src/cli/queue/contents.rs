@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use flota_engine::{
     IfRepeated,
     browse::LiveState,
+    control::{self, Control},
     inspect,
     purge::{self, Purged},
 };
@@ -16,7 +17,7 @@ use crate::{
     audit::{self, Deed},
     config::Environment,
     exit::{Done, Exit, Stop},
-    view::{self, QueueView},
+    view::{self, ControlsView, QueueView, SetView},
 };
 
 use super::super::{
@@ -52,6 +53,8 @@ struct QueueDetail {
     view: QueueView,
     /// Why it is paused.
     paused_reason: Option<String>,
+    /// What people have set, by whom and until when.
+    controls: ControlsView,
     /// Entries on their way to Postgres.
     unrecorded: u64,
     /// What workers published for the scripts and for producers.
@@ -67,13 +70,15 @@ pub(super) async fn get(global: &Global, environment: &Environment, name: &str) 
     let mut views = view::queues(&redis.link, &redis.prefix, pool.as_ref(), &[name.to_owned()]).await?;
     let published = inspect::published(&redis.link, &keys).await?;
     let view = views.pop().ok_or_else(|| Stop::not_found(format!("there is no queue `{name}`")))?;
-    let reason = published.get("paused").filter(|reason| *reason != "1");
+    let controls = ControlsView::from(control::read(&redis.link, &keys).await?);
+    let reason = controls.pause.as_ref().map(|pause| pause.reason.clone());
     let detail = QueueDetail {
-        paused_reason: reason.cloned(),
+        paused_reason: reason.filter(|reason| !reason.is_empty()),
+        controls,
         unrecorded: inspect::counts(&redis.link, &keys).await?.unrecorded,
         if_repeated: kinds_of(global, name),
         view,
-        published,
+        published: published.into_iter().filter(|(field, _)| !Control::owns(field)).collect(),
     };
     global.output.one(&detail, name, || text(&detail))?;
     Ok(Exit::Ok)
@@ -88,11 +93,8 @@ fn kinds_of(global: &Global, queue: &str) -> BTreeMap<&'static str, IfRepeated> 
 
 fn text(detail: &QueueDetail) -> String {
     let view = &detail.view;
-    let state = match (&detail.paused_reason, view.paused) {
-        (Some(reason), _) => format!("paused: {reason}"),
-        (None, true) => "paused".to_owned(),
-        (None, false) => "open".to_owned(),
-    };
+    let controls = &detail.controls;
+    let state = controls.pause.as_ref().map_or_else(|| "open".to_owned(), |pause| with("paused", pause));
     let mut rows: Vec<Vec<String>> = [
         ("state", state),
         ("ready", view.ready.to_string()),
@@ -105,8 +107,11 @@ fn text(detail: &QueueDetail) -> String {
     ]
     .map(|(what, value)| vec![what.to_owned(), value])
     .into();
-    let published = detail.published.iter().filter(|(key, _)| *key != "paused");
-    rows.extend(published.map(|(key, value)| vec![key.clone(), value.clone()]));
+    let rate = controls.rate.as_ref().map(|rate| ("rate", with(&rate.value.join(" "), rate)));
+    let most = controls.concurrency.as_ref();
+    let most = most.map(|most| ("concurrency", with(&most.value.to_string(), most)));
+    rows.extend(rate.into_iter().chain(most).map(|(what, value)| vec![what.to_owned(), value]));
+    rows.extend(detail.published.iter().map(|(key, value)| vec![key.clone(), value.clone()]));
     let mut text = table(&["queue", &view.queue], rows.into_iter()).to_string();
     for (kind, repeated) in &detail.if_repeated {
         let IfRepeated { at_worst, key, receiver } = repeated;
@@ -114,6 +119,14 @@ fn text(detail: &QueueDetail) -> String {
         text.push_str(&format!("  at worst  {at_worst}\n  key       {key}\n  receiver  {receiver}"));
     }
     text
+}
+
+/// What is set, with who, why and how long.
+fn with<T>(value: &str, set: &SetView<T>) -> String {
+    match set.about() {
+        about if about.is_empty() => value.to_owned(),
+        about => format!("{value} {about}"),
+    }
 }
 
 pub(super) async fn purge(

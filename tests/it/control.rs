@@ -1,5 +1,7 @@
 //! What people set for a queue while its workers are at work: pause for a time, rate, concurrency.
 
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
 use std::time::{Duration, Instant};
 
 use flota_engine::control::{self, Control, Note, Setting};

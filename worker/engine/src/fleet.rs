@@ -4,16 +4,12 @@
 //! all. Draining goes down the same path: fetchers stop, runs finish or are released, verdicts are settled, and only
 //! then do the leases end.
 
-use std::{
-    pin::Pin,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+mod publish;
+mod queue;
 
-use flota_producer::{
-    keys::{Prefix, QueueKeys},
-    link::{Link, LinkError},
-};
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use flota_producer::{keys::Prefix, link::Link};
 use futures_util::future::join_all;
 use tokio::{
     sync::mpsc,
@@ -23,30 +19,20 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::queue::Queue;
 use crate::{
-    control,
     drain::DrainTime,
     event::Observer,
-    fetch::{BELL_WAIT, Fetcher},
-    lease::{self, Keeper, Leases, StopReason},
+    lease::{self, Leases, StopReason},
     leased::{Finished, Leased},
     policy::QueuePolicy,
-    promote::Promoter,
     quarantine::Quarantine,
-    recover::{LONGEST_LEASE, Recoverer},
     registry::Handlers,
     roster::QueueLoad,
     run::{self, RunContext},
     runner::{Execute, JobRunner},
-    settle::Settler,
     slots::Slots,
-    unpark::Unparker,
-    wiped::WipeWatch,
 };
-
-/// How often a queue is published, and how soon again when Redis was away.
-const PUBLISH_EVERY: Duration = Duration::from_mins(1);
-const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a fleet is made of.
 pub struct Parts {
@@ -263,166 +249,4 @@ impl Execute for RunAndPass {
             drop(self.finished.send(finished));
         })
     }
-}
-
-/// One queue of this process, before its loops start.
-struct Queue {
-    policy: QueuePolicy,
-    keys: QueueKeys,
-    context: Arc<RunContext>,
-    leases: Arc<Leases>,
-    slots: Arc<Slots>,
-    quarantine: Arc<Quarantine>,
-}
-
-impl Queue {
-    fn new(parts: &Parts, policy: &QueuePolicy, quarantine: Arc<Quarantine>) -> Self {
-        let keys = parts.prefix.queue(&policy.name);
-        let context = RunContext {
-            policy: policy.clone(),
-            keys: keys.clone(),
-            handlers: parts.handlers.clone(),
-            observer: parts.observer.clone(),
-        };
-        let slots = Arc::new(Slots::new(policy.concurrency));
-        Self {
-            policy: policy.clone(),
-            keys,
-            context: Arc::new(context),
-            leases: Arc::default(),
-            slots,
-            quarantine,
-        }
-    }
-
-    fn gauge(&self) -> Gauge {
-        Gauge { queue: self.policy.name.to_string(), slots: self.slots.clone(), leases: self.leases.clone() }
-    }
-
-    fn keeper(&self, parts: &Parts) -> Keeper {
-        Keeper {
-            queue: self.policy.name.clone(),
-            link: parts.link.with_response_timeout(self.policy.heartbeat.min(Duration::from_secs(2))),
-            keys: self.keys.clone(),
-            lease: self.policy.lease,
-            heartbeat: self.policy.heartbeat,
-            leases: self.leases.clone(),
-        }
-    }
-
-    fn fetcher(&self, parts: &Parts, runs: mpsc::UnboundedSender<Vec<Leased>>) -> Fetcher {
-        Fetcher {
-            link: parts.link.with_response_timeout(BELL_WAIT + Duration::from_secs(2)),
-            side: parts.link.again(),
-            worker: parts.worker.clone(),
-            keys: self.keys.clone(),
-            context: self.context.clone(),
-            leases: self.leases.clone(),
-            slots: self.slots.clone(),
-            quarantine: self.quarantine.clone(),
-            runs,
-            rounds: AtomicU64::new(rand::random_range(0..8)),
-        }
-    }
-
-    fn settler(&self, parts: &Parts) -> Settler {
-        Settler {
-            queue: self.policy.name.clone(),
-            worker: parts.worker.clone(),
-            link: parts.link.again(),
-            keys: self.keys.clone(),
-            observer: parts.observer.clone(),
-        }
-    }
-
-    fn upkeep(&self, parts: &Parts) -> [Pin<Box<dyn Future<Output = ()> + Send>>; 6] {
-        let queue = || self.policy.name.clone();
-        let promoter = Promoter {
-            queue: queue(),
-            link: parts.link.again(),
-            keys: self.keys.clone(),
-            observer: parts.observer.clone(),
-        };
-        let recoverer = Recoverer {
-            queue: queue(),
-            worker: parts.worker.clone(),
-            link: parts.link.again(),
-            keys: self.keys.clone(),
-            lease: self.policy.lease,
-            heartbeat: self.policy.heartbeat,
-            max_deliveries: self.policy.max_deliveries,
-            observer: parts.observer.clone(),
-        };
-        let unparker = Unparker {
-            queue: queue(),
-            link: parts.link.again(),
-            keys: self.keys.clone(),
-            handlers: parts.handlers.clone(),
-            observer: parts.observer.clone(),
-        };
-        let wipe_watch = WipeWatch {
-            queue: queue(),
-            link: parts.link.again(),
-            keys: self.keys.clone(),
-            heartbeat: self.policy.heartbeat,
-            observer: parts.observer.clone(),
-        };
-        let link = Arc::new(parts.link.again());
-        let watch = control::watch(
-            queue(),
-            link.clone(),
-            self.keys.clone(),
-            self.slots.clone(),
-            self.policy.concurrency,
-        );
-        let publish = publish(link, parts.prefix.clone(), self.policy.clone());
-        [
-            Box::pin(promoter.run()),
-            Box::pin(recoverer.run()),
-            Box::pin(unparker.run()),
-            Box::pin(wipe_watch.run()),
-            Box::pin(watch),
-            Box::pin(publish),
-        ]
-    }
-}
-
-/// Publishes what scripts and other programs need to know of a queue. The settings once; that the queue exists, again
-/// and again, so that a Redis that was wiped learns it.
-async fn publish(link: Arc<Link>, prefix: Prefix, policy: QueuePolicy) {
-    let keys = prefix.queue(&policy.name);
-    let mut first = true;
-    loop {
-        let published = publish_once(&link, &prefix, &keys, &policy, first).await;
-        match published {
-            Ok(()) => {
-                first = false;
-                sleep(PUBLISH_EVERY).await;
-            }
-            Err(error) => {
-                let name = &policy.name;
-                warn!(queue.name = %name, "Queue {name} is not published yet: {error}: {}", error.redis());
-                sleep(PUBLISH_AGAIN).await;
-            }
-        }
-    }
-}
-
-async fn publish_once(
-    link: &Link,
-    prefix: &Prefix,
-    keys: &QueueKeys,
-    policy: &QueuePolicy,
-    first: bool,
-) -> Result<(), LinkError> {
-    let lease_ms = policy.lease.as_millis() as u64;
-    let known: Option<u64> = link.query(redis::cmd("HGET").arg(keys.config()).arg(LONGEST_LEASE)).await?;
-    let mut pipeline = redis::pipe();
-    let set = if first { "HSET" } else { "HSETNX" };
-    pipeline.cmd("SADD").arg(prefix.queues()).arg(&*policy.name).ignore();
-    pipeline.cmd(set).arg(keys.config()).arg("max_len").arg(policy.max_len).ignore();
-    if known.unwrap_or_default() < lease_ms {
-        pipeline.cmd("HSET").arg(keys.config()).arg(LONGEST_LEASE).arg(lease_ms).ignore();
-    }
-    link.pipeline::<()>(&pipeline).await
 }

@@ -24,6 +24,12 @@ impl JobId {
         Self(Uuid::now_v7())
     }
 
+    /// When it was minted, Unix ms; `None` for an id that does not tell (not UUID version 7).
+    pub fn minted_ms(self) -> Option<u64> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        Some(seconds * 1_000 + u64::from(nanos) / 1_000_000)
+    }
+
     /// The raw value, for Postgres.
     pub fn uuid(self) -> Uuid {
         self.0

@@ -30,4 +30,5 @@ mod scripts;
 mod smtp_server;
 mod ssrf;
 mod storm;
+mod traces;
 mod workers;

@@ -10,9 +10,10 @@
 
 use std::sync::Arc;
 
-use flota_engine::{Event, Observer, Registry};
+use flota_engine::{Event, Job, Observer, Registry};
+use tracing::Span;
 
-use crate::{outbox::Pace, processors, services::Services};
+use crate::{outbox::Pace, processors, services::Services, telemetry};
 
 /// Everything that may differ from the program `flota`.
 pub struct Additions {
@@ -37,12 +38,16 @@ impl Additions {
     }
 }
 
-/// Tells two observers, one after the other.
+/// Tells two observers, one after the other; runs are part of the traces that jobs carry.
 pub(crate) struct Both<A>(pub(crate) A, pub(crate) Arc<dyn Observer>);
 
 impl<A: Observer> Observer for Both<A> {
     fn observe(&self, event: &Event<'_>) {
         self.0.observe(event);
         self.1.observe(event);
+    }
+
+    fn span(&self, job: &Job) -> Span {
+        telemetry::run_span(job)
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     Additions,
     config::Environment,
     exit::{self, Done, Exit, Stop},
-    telemetry,
+    telemetry::{self, Traces},
 };
 
 mod bulk;
@@ -171,15 +171,28 @@ fn run(cli: Cli, additions: Additions) -> Done {
         _ => {}
     }
     let environment = Environment::load().map_err(|error| Stop::usage(error.to_string()))?;
-    telemetry::init(environment.log_format, environment.log_filter.as_deref());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let traces = start_traces(&environment, &runtime)?;
+    telemetry::init(environment.log_format, environment.log_filter.as_deref(), traces.as_ref());
     for warning in &environment.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(dispatch(cli.command, global, environment));
+    if let Some(traces) = traces {
+        traces.end();
+    }
     // A processor that blocks its thread must not keep the process from ending; its job is released or comes back.
     runtime.shutdown_timeout(LEAVE);
     done
+}
+
+fn start_traces(
+    environment: &Environment,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Option<Traces>, Stop> {
+    let Some(collector) = &environment.traces else { return Ok(None) };
+    let _inside = runtime.enter();
+    Traces::start(collector).map(Some).map_err(|error| Stop { exit: Exit::Usage, error: error.into() })
 }
 
 async fn dispatch(command: Command, global: Global, environment: Environment) -> Done {

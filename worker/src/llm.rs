@@ -43,7 +43,10 @@ pub use self::{
 };
 use crate::{
     failure::Error,
-    telemetry::metrics::{LLM_COST, LLM_TOKENS},
+    telemetry::{
+        self,
+        metrics::{LLM_COST, LLM_TOKENS},
+    },
 };
 
 /// Asks language models on behalf of jobs.
@@ -89,6 +92,7 @@ impl Llm {
     }
 
     fn count(&self, model: &str, usage: Usage, spent: Dollars) {
+        telemetry::tell_tokens(model, usage.prompt_tokens, usage.completion_tokens);
         let model = if self.models.knows(model) { model.to_owned() } else { "other".to_owned() };
         counter!(LLM_TOKENS, "model" => model.clone(), "kind" => "input").increment(usage.prompt_tokens);
         counter!(LLM_TOKENS, "model" => model.clone(), "kind" => "output").increment(usage.completion_tokens);

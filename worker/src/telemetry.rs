@@ -2,6 +2,7 @@
 //!
 //! Logs go to standard error, one line each: for people on a terminal, as JSON elsewhere (`json_lines.rs`). An error that
 //! is recorded as a field (`error = &error as &dyn Error`) is followed by its causes in both forms.
+//! Spans of runs and calls go to a collector of traces where one is named (`traces.rs`).
 //! Metrics are named in one table (`metrics.rs`); [`EventMetrics`] counts what the engine tells.
 
 pub mod metrics;
@@ -10,6 +11,7 @@ mod call_metrics;
 mod event_metrics;
 mod json_lines;
 pub(crate) mod recorder;
+mod traces;
 
 use std::{
     error::Error,
@@ -19,17 +21,19 @@ use std::{
 use tracing::{Subscriber, warn};
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::ParseError,
+    filter::{LevelFilter, ParseError, Targets},
     fmt::{self, MakeWriter, format::JsonFields},
     layer::SubscriberExt,
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
+pub(crate) use self::traces::{current as current_trace, run_span, tell_tokens};
 pub use self::{
     call_metrics::CallMetrics,
     event_metrics::EventMetrics,
     recorder::{install_recorder, report_outbox, report_queue},
+    traces::{BadCollector, Traces},
 };
 use crate::config::env::{DEFAULT_FILTER, LogFormat};
 
@@ -37,11 +41,26 @@ use crate::config::env::{DEFAULT_FILTER, LogFormat};
 ///
 /// Without a format, people at a terminal get lines and everything else gets JSON. A filter that cannot be read is told
 /// and replaced by the default, so that a process is never silent because of a slip.
-pub fn init(format: impl Into<Option<LogFormat>>, filter: Option<&str>) {
+pub fn init(format: impl Into<Option<LogFormat>>, filter: Option<&str>, traces: Option<&Traces>) {
     let (filter, slip) = chosen_filter(filter);
     let terminal = io::stderr().is_terminal();
-    let lines = lines(chosen_format(format.into(), terminal), terminal, io::stderr);
-    let first = tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok();
+    let format = chosen_format(format.into(), terminal);
+    let first = match traces {
+        // Without traces one filter stands before everything, and what nobody reads is not even built.
+        None => {
+            let lines = lines(format, terminal, io::stderr);
+            tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok()
+        }
+        Some(traces) => {
+            let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer());
+            let spans = spans.with_location(false).with_threads(false).with_filter(ours());
+            tracing_subscriber::registry()
+                .with(lines(format, terminal, io::stderr).with_filter(filter))
+                .with(spans)
+                .try_init()
+                .is_ok()
+        }
+    };
     if let (true, Some(error)) = (first, slip) {
         warn!(
             error = &error as &dyn Error,
@@ -50,11 +69,20 @@ pub fn init(format: impl Into<Option<LogFormat>>, filter: Option<&str>) {
     }
 }
 
+/// What is worth a span: runs, and calls of providers.
+fn ours() -> Targets {
+    Targets::new()
+        .with_target("flota_engine", LevelFilter::INFO)
+        .with_target(traces::TARGET, LevelFilter::INFO)
+}
+
 fn chosen_filter(filter: Option<&str>) -> (EnvFilter, Option<ParseError>) {
-    match EnvFilter::builder().parse(filter.unwrap_or(DEFAULT_FILTER)) {
+    let only_traces = || format!("{}=off", traces::TARGET).parse().expect("a directive");
+    let (filter, slip) = match EnvFilter::builder().parse(filter.unwrap_or(DEFAULT_FILTER)) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
-    }
+    };
+    (filter.add_directive(only_traces()), slip)
 }
 
 fn chosen_format(format: Option<LogFormat>, terminal: bool) -> LogFormat {

@@ -25,7 +25,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 async fn work() -> anyhow::Result<ExitCode> {
-    telemetry::init(LogFormat::Json, None);
+    telemetry::init(LogFormat::Json, None, None);
     let settings = Settings::from_env()?;
     let mut policy = quick_policy();
     policy.concurrency = variable("TOY_CONCURRENCY").unwrap_or(policy.concurrency);

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use flota_producer::JobId;
 
-use crate::{failure::ErrorClass, policy::Verdict};
+use tracing::Span;
+
+use crate::{failure::ErrorClass, policy::Verdict, processor::Job};
 
 /// Something that happened in the engine.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +41,11 @@ pub enum Event<'a> {
 pub trait Observer: Send + Sync + 'static {
     /// Something happened.
     fn observe(&self, event: &Event<'_>);
+
+    /// The span that a run is in, for log and traces.
+    fn span(&self, job: &Job) -> Span {
+        job.span()
+    }
 }
 
 /// Hears nothing.

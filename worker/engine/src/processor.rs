@@ -4,8 +4,12 @@ use std::{borrow::Cow, future::Future, sync::Arc};
 
 use flota_producer::{Envelope, JobId, Payload};
 use serde_json::Value;
+use tracing::{Span, field::Empty, info_span};
 
 use crate::failure::Failure;
+
+/// Longest time between minting an id and stamping its envelope, ms: one statement after the other.
+const MINTED_WITHIN_MS: u64 = 1_000;
 
 /// Carries out one kind of job. The payload itself is the processor: what it needs comes in as `services`.
 ///
@@ -47,6 +51,30 @@ pub struct Job {
     pub attempt: u32,
     /// Everything that was enqueued.
     pub envelope: Envelope,
+}
+
+impl Job {
+    /// The span of its run. What is empty at first is for whoever follows traces.
+    pub fn span(&self) -> Span {
+        info_span!(
+            "run", job.id = %self.id, job.kind = self.envelope.kind, job.attempt = self.attempt,
+            queue.name = %self.queue, tenant = self.envelope.tenant.as_deref(), trace_id = self.trace_id(),
+            otel.name = Empty, otel.kind = Empty, otel.status_code = Empty, error.r#type = Empty,
+        )
+    }
+
+    /// True for a job that repeats a dead letter: it has the letter's envelope to the byte, and an id of its own that was
+    /// minted later.
+    pub fn is_replay(&self) -> bool {
+        let minted_later = |minted: u64| self.envelope.at.saturating_add(MINTED_WITHIN_MS) < minted;
+        self.envelope.replay_of.is_some() || self.id.minted_ms().is_some_and(minted_later)
+    }
+
+    /// The trace that the job was enqueued in, as logs are searched for it.
+    fn trace_id(&self) -> Option<&str> {
+        // W3C Trace Context, section 3.2.2: version, trace id, parent id and flags between hyphens.
+        self.envelope.trace.as_ref()?.traceparent.split('-').nth(1).filter(|id| id.len() == 32)
+    }
 }
 
 /// What a finished run leaves behind, kept in Postgres.

@@ -16,7 +16,7 @@ use flota_producer::{
     keys::{MAX_NAME, QueueKeys},
 };
 use tokio::time::timeout;
-use tracing::{Instrument, info_span, warn};
+use tracing::{Instrument, warn};
 
 use crate::{
     event::{Event, Observer},
@@ -110,21 +110,21 @@ pub(crate) async fn run(context: &RunContext, leased: Leased) -> Finished {
 async fn process(context: &RunContext, job: &Job, stop: &Stop) -> Ended {
     let kind = job.envelope.kind.as_str();
     context.observer.observe(&Event::Started { queue: &job.queue, kind, id: job.id, run: job.run });
-    let span = info_span!(
-        "run", job.id = %job.id, job.kind = kind, job.attempt = job.attempt, queue.name = %job.queue,
-        tenant = job.envelope.tenant.as_deref(),
-    );
+    let span = context.observer.span(job);
     let limit = job.envelope.timeout_ms.map_or(context.policy.timeout, Duration::from_millis);
     stop.keep_for(limit.saturating_add(context.policy.lease));
     tokio::select! {
         biased;
         reason = stop.stopped() => stopped_by(reason),
-        result = timeout(limit, context.handlers.run(job).instrument(span)) => match result {
+        result = timeout(limit, context.handlers.run(job).instrument(span.clone())) => match result {
             Ok(Ok(receipt)) => {
                 failpoint!("run-returned");
                 Ended::Done(receipt)
             }
-            Ok(Err(failure)) => Ended::Failed(failure),
+            Ok(Err(failure)) => {
+                span.record("error.type", failure.class.word()).record("otel.status_code", "ERROR");
+                Ended::Failed(failure)
+            }
             Err(_) => {
                 let message = format!("the run took longer than its limit of {limit:?}");
                 Ended::Failed(Failure::new(ErrorClass::Timeout, Remedy::Retry { after: None }, message))

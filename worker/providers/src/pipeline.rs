@@ -44,7 +44,7 @@ use self::{
     stage::{Around, StageLayer},
 };
 pub use self::{
-    call::{Answer, Call, Caller, Client, Facts, Place, Target},
+    call::{Answer, Call, Caller, Client, Facts, Place, SPAN_TARGET, Target},
     circuit::{Circuit, CircuitPolicy, Health},
     credentials::{Account, Credentials, GlobalCredentials},
     fallback::{Fallback, PassOn, Step},

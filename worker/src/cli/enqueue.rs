@@ -3,7 +3,7 @@
 use std::{io::IsTerminal, time::Duration};
 
 use clap::Parser;
-use flota_producer::{JobId, NewJob, Priority, Producer, Receipt};
+use flota_producer::{JobId, NewJob, Priority, Producer, Receipt, Trace};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
@@ -58,6 +58,9 @@ pub(super) struct Args {
     /// Longest time one run may take: 30s, 2m
     #[arg(long, value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
+    /// Trace that the job is part of: a `traceparent` header of W3C Trace Context
+    #[arg(long, env = "TRACEPARENT", hide_env_values = true)]
+    traceparent: Option<String>,
     /// Wait until it has ended and say how; exit 1 unless it succeeded
     #[arg(long)]
     wait: bool,
@@ -145,6 +148,9 @@ fn job(global: &Global, args: &Args) -> Result<NewJob, Stop> {
     }
     if let Some(timeout) = args.timeout {
         job = job.timeout(timeout);
+    }
+    if let Some(traceparent) = &args.traceparent {
+        job = job.trace(Trace { traceparent: traceparent.clone(), tracestate: None });
     }
     Ok(job)
 }

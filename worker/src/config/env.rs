@@ -16,6 +16,7 @@ mod secrets;
 mod smtp;
 mod summary;
 mod text;
+mod traces;
 mod variable;
 mod variables;
 
@@ -43,6 +44,7 @@ pub use self::{
     smtp::{SmtpMode, SmtpVariables},
     summary::{SummaryRow, ValueSource},
     text::{example, markdown},
+    traces::TraceVariables,
     variable::{Shown, Variable},
     variables::VARIABLES,
 };
@@ -78,6 +80,8 @@ pub struct Environment {
     pub log_filter: Option<String>,
     /// `FLOTA_ADMIN_ADDR`: loopback address where a worker answers for its health and metrics.
     pub admin_addr: Option<SocketAddr>,
+    /// `OTEL_EXPORTER_OTLP_*`: the collector of traces, if there is one.
+    pub traces: Option<TraceVariables>,
     /// What was set without effect; to be told once, at start.
     pub warnings: Vec<EnvironmentWarning>,
     summary: Vec<SummaryRow>,
@@ -166,6 +170,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Environment> {
         log_format: reader.parse("LOG_FORMAT", log_format),
         log_filter: reader.parse("RUST_LOG", filter),
         admin_addr: reader.parse("FLOTA_ADMIN_ADDR", loopback),
+        traces: traces::read(reader),
         warnings: std::mem::take(&mut reader.warnings),
         summary: summary::rows(reader),
         redis: redis?,

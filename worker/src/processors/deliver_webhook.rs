@@ -22,6 +22,7 @@ use crate::{
     endpoints::{self, Endpoint, Endpoints},
     failure::Error,
     services::Services,
+    telemetry,
 };
 
 /// The body that Standard Webhooks asks for.
@@ -51,7 +52,7 @@ impl Processor<Services> for DeliverWebhook {
             body: body(&self, job.envelope.at).into(),
             url: target.url,
             keys: target.keys,
-            extra_headers: Vec::new(),
+            extra_headers: trace_headers(),
         };
         let delivered = deliver(&delivery, self.endpoint.as_deref(), job, services, now_unix).await;
         if let Some(place) = &mut place {
@@ -68,6 +69,13 @@ impl Processor<Services> for DeliverWebhook {
             result: sent.detail,
         })
     }
+}
+
+/// Lets the receiver go on with the trace, where one is kept.
+fn trace_headers() -> Vec<(String, String)> {
+    let Some(trace) = telemetry::current_trace() else { return Vec::new() };
+    let state = trace.tracestate.map(|state| ("tracestate".to_owned(), state));
+    [("traceparent".to_owned(), trace.traceparent)].into_iter().chain(state).collect()
 }
 
 /// Where an event goes and what signs it.

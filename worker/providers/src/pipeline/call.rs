@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use tracing::{Span, field::Empty, info_span};
 
 use super::limit::LimitKey;
 use crate::{ProviderError, Receipt};
@@ -37,6 +38,21 @@ pub struct Facts {
     pub deadline: Option<Duration>,
     /// Whether a repeat may do the work twice.
     pub may_double: bool,
+}
+
+/// Target of the spans of calls: they are for traces, and whoever only writes a log leaves them out.
+pub const SPAN_TARGET: &str = "flota_trace";
+
+impl Facts {
+    /// The span of the call, after OpenTelemetry's conventions. Says nothing of what is sent.
+    pub(super) fn span(&self) -> Span {
+        info_span!(
+            target: SPAN_TARGET, "call",
+            otel.name = format_args!("{} {}", self.operation, self.provider), otel.kind = "client",
+            service = self.provider, operation = self.operation, server.address = &*self.host,
+            otel.status_code = Empty, error.r#type = Empty,
+        )
+    }
 }
 
 /// What a client says of itself. One per operation.

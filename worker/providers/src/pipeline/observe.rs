@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tracing::{debug, error, warn};
+use tracing::{Instrument, debug, error, warn};
 
 use super::{
     call::{Answer, Facts},
@@ -86,7 +86,11 @@ impl Stage for Observe {
         let observer = Arc::clone(&self.observer);
         Box::pin(async move {
             let began = Instant::now();
-            let answer = call.await;
+            let span = facts.span();
+            let answer = call.instrument(span.clone()).await;
+            if let Err(error) = &answer {
+                span.record("error.type", error.class.name()).record("otel.status_code", "ERROR");
+            }
             let took = began.elapsed();
             match answer.as_ref().err() {
                 Some(error) if error.was_not_sent() => {

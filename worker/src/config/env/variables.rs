@@ -370,6 +370,20 @@ pub const VARIABLES: &[Variable] = &[
         "info,sqlx=warn,hyper=warn,reqwest=warn",
         "What is logged: levels error, warn, info, debug, trace, by module.",
     ),
+    plain(
+        LOGS,
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        None,
+        "http://localhost:4318",
+        "Collector of traces, OTLP over HTTP. Without it there are no traces. OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, \
+         OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG and OTEL_BSP_* are obeyed as OpenTelemetry defines them.",
+    ),
+    secret(
+        LOGS,
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "api-key=REPLACE_ME",
+        "Headers of every message to the collector: name=value,name=value.",
+    ),
     plain(LOGS, "NO_COLOR", None, "1", "Any value turns colours off (https://no-color.org)."),
 ];
 

@@ -2,6 +2,7 @@
 
 pub mod outbox;
 pub mod sends;
+pub mod sizes;
 pub mod storm;
 
 use std::time::{Duration, Instant};
@@ -203,7 +204,7 @@ pub async fn drain_a_backlog(jobs: usize, concurrency: usize, payload: usize) ->
 
 impl Cluster {
     /// CPU time that Redis has used so far.
-    async fn redis_cpu(&self) -> anyhow::Result<Duration> {
+    pub(crate) async fn redis_cpu(&self) -> anyhow::Result<Duration> {
         let used =
             self.redis_info("cpu", "used_cpu_user:").await? + self.redis_info("cpu", "used_cpu_sys:").await?;
         Ok(Duration::from_secs_f64(used))

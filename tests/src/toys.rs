@@ -10,8 +10,9 @@ use std::{
 };
 
 use flota_engine::{ErrorClass, Failure, IfRepeated, Job, Processor, Receipt, Registry, Remedy};
-use flota_producer::{Invalid, JobId, NewJob, Payload};
+use flota_producer::{Invalid, JobId, NewJob, Payload, clock};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// What one try does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -179,6 +180,34 @@ impl Processor<Ledger> for Noop {
     }
 }
 
+/// A job that tells how long it was on its way, as `waited_us` of its result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timed {
+    /// Unix time before it was enqueued, in microseconds, by the clock of this machine.
+    pub sent_us: u64,
+}
+
+impl Payload for Timed {
+    const KIND: &'static str = "timed";
+    const QUEUE: &'static str = "toys";
+
+    fn validate(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+}
+
+impl Processor<Ledger> for Timed {
+    const IF_REPEATED: IfRepeated = Noop::IF_REPEATED;
+
+    type Error = Failure;
+
+    async fn run(self, _: &Job, _: &Ledger) -> Result<Receipt, Failure> {
+        let waited_us = (clock::unix_now().as_micros() as u64).saturating_sub(self.sent_us);
+        Ok(Receipt { result: Some(json!({ "waited_us": waited_us })), ..Receipt::default() })
+    }
+}
+
 /// A job that does nothing with a payload of this many bytes.
 pub fn noop(bytes: usize) -> NewJob {
     let frame = r#"{"filler":""}"#.len();
@@ -192,5 +221,5 @@ pub fn toy(acts: impl IntoIterator<Item = Act>) -> NewJob {
 
 /// The registry with toys alone.
 pub fn registry() -> Registry<Ledger> {
-    Registry::new().with::<Toy>().with::<Noop>()
+    Registry::new().with::<Toy>().with::<Noop>().with::<Timed>()
 }

@@ -1,5 +1,5 @@
 //! Measures the stories with large numbers:
-//! `cargo run --release -p flota-tests --bin measure -- drain|kill|outage|flushall|replay|dead|sends|storm|pipeline`.
+//! `cargo run --release -p flota-tests --bin measure -- drain|kill|outage|flushall|replay|dead|sends|storm|pipeline|sizes`.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use flota_tests::{
     stories::{self, sends::What},
 };
 
-const USAGE: &str = "usage: measure drain [jobs] | kill [jobs] | outage [seconds] | flushall [jobs] | replay [letters] | dead [letters] | sends [jobs] | storm [jobs] | pipeline [calls]";
+const USAGE: &str = "usage: measure drain [jobs] | kill [jobs] | outage [seconds] | flushall [jobs] | replay [letters] | dead [letters] | sends [jobs] | storm [jobs] | pipeline [calls] | sizes [jobs]";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -25,6 +25,7 @@ async fn main() -> anyhow::Result<()> {
         Some("dead") => dead(number.unwrap_or(1_000_000)).await,
         Some("sends") => sends(number.unwrap_or(3_000)).await,
         Some("storm") => storm(number.unwrap_or(50_000)).await,
+        Some("sizes") => sizes(number.unwrap_or(50_000)).await,
         Some("pipeline") => pipeline(number.unwrap_or(100_000)).await,
         _ => bail!(USAGE),
     }
@@ -40,6 +41,27 @@ async fn drain(jobs: usize) -> anyhow::Result<()> {
     println!("Redis CPU, enqueue  {:>9.1} µs/job", drained.redis_enqueue.as_secs_f64() * 1e6);
     println!("Redis CPU, drain    {:>9.1} µs/job", drained.redis_drain.as_secs_f64() * 1e6);
     println!("Redis memory        {:>9.0} bytes/job", drained.bytes_per_job);
+    Ok(())
+}
+
+async fn sizes(jobs: usize) -> anyhow::Result<()> {
+    println!(
+        "{jobs} no-op jobs with 200-byte payloads by 1, 8 and 32 worker processes of 32 slots, AOF everysec"
+    );
+    println!("pick-up at 50 jobs/s, from the producer's clock until a processor starts\n");
+    println!("| workers | Redis, idle | pick-up p50 | p99 | drained, committed | Redis per job |");
+    println!("|---|---|---|---|---|---|");
+    for workers in [1, 8, 32] {
+        let of = stories::sizes::of_size(workers, 1_000, jobs).await?;
+        let [p50, p99] = of.pick_up_us.map(|us| us / 1_000.0);
+        println!(
+            "| {} | {:.1} % of a core | {p50:.2} ms | {p99:.2} ms | {:.0} jobs/s | {:.1} µs |",
+            of.workers,
+            of.idle_percent,
+            of.drained,
+            of.redis_per_job.as_secs_f64() * 1e6
+        );
+    }
     Ok(())
 }
 

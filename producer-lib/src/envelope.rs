@@ -1,4 +1,4 @@
-//! The envelope: what travels through Redis for one job, version 1.
+//! The envelope: what travels through Redis for one job, versions 1 and 2.
 //!
 //! JSON bytes, written once by the producer and never rewritten: counters live elsewhere, so a dead letter can be
 //! replayed byte for byte. Defaults are left out. Fields that a reader does not know are ignored while reading and
@@ -9,8 +9,12 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::{job_id::JobId, keys::Priority};
 
-/// The version this release writes and reads.
+/// The version that jobs without an order have.
 pub const VERSION: u64 = 1;
+
+/// The version that jobs in order have, and only those: a worker that knows nothing of lines would run such a job and
+/// leave its line standing still, but a version that it does not know it parks.
+pub const VERSION_IN_ORDER: u64 = 2;
 
 /// Most bytes of an envelope unless configured otherwise. Files go by storage reference, never inline.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -47,6 +51,9 @@ pub struct Envelope {
     /// Unique key: no second job with it while this one is alive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique: Option<String>,
+    /// Ordering key; read it with [`Envelope::order`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    order: Option<String>,
     /// W3C trace context of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<Trace>,
@@ -75,7 +82,9 @@ pub struct Trace {
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
     /// A newer release wrote it. The job is parked until a worker of that release takes it.
-    #[error("envelope version {version} is not known to this release, which reads version {VERSION}")]
+    #[error(
+        "envelope version {version} is not known to this release, which reads {VERSION} and {VERSION_IN_ORDER}"
+    )]
     UnknownVersion {
         /// What `v` says.
         version: u64,
@@ -106,11 +115,31 @@ impl Envelope {
             priority: Priority::Normal,
             key: None,
             unique: None,
+            order: None,
             trace: None,
             replay_of: None,
             parent: None,
             meta: Map::new(),
         }
+    }
+
+    /// The same job in order: it starts when all jobs of its queue and tenant that were enqueued with this key before it
+    /// have ended.
+    #[must_use]
+    pub fn in_order(mut self, key: impl Into<String>) -> Self {
+        self.v = VERSION_IN_ORDER;
+        self.order = Some(key.into());
+        self
+    }
+
+    /// The ordering key. Version 1 knows none, so workers that read only that take no notice of it, and neither may any.
+    pub fn order(&self) -> Option<&str> {
+        self.order.as_deref().filter(|_| VERSION_IN_ORDER <= self.v)
+    }
+
+    /// True when an ordering key was written into a version that knows none.
+    pub(crate) fn has_unheard_order(&self) -> bool {
+        self.order.is_some() && self.order().is_none()
     }
 
     /// The bytes that go into Redis.
@@ -130,16 +159,21 @@ impl Envelope {
             )));
         }
         match serde_json::from_slice::<Self>(bytes) {
-            Ok(envelope) if envelope.v == VERSION => Ok(envelope),
+            Ok(envelope) if is_known(envelope.v) => Ok(envelope),
             Ok(Self { v: version, .. }) => Err(EnvelopeError::UnknownVersion { version }),
             Err(error) => match serde_json::from_slice(bytes) {
-                Ok(VersionOnly { v: version }) if version != VERSION => {
+                Ok(VersionOnly { v: version }) if !is_known(version) => {
                     Err(EnvelopeError::UnknownVersion { version })
                 }
                 _ => Err(EnvelopeError::Undecodable(error)),
             },
         }
     }
+}
+
+/// True for versions that this release reads.
+fn is_known(version: u64) -> bool {
+    (VERSION..=VERSION_IN_ORDER).contains(&version)
 }
 
 #[cfg(test)]
@@ -161,14 +195,26 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_told_from_garbage() {
-        let newer = br#"{"v":2,"body":{}}"#;
+        let newer = br#"{"v":3,"body":{}}"#;
         let garbage: &[&[u8]] =
             &[b"", b"null", b"{}", b"{\"v\":1}", b"\xff\xfe", b"[1]", b"[2]", b"{\"v\":\"1\"}"];
 
-        assert!(matches!(Envelope::decode(newer), Err(EnvelopeError::UnknownVersion { version: 2 })));
+        assert!(matches!(Envelope::decode(newer), Err(EnvelopeError::UnknownVersion { version: 3 })));
         for bytes in garbage {
             assert!(matches!(Envelope::decode(bytes), Err(EnvelopeError::Undecodable(_))), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn only_a_job_in_order_has_the_version_that_older_workers_park() {
+        let ordered = smallest().in_order("shop-7");
+
+        let bytes = String::from_utf8(ordered.encode()).unwrap();
+
+        assert!(bytes.starts_with(r#"{"v":2,"#) && bytes.contains(r#""order":"shop-7""#), "{bytes}");
+        assert_eq!(Envelope::decode(bytes.as_bytes()).unwrap().order(), Some("shop-7"));
+        let unheard = Envelope::decode(bytes.replace(r#""v":2"#, r#""v":1"#).as_bytes()).unwrap();
+        assert_eq!((unheard.order(), unheard.has_unheard_order()), (None, true));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     job_id::JobId,
     keys::{Priority, QueueKeys},
     link::{Link, LinkError},
-    new_job::{DEFAULT_KEY_WINDOW, When, check_key, check_tenant},
+    new_job::{DEFAULT_KEY_WINDOW, When, check_key, check_order, check_tenant},
     payload::Invalid,
     producer::{Answer, Dedup, Outgoing, body_hash, call},
 };
@@ -85,6 +85,7 @@ impl Handover {
             priority: Priority::Normal,
             key: None,
             unique: None,
+            line: None,
         };
         match Envelope::decode(&outgoing.bytes) {
             Ok(envelope) => address(&mut outgoing, &envelope, terms, keys)?,
@@ -110,7 +111,11 @@ fn address(
     tenant.map_or(Ok(()), check_tenant)?;
     check_key("key", envelope.key.as_deref())?;
     check_key("unique", envelope.unique.as_deref())?;
+    let sentence = "needs version 2 of the envelope: write \"v\": 2, which workers that know no order park";
+    Invalid::unless(!envelope.has_unheard_order(), "order", sentence)?;
+    check_order(envelope.order(), terms.due_ms.is_some())?;
     outgoing.priority = envelope.priority;
+    outgoing.line = envelope.order().map(|key| keys.line(tenant, key));
     outgoing.unique = envelope.unique.as_ref().map(|_| keys.unique_of(envelope));
     outgoing.key = envelope.key.as_ref().filter(|_| terms.keyed).map(|name| Dedup {
         name: name.clone(),
@@ -170,7 +175,25 @@ mod tests {
 
         assert_eq!(job.key.unwrap().redis_key, "flota:{email}:dedup:acme:k");
         assert_eq!(job.unique.as_deref(), Some("flota:{email}:unique:acme:u"));
-        assert_eq!(job.priority, Priority::High);
+        assert_eq!((job.priority, job.line), (Priority::High, None));
+    }
+
+    #[test]
+    fn an_order_is_taken_from_version_2_and_goes_with_no_date() {
+        let json = r#"{"v":2,"kind":"x","payload":{},"at":1,"tenant":"acme","order":"shop-7"}"#;
+
+        let job = handover(json).unwrap().outgoing;
+
+        assert_eq!(job.line.as_deref(), Some("flota:{email}:line:acme:shop-7"));
+        let dated = Terms { due_ms: Some(1), ..TERMS };
+        let keys = Prefix::default().queue("email");
+        for refused in [
+            Handover::new(JobId::mint(), json.as_bytes().to_vec(), &dated, &keys),
+            handover(&json.replace(r#""v":2"#, r#""v":1"#)),
+            handover(&json.replace("shop-7", "")),
+        ] {
+            assert!(matches!(refused, Err(HandoverError::Invalid(_))));
+        }
     }
 
     #[test]
@@ -181,6 +204,6 @@ mod tests {
             Err(HandoverError::Invalid(_))
         ));
         assert!(matches!(handover(&"x".repeat(MAX_BYTES + 1)), Err(HandoverError::TooLarge { .. })));
-        assert!(handover(r#"{"v":2,"body":{}}"#).is_ok());
+        assert!(handover(r#"{"v":3,"body":{}}"#).is_ok());
     }
 }

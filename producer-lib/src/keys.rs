@@ -200,6 +200,11 @@ impl QueueKeys {
         self.key("parked")
     }
 
+    /// `in_line`, a hash: id → mark of its priority, for jobs that wait behind another one of their line.
+    pub fn in_line(&self) -> String {
+        self.key("in_line")
+    }
+
     /// `outcomes`, a stream: packed records waiting for Postgres.
     pub fn outcomes(&self) -> String {
         self.key("outcomes")
@@ -250,6 +255,16 @@ impl QueueKeys {
     pub fn unique_of(&self, envelope: &Envelope) -> String {
         let key = envelope.unique.as_deref();
         key.map_or_else(String::new, |key| self.unique(envelope.tenant.as_deref(), key))
+    }
+
+    /// `line:<tenant>:<key>`, a list: ids of the live jobs with this ordering key, the one whose turn it is first.
+    pub fn line(&self, tenant: Option<&str>, key: &str) -> String {
+        format!("{}line:{}:{key}", self.base, tenant.unwrap_or_default())
+    }
+
+    /// Key of the line that this job goes in; empty when it goes in none, which is how scripts read it.
+    pub fn line_of(&self, envelope: &Envelope) -> String {
+        envelope.order().map_or_else(String::new, |key| self.line(envelope.tenant.as_deref(), key))
     }
 
     fn key(&self, name: &str) -> String {

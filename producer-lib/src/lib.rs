@@ -34,5 +34,5 @@ pub use payloads::{
     WhatsappTemplate, WhatsappText,
 };
 pub use producer::{BATCH, Producer, Receipt};
-pub use script::script;
+pub use script::{script, script_with};
 pub use settings::{Settings, SettingsError};

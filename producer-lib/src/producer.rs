@@ -75,6 +75,7 @@ pub(crate) struct Outgoing {
     pub(crate) priority: Priority,
     pub(crate) key: Option<Dedup>,
     pub(crate) unique: Option<String>,
+    pub(crate) line: Option<String>,
 }
 
 pub(crate) struct Dedup {
@@ -141,6 +142,7 @@ impl Producer {
         let keys = self.prefix.queue(&queue);
         let tenant = envelope.tenant.as_deref();
         let unique = envelope.unique.as_deref().map(|key| keys.unique(tenant, key));
+        let line = envelope.order().map(|key| keys.line(tenant, key));
         let key = envelope.key.as_ref().map(|name| Dedup {
             name: name.clone(),
             redis_key: keys.dedup(tenant, name),
@@ -148,7 +150,8 @@ impl Producer {
             window_ms: window.as_millis() as u64,
         });
         let priority = envelope.priority;
-        Ok(Outgoing { place, id: JobId::mint(), kind: envelope.kind, bytes, when, priority, key, unique })
+        let (id, kind) = (JobId::mint(), envelope.kind);
+        Ok(Outgoing { place, id, kind, bytes, when, priority, key, unique, line })
     }
 
     /// Sends one batch until every job in it has an outcome.
@@ -220,14 +223,14 @@ pub(crate) async fn call(
     for priority in [Priority::Normal, Priority::High, Priority::Low] {
         call.key(keys.ready(priority));
     }
-    call.key(keys.delayed()).key(keys.bell()).key(keys.config());
+    call.key(keys.delayed()).key(keys.bell()).key(keys.config()).key(keys.in_line());
     for job in jobs {
         call.arg(job.id).arg(&job.bytes).arg(due(job.when)).arg(job.priority.mark());
         match &job.key {
             Some(key) => call.arg(&key.redis_key).arg(&key.body_hash).arg(key.window_ms),
             None => call.arg("").arg("").arg(""),
         };
-        call.arg(job.unique.as_deref().unwrap_or_default());
+        call.arg(job.unique.as_deref().unwrap_or_default()).arg(job.line.as_deref().unwrap_or_default());
     }
     if let Some(not_after) = not_after {
         call.arg(not_after);

@@ -13,10 +13,13 @@ compile_error!(
 
 /// The script of this name, without its ending, whose text is `built_in`.
 pub fn script(name: &str, built_in: &str) -> Script {
-    match replacement(name) {
-        Some(text) => Script::new(&text),
-        None => Script::new(built_in),
-    }
+    script_with("", name, built_in)
+}
+
+/// The same with functions before it that several scripts share.
+pub fn script_with(shared: &str, name: &str, built_in: &str) -> Script {
+    let text = replacement(name);
+    Script::new(&format!("{shared}{}", text.as_deref().unwrap_or(built_in)))
 }
 
 #[cfg(not(feature = "chaos"))]

@@ -209,7 +209,7 @@ async fn during_a_rolling_deploy_old_workers_park_what_new_ones_take_back() {
 async fn an_envelope_of_a_newer_version_waits_untouched_and_one_an_older_release_parked_is_taken_back() {
     let queue = TestQueue::new().await;
     let (newer, older) = (JobId::mint(), JobId::mint());
-    let from_tomorrow = r#"{"v":2,"kind":"toy","body":{"acts":["succeed"]}}"#;
+    let from_tomorrow = r#"{"v":3,"kind":"toy","body":{"acts":["succeed"]}}"#;
     let known_today = r#"{"v":1,"kind":"toy","at":1,"payload":{"acts":["succeed"]}}"#;
     let mut pipeline = redis::pipe();
     pipeline.cmd("HSET").arg(queue.keys.jobs()).arg(newer).arg(from_tomorrow).ignore();
@@ -231,5 +231,5 @@ async fn an_envelope_of_a_newer_version_waits_untouched_and_one_an_older_release
     let found = inspect::find(&queue.link, &queue.keys, newer).await.unwrap().unwrap();
     assert_eq!(found.bytes, from_tomorrow.as_bytes());
     assert_eq!((found.marks.attempt, found.marks.deliveries), (0, 0));
-    assert!(matches!(found.place, Place::Parked(reason) if reason.contains("version 2")));
+    assert!(matches!(found.place, Place::Parked(reason) if reason.contains("version 3")));
 }

@@ -1,7 +1,7 @@
 //! Every script against a real Redis, beside a model of the queue in plain Rust.
 //!
 //! Random sequences of everything that producers, workers and people do to one queue: several workers, priorities,
-//! idempotency and unique keys, delays, lost leases, results that come too late, and a Redis that is full for a while.
+//! idempotency, unique and ordering keys, delays, lost leases, results that come too late, and a Redis that is full for a while.
 //! After each step all structures are compared in full, and what `docs/life-of-a-job.md` promises is checked on what
 //! Redis really holds.
 //!
@@ -84,19 +84,19 @@ async fn a_cancelled_id_in_line_gets_no_lease_that_an_old_worker_could_use() {
     let order = [Priority::High, Priority::Normal, Priority::Low];
     real.fetch(1, order, Lease::Ended, 1_000).await.unwrap();
     let run = RunId { id, run: 1 };
-    let plain = (String::new(), String::new(), Priority::Normal);
-    let (record, unique, priority) = plain.clone();
+    let plain = (String::new(), String::new(), String::new(), Priority::Normal);
+    let (record, unique, line, priority) = plain.clone();
     let mut score = redis::cmd("ZSCORE");
     let end: f64 = real.link.query(score.arg(keys.running()).arg(run.member())).await.unwrap();
     let marks = "run=1 deliveries=1".to_owned();
-    let suspect = Suspect { run, end_ms: end as u64, marks, record, unique, priority };
+    let suspect = Suspect { run, end_ms: end as u64, marks, record, unique, line, priority };
     store::recover(real.link, keys, "other", &[suspect]).await.unwrap();
     assert_eq!(inspect::cancel(real.link, keys, id, "person").await.unwrap(), Cancelled::Now);
 
     let fetched = real.fetch(1, order, Lease::Kept, 1_000).await.unwrap();
-    let (marks, unique, priority) = plain;
+    let (marks, unique, line, priority) = plain;
     let record = Record::unreadable(id, Status::Succeeded).encode();
-    let late = Settlement { run, step: Step::End, marks, record, unique, priority };
+    let late = Settlement { run, step: Step::End, marks, record, unique, line, priority };
     let lost = store::settle(real.link, keys, "paused for long", &[&late]).await.unwrap();
 
     assert_eq!((fetched.ids, lost), (Vec::new(), vec![0]));

@@ -3,7 +3,7 @@
 mod controls;
 mod live;
 
-use flota_engine::inspect::{self, Place};
+use flota_engine::inspect::{self, InLine, Place};
 use flota_producer::{
     Envelope, JobId, clock,
     keys::Prefix,
@@ -34,6 +34,8 @@ pub struct QueueView {
     pub running: u64,
     /// Set aside for a newer worker.
     pub parked: u64,
+    /// Behind another job of their line.
+    pub in_line: u64,
     /// Dead letters; `None` where Postgres is not configured or away.
     pub dead: Option<u64>,
     /// True when nothing is fetched.
@@ -53,7 +55,7 @@ pub struct JobView {
     pub kind: String,
     /// Whose it is.
     pub tenant: Option<String>,
-    /// `ready`, `delayed`, `running`, `parked`, `succeeded`, `dead`, `cancelled` or `expired`.
+    /// `ready`, `delayed`, `running`, `parked`, `in_line`, `succeeded`, `dead`, `cancelled` or `expired`.
     pub state: String,
     /// Number of the try that is under way, comes next, or was the last.
     pub attempt: u32,
@@ -63,6 +65,9 @@ pub struct JobView {
     /// How long until it is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_in_ms: Option<u64>,
+    /// Where it stands in its line, for jobs in order that wait for those before them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_line: Option<InLine>,
     /// How it ended.
     pub outcome: Option<Value>,
     /// Its runs, oldest first.
@@ -89,6 +94,7 @@ pub async fn queues(
             delayed: counts.delayed,
             running: counts.running,
             parked: counts.parked,
+            in_line: counts.in_line,
             dead: dead.as_ref().map(|dead| dead.get(name).copied().unwrap_or(0)),
             paused: counts.paused,
             oldest_ready_age_ms: counts.oldest_ready_age_ms,
@@ -132,6 +138,7 @@ pub async fn job(
             attempt: outcome.attempt,
             reason: None,
             due_in_ms: None,
+            in_line: None,
             outcome: serde_json::to_value(&outcome).ok(),
             attempts,
         }),
@@ -161,6 +168,7 @@ fn live_job(id: JobId, queue: &str, found: &inspect::Found) -> JobView {
         Place::Running => ("running", None, None),
         Place::Delayed(due) => ("delayed", waits, Some(due.saturating_sub(clock::unix_now_ms()))),
         Place::Parked(reason) => ("parked", Some(reason.clone()), None),
+        Place::InLine(stand) => ("in_line", Some(in_line(stand, envelope.as_ref())), None),
     };
     JobView {
         id,
@@ -171,7 +179,19 @@ fn live_job(id: JobId, queue: &str, found: &inspect::Found) -> JobView {
         attempt: found.marks.attempt + 1,
         reason,
         due_in_ms,
+        in_line: if let Place::InLine(stand) = &found.place { Some(stand.clone()) } else { None },
         outcome: None,
         attempts: Vec::new(),
+    }
+}
+
+/// What a job in line waits for.
+fn in_line(stand: &InLine, envelope: Option<&Envelope>) -> String {
+    let line = envelope.and_then(Envelope::order).map_or_else(String::new, |key| format!(" of line {key}"));
+    match stand {
+        InLine { behind: Some(first), ahead: Some(ahead) } => {
+            format!("behind job {first}{line}, {ahead} ahead")
+        }
+        _ => format!("behind another job{line}"),
     }
 }

@@ -1,13 +1,14 @@
 -- enqueue: accept up to 500 jobs of one queue, each at most once.
 -- KEYS  1 jobs hash id -> envelope   2 ready list   3 ready:high list   4 ready:low list
---       5 delayed zset marked id -> due ms   6 bell list   7 config hash
+--       5 delayed zset marked id -> due ms   6 bell list   7 config hash   8 in_line hash id -> mark
 -- ARGV  per job: id, envelope, when ("" now | "+ms" delay | "@ms" time), priority ("" | "h:" | "l:"),
---       dedup key ("" none), body hash, window ms, unique key ("" none)
+--       dedup key ("" none), body hash, window ms, unique key ("" none), line ("" none; then when is "")
 --       and at the end, from a relay only: Redis time in ms after which this call is too late to count
 -- Returns per job {word, id}: "queued" | "full" | "duplicate" | "conflict" | "taken", the last three with the other job's id;
 -- "late" for all of them
 -- Deduplication comes before back-pressure, so a repeated enqueue is never refused.
-local PER_JOB = 8
+-- A job in order joins the end of its line, and becomes ready only if nobody is before it.
+local PER_JOB = 9
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ids = {}
@@ -24,6 +25,7 @@ local room = max > 0 and max - redis.call('HLEN', KEYS[1]) or math.huge
 local list_of = { [''] = 2, ['h:'] = 3, ['l:'] = 4 }
 local jobs, due, strings, taken, out = {}, {}, {}, {}, {}
 local ready = { [2] = {}, [3] = {}, [4] = {} }
+local lines, behind = {}, {}
 
 -- The id and body hash that a dedup key remembers, in this batch or before it.
 local function first_with(key)
@@ -53,6 +55,28 @@ local function verdict(n, at)
   return 'queued'
 end
 
+-- A line as it is found. Ids at its head whose job is gone count for nothing, as with locks, so none stands still for
+-- good; a head that still waits in line is let go.
+local function line_of(key)
+  if lines[key] then return lines[key] end
+  local line = { key = key, gone = {}, joined = {} }
+  local head = redis.call('LINDEX', key, 0)
+  while head and redis.call('HEXISTS', KEYS[1], head) == 0 do
+    line.gone[#line.gone + 1] = head
+    head = redis.call('LINDEX', key, #line.gone)
+  end
+  line.head = head
+  local mark = head and redis.call('HGET', KEYS[8], head)
+  if mark then
+    line.freed = head
+    local list = ready[list_of[mark] or 2]
+    list[#list + 1] = head
+  end
+  lines[key] = line
+  lines[#lines + 1] = line
+  return line
+end
+
 for n = 1, #ids do
   local at = (n - 1) * PER_JOB + 1
   local id, word, other = ids[n], verdict(n, at)
@@ -71,15 +95,21 @@ for n = 1, #ids do
       taken[lock] = id
       strings[#strings + 1] = { 'SET', lock, id }
     end
+    local line = ARGV[at + 8] ~= '' and line_of(ARGV[at + 8])
+    if line then line.joined[#line.joined + 1] = id end
     local sign, ms = string.sub(when, 1, 1), tonumber(string.sub(when, 2) or '0')
     local at_ms = (sign == '+' and now + ms) or (sign == '@' and ms) or 0
-    if at_ms > now then
+    if line and line.head then
+      behind[#behind + 1] = id
+      behind[#behind + 1] = mark
+    elseif at_ms > now then
       due[#due + 1] = string.format('%.0f', at_ms)
       due[#due + 1] = mark .. id
     else
       local list = ready[list_of[mark]]
       list[#list + 1] = id
     end
+    if line then line.head = line.head or id end
   end
 end
 if #jobs == 0 then return out end
@@ -88,6 +118,15 @@ if #jobs == 0 then return out end
 redis.call('HSET', KEYS[1], unpack(jobs))
 for _, command in ipairs(strings) do redis.call(unpack(command)) end
 if #due > 0 then redis.call('ZADD', KEYS[5], unpack(due)) end
+for _, line in ipairs(lines) do
+  for _, id in ipairs(line.gone) do
+    redis.call('LPOP', line.key)
+    redis.call('HDEL', KEYS[8], id)
+  end
+  if line.freed then redis.call('HDEL', KEYS[8], line.freed) end
+  redis.call('RPUSH', line.key, unpack(line.joined))
+end
+if #behind > 0 then redis.call('HSET', KEYS[8], unpack(behind)) end
 local woken = false
 for list = 2, 4 do
   if #ready[list] > 0 then

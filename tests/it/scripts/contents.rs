@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flota_engine::{Record, Status, store::RunId};
 use flota_producer::JobId;
 
-use super::operation::Lease;
+use super::{operation::Lease, step::envelope_of};
 
 /// The structures of one queue. Times are left to who knows them: [`super::model`] keeps them apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub(super) struct Contents {
     pub(super) running: BTreeMap<String, Lease>,
     pub(super) marks: BTreeMap<String, String>,
     pub(super) parked: BTreeMap<String, String>,
+    /// Id → mark, of jobs behind others of their line.
+    pub(super) in_line: BTreeMap<String, String>,
+    /// Ordering key → ids, the first first.
+    pub(super) lines: BTreeMap<String, Vec<String>>,
     pub(super) cancelled: BTreeSet<String>,
     /// Worker and records of each entry; a purge takes parked jobs in no order, so records are sorted.
     pub(super) outcomes: Vec<(String, Vec<String>)>,
@@ -41,6 +45,7 @@ impl Contents {
                 return Err(format!("job {id} has ended, but its counters are left"));
             }
         }
+        self.check_lines()?;
         // What was cancelled in line is known to be, until fetch drops it.
         let in_line: Vec<&String> =
             self.ready.iter().flatten().filter(|id| !self.jobs.contains_key(*id)).collect();
@@ -68,6 +73,39 @@ impl Contents {
         Ok(())
     }
 
+    /// A live job with an order is in its line once, and exactly the first of a line does not wait in it. A line whose
+    /// head was taken away by something that knew nothing of lines stands still, until the next call that touches it.
+    fn check_lines(&self) -> Result<(), String> {
+        for (id, body) in &self.jobs {
+            let order = envelope_of(body).order().map(str::to_owned);
+            let lines = self.lines.iter().flat_map(|(key, ids)| ids.iter().map(move |other| (key, other)));
+            let found: Vec<&String> = lines.filter(|(_, other)| *other == id).map(|(key, _)| key).collect();
+            if found != Vec::from_iter(&order) {
+                return Err(format!("job {id} with the order {order:?} is in the lines {found:?}"));
+            }
+        }
+        for (key, ids) in &self.lines {
+            let (first, behind) = ids.split_first().expect("a list without elements is no list");
+            if self.in_line.contains_key(first) {
+                return Err(format!("the first of line {key} waits in it: {ids:?}"));
+            }
+            if let Some(id) = behind.iter().find(|id| !self.in_line.contains_key(*id)) {
+                return Err(format!("{id} of line {key} does not wait its turn: {ids:?}"));
+            }
+        }
+        for id in self.in_line.keys() {
+            if !self.jobs.contains_key(id) || !self.lines.values().any(|ids| ids[1..].contains(id)) {
+                return Err(format!("{id} waits in line behind nobody"));
+            }
+        }
+        Ok(())
+    }
+
+    /// True when the head of a line is gone.
+    pub(super) fn some_line_stands(&self) -> bool {
+        self.lines.values().any(|ids| !self.jobs.contains_key(&ids[0]))
+    }
+
     fn places(&self, id: &str) -> Vec<String> {
         let ready = (0..3).flat_map(|list| {
             self.ready[list].iter().filter(move |other| *other == id).map(move |_| format!("ready {list}"))
@@ -83,7 +121,8 @@ impl Contents {
             .filter(|member| RunId::parse(member).is_some_and(|run| run.id.to_string() == id))
             .map(|member| format!("running {member}"));
         let parked = self.parked.keys().filter(|other| *other == id).map(|_| "parked".to_owned());
-        ready.chain(delayed).chain(running).chain(parked).collect()
+        let in_line = self.in_line.keys().filter(|other| *other == id).map(|_| "in_line".to_owned());
+        ready.chain(delayed).chain(running).chain(parked).chain(in_line).collect()
     }
 
     /// Ids of jobs that ended, one for each record that says so.

@@ -118,6 +118,15 @@ impl Model {
             self.contents.strings.insert(unique, id.clone());
         }
         self.contents.jobs.insert(id.clone(), job.bytes.clone());
+        if let Some(key) = envelope.order() {
+            self.goes_on(key);
+            let line = self.contents.lines.entry(key.to_owned()).or_default();
+            line.push(id.clone());
+            if 1 < line.len() {
+                self.contents.in_line.insert(id, envelope.priority.mark().to_owned());
+                return Handed::Taken;
+            }
+        }
         match job.due {
             Due::Now | Due::LongAgo => self.contents.ready[list(envelope.priority)].push(id),
             Due::FarAhead => {
@@ -184,7 +193,7 @@ impl Model {
     }
 
     pub(super) fn settle(&mut self, worker: &str, batch: &[Settlement]) -> Vec<usize> {
-        let (mut lost, mut records, mut released) = (Vec::new(), Vec::new(), false);
+        let (mut lost, mut records, mut released, mut left) = (Vec::new(), Vec::new(), false, Vec::new());
         for (n, item) in batch.iter().enumerate() {
             if self.contents.running.remove(&item.run.member()).is_none() {
                 lost.push(n);
@@ -196,7 +205,10 @@ impl Model {
                 self.contents.marks.insert(id.clone(), item.marks.clone());
             }
             match &item.step {
-                Step::End => self.end(&id, &item.unique),
+                Step::End => {
+                    self.end(&id, &item.unique);
+                    left.extend((!item.line.is_empty()).then_some(id));
+                }
                 Step::Delay(delay) => {
                     let member = format!("{}{id}", item.priority.mark());
                     self.contents.delayed.insert(member, delay.is_zero());
@@ -209,6 +221,9 @@ impl Model {
                     self.contents.parked.insert(id, reason.clone());
                 }
             }
+        }
+        for id in left {
+            released |= self.leave(&id);
         }
         if released {
             self.ring();
@@ -235,7 +250,7 @@ impl Model {
 
     /// How many are ready again, and how many are buried or gone.
     pub(super) fn recover(&mut self, worker: &str, suspects: &[Suspect]) -> (usize, usize) {
-        let (mut back, mut buried, mut records) = (0, 0, Vec::new());
+        let (mut back, mut buried, mut records, mut woken) = (0, 0, Vec::new(), false);
         for suspect in suspects {
             let (member, id) = (suspect.run.member(), suspect.run.id.to_string());
             if self.contents.running.get(&member) != Some(&Lease::Ended) {
@@ -248,11 +263,12 @@ impl Model {
                 back += 1;
             } else {
                 self.end(&id, &suspect.unique);
+                woken |= self.leave(&id);
                 records.push(suspect.record.clone());
                 buried += 1;
             }
         }
-        if 0 < back {
+        if 0 < back || woken {
             self.ring();
         }
         self.append(worker, records);
@@ -275,7 +291,11 @@ impl Model {
         self.contents.delayed.retain(|member, _| unmarked(member) != text);
         self.end(&text, &self.keys.unique_of(&envelope));
         if self.contents.ready.iter().flatten().any(|id| *id == text) {
-            self.contents.cancelled.insert(text);
+            self.contents.cancelled.insert(text.clone());
+        }
+        self.contents.in_line.remove(&text);
+        if self.leave(&text) {
+            self.ring();
         }
         Cancelled::Now
     }
@@ -316,17 +336,24 @@ impl Model {
                 purged.left = self.contents.parked.len() as u64;
                 vec![BTreeMap::into_keys(ids).collect()]
             }
+            LiveState::InLine => {
+                vec![std::mem::take(&mut self.contents.in_line).into_keys().collect()]
+            }
             LiveState::Running => Vec::new(),
         };
         for ids in batches {
-            let mut records = Vec::new();
+            let (mut records, mut woken) = (Vec::new(), false);
             for id in ids {
                 self.contents.cancelled.remove(&id);
                 let Some(body) = self.contents.jobs.get(&id) else { continue };
                 let (envelope, job) = (envelope_of(body), id.parse().unwrap());
                 records.push(cancelled_record(job, &envelope, &self.marks(job)));
                 self.end(&id, &self.keys.unique_of(&envelope));
+                woken |= self.leave(&id);
                 purged.cancelled += 1;
+            }
+            if woken {
+                self.ring();
             }
             self.append(canceller, records);
         }
@@ -340,6 +367,27 @@ impl Model {
         self.contents.delayed.remove(&member);
         self.contents.ready[list_of_member(&member)].push(text);
         self.ring();
+        true
+    }
+
+    /// A job that has ended leaves its line. True when another became ready.
+    fn leave(&mut self, id: &str) -> bool {
+        let line = self.contents.lines.iter().find(|(_, ids)| ids.iter().any(|other| other == id));
+        let Some(key) = line.map(|(key, _)| key.clone()) else { return false };
+        self.contents.lines.get_mut(&key).unwrap().retain(|other| other != id);
+        self.goes_on(&key)
+    }
+
+    /// The first of a line who is alive becomes ready if it waits there.
+    fn goes_on(&mut self, key: &str) -> bool {
+        let Some(line) = self.contents.lines.get_mut(key) else { return false };
+        line.retain(|id| self.contents.jobs.contains_key(id));
+        let Some(first) = line.first() else {
+            self.contents.lines.remove(key);
+            return false;
+        };
+        let Some(mark) = self.contents.in_line.remove(first) else { return false };
+        self.contents.ready[list_of_member(&mark)].push(first.clone());
         true
     }
 

@@ -69,6 +69,8 @@ pub(super) struct Sent {
     pub(super) due: Due,
     pub(super) key: Option<u8>,
     pub(super) unique: Option<u8>,
+    /// Ordering key; then it is due now.
+    pub(super) order: Option<u8>,
     /// Jobs with one key and different bodies are in conflict.
     pub(super) body: u8,
 }
@@ -99,6 +101,8 @@ pub(super) enum End {
     ParkNow,
     Release,
     Shelve,
+    /// As [`End::Succeed`], by something that knows nothing of lines.
+    LeaveLineStanding,
 }
 
 /// Sequences of operations.
@@ -119,7 +123,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => vec(any::<Index>(), 1..4).prop_map(|jobs| Operation::Unpark { jobs }),
         1 => Just(Operation::Stray),
         1 => Just(Operation::SetAside),
-        1 => prop::sample::select(vec![LiveState::Ready, LiveState::Delayed, LiveState::Parked, LiveState::Running])
+        1 => prop::sample::select(vec![LiveState::Ready, LiveState::Delayed, LiveState::Parked, LiveState::Running, LiveState::InLine])
             .prop_map(|place| Operation::Purge { place }),
         2 => any::<Index>().prop_map(|job| Operation::Hurry { job }),
         1 => Just(Operation::Pause),
@@ -142,9 +146,13 @@ fn sent() -> impl Strategy<Value = Sent> {
     let due = prop_oneof![6 => Just(Due::Now), 1 => Just(Due::LongAgo), 3 => Just(Due::FarAhead)];
     let again = prop::option::weighted(0.1, any::<Index>());
     let name = || prop::option::weighted(0.3, 0_u8..3);
-    (again, priority(), due, name(), name(), 0_u8..2).prop_map(|(again, priority, due, key, unique, body)| {
-        Sent { again, priority, due, key, unique, body }
-    })
+    let order = prop::option::weighted(0.5, 0_u8..3);
+    (again, priority(), due, name(), name(), order, 0_u8..2).prop_map(
+        |(again, priority, due, key, unique, order, body)| {
+            let due = if order.is_some() { Due::Now } else { due };
+            Sent { again, priority, due, key, unique, order, body }
+        },
+    )
 }
 
 fn priority() -> impl Strategy<Value = Priority> {
@@ -164,5 +172,6 @@ fn end() -> impl Strategy<Value = End> {
         1 => Just(End::ParkNow),
         1 => Just(End::Release),
         2 => Just(End::Shelve),
+        1 => Just(End::LeaveLineStanding),
     ]
 }

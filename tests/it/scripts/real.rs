@@ -20,7 +20,7 @@ static FETCH: LazyLock<Script> =
 
 /// The member that keeps the running set a skip list.
 const PERMANENT: &str = "permanent";
-/// Names that idempotency and unique keys have here.
+/// Names that idempotency, unique and ordering keys have here.
 pub(super) const NAMES: [&str; 3] = ["k0", "k1", "k2"];
 
 pub(super) struct Real<'a> {
@@ -104,6 +104,8 @@ impl<'a> Real<'a> {
             running,
             marks,
             parked,
+            in_line: self.link.query(redis::cmd("HGETALL").arg(keys.in_line())).await.unwrap(),
+            lines: self.lines().await,
             cancelled,
             outcomes: self.outcomes().await,
             bell,
@@ -147,6 +149,16 @@ impl<'a> Real<'a> {
             (fields[3].clone(), records)
         };
         entries.into_iter().map(entry).collect()
+    }
+
+    async fn lines(&self) -> BTreeMap<String, Vec<String>> {
+        let mut pipeline = redis::pipe();
+        for name in NAMES {
+            pipeline.cmd("LRANGE").arg(self.keys.line(None, name)).arg(0).arg(-1);
+        }
+        let lines: Vec<Vec<String>> = self.link.pipeline(&pipeline).await.unwrap();
+        let lines = NAMES.iter().map(|name| (*name).to_owned()).zip(lines);
+        lines.filter(|(_, ids)| !ids.is_empty()).collect()
     }
 
     async fn strings(&self) -> BTreeMap<String, String> {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use flota_engine::{
     ErrorClass, Record, Status,
+    browse::LiveState,
     control::{self, Control, Note, Setting},
     inspect, purge,
     store::{self, RunId, Settlement, Step, Suspect},
@@ -126,6 +127,8 @@ async fn one(real: &Real<'_>, model: &mut Model, operation: &Operation) -> Resul
             let theirs = done(store::unpark(link, keys, &jobs).await)?;
             return same("unparked", &theirs, &model.unpark(&jobs));
         }
+        // Which of them goes on then depends on the order in which Redis walks its hash.
+        Operation::Purge { place: LiveState::InLine } if model.contents.some_line_stands() => {}
         Operation::Purge { place } => {
             let theirs = done(purge::purge(link, keys, *place, PERSON).await)?;
             return same("purged", &theirs, &model.purge(*place, PERSON));
@@ -227,6 +230,9 @@ fn outgoing(model: &mut Model, sent: &Sent) -> Outgoing {
     envelope.priority = sent.priority;
     envelope.key = sent.key.map(|key| NAMES[usize::from(key)].to_owned());
     envelope.unique = sent.unique.map(|key| NAMES[usize::from(key)].to_owned());
+    if let Some(key) = sent.order {
+        envelope = envelope.in_order(NAMES[usize::from(key)]);
+    }
     if again.is_none() {
         model.sent.insert(id, envelope.clone());
     }
@@ -251,7 +257,7 @@ fn settlement(model: &Model, run: RunId, end: End) -> Settlement {
     let charged = || marks.charged(run.run, ErrorClass::ServerError, "told to fail").to_string();
     let excused = || marks.excused(run.run, Some(ErrorClass::RateLimited), Some("later")).to_string();
     let (step, new_marks, status) = match end {
-        End::Succeed => (Step::End, String::new(), Some(Status::Succeeded)),
+        End::Succeed | End::LeaveLineStanding => (Step::End, String::new(), Some(Status::Succeeded)),
         End::Bury => (Step::End, String::new(), Some(Status::Dead)),
         End::RetryNow => (Step::Delay(Duration::ZERO), charged(), Some(Status::Retried)),
         End::RetryLater => (Step::Delay(FAR), charged(), Some(Status::Retried)),
@@ -267,6 +273,10 @@ fn settlement(model: &Model, run: RunId, end: End) -> Settlement {
         marks: new_marks,
         record: status.map_or_else(String::new, |status| record(status).encode()),
         unique: model.keys.unique_of(envelope),
+        line: match end {
+            End::LeaveLineStanding => String::new(),
+            _ => model.keys.line_of(envelope),
+        },
         priority: envelope.priority,
     }
 }
@@ -293,6 +303,7 @@ fn suspects(model: &Model, runs: &[Index], max_deliveries: u32) -> Vec<Suspect> 
             marks: marks.to_string(),
             record: if max_deliveries <= marks.deliveries { record.encode() } else { String::new() },
             unique: model.keys.unique_of(envelope),
+            line: model.keys.line_of(envelope),
             priority: envelope.priority,
             end_ms: 0,
         }

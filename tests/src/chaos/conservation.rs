@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Most live jobs of a queue that is looked at.
 const MOST: usize = 20_000;
 
-/// KEYS jobs, ready x3, delayed, running, parked. ARGV most jobs. Returns one word per finding, at most twenty.
+/// KEYS jobs, ready x3, delayed, running, parked, in_line. ARGV most jobs. Returns one word per finding, at most twenty.
 const LOOK: &str = r"
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) then return {} end
 local places, findings = {}, {}
@@ -34,6 +34,7 @@ for _, member in ipairs(redis.call('ZRANGE', KEYS[6], 0, -1)) do
   found(string.gsub(member, ':%d+$', ''), 'running')
 end
 for _, id in ipairs(redis.call('HKEYS', KEYS[7])) do found(id, 'parked') end
+for _, id in ipairs(redis.call('HKEYS', KEYS[8])) do found(id, 'in_line') end
 for _, id in ipairs(redis.call('HKEYS', KEYS[1])) do
   local where = places[id]
   if #findings < 20 then
@@ -90,7 +91,7 @@ pub async fn look(link: &Link, queue: &str) -> anyhow::Result<Vec<String>> {
     for priority in [Priority::Normal, Priority::High, Priority::Low] {
         call.key(keys.ready(priority));
     }
-    call.key(keys.delayed()).key(keys.running()).key(keys.parked()).arg(MOST);
+    call.key(keys.delayed()).key(keys.running()).key(keys.parked()).key(keys.in_line()).arg(MOST);
     let found: Vec<String> = link.invoke(&call).await?;
     Ok(found.into_iter().map(|finding| format!("{queue}: {finding}")).collect())
 }

@@ -9,9 +9,13 @@ use flota_producer::{
     link::{Link, LinkError},
 };
 
-use crate::{inspect::Place, marks::Marks, store::RunId};
+use crate::{
+    inspect::{InLine, Place},
+    marks::Marks,
+    store::RunId,
+};
 
-/// The four places a live job can be in.
+/// The five places a live job can be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LiveState {
     /// Waiting for a worker.
@@ -22,11 +26,13 @@ pub enum LiveState {
     Running,
     /// Set aside for a newer worker.
     Parked,
+    /// Behind another job of its line.
+    InLine,
 }
 
 impl LiveState {
     /// Every state, in the order of a job's life.
-    pub const ALL: [Self; 4] = [Self::Ready, Self::Delayed, Self::Running, Self::Parked];
+    pub const ALL: [Self; 5] = [Self::InLine, Self::Ready, Self::Delayed, Self::Running, Self::Parked];
 
     /// The word used in commands and JSON.
     pub fn word(self) -> &'static str {
@@ -35,6 +41,7 @@ impl LiveState {
             Self::Delayed => "delayed",
             Self::Running => "running",
             Self::Parked => "parked",
+            Self::InLine => "in_line",
         }
     }
 
@@ -100,6 +107,7 @@ pub(crate) async fn entries(
         LiveState::Delayed => delayed(link, keys, skip, limit).await?,
         LiveState::Running => running(link, keys, skip, limit).await?,
         LiveState::Parked => parked(link, keys, skip, limit).await?,
+        LiveState::InLine => in_line(link, keys, skip, limit).await?,
     };
     with_bodies(link, keys, entries).await
 }
@@ -154,12 +162,32 @@ async fn scored(link: &Link, key: &str, skip: usize, limit: usize) -> Result<Vec
     link.query(command.arg("WITHSCORES")).await
 }
 
-/// A hash has no order, but one that nobody changes is walked in the same order every time.
 async fn parked(link: &Link, keys: &QueueKeys, skip: usize, limit: usize) -> Result<Vec<Entry>, LinkError> {
+    let entry = |(id, reason): (Vec<u8>, Vec<u8>)| {
+        let place = Place::Parked(String::from_utf8_lossy(&reason).into_owned());
+        Entry { member: id.clone(), id, place, list: None }
+    };
+    Ok(fields(link, &keys.parked(), skip, limit).await?.map(entry).collect())
+}
+
+/// Who is before whom is not asked: that is a walk along each line.
+async fn in_line(link: &Link, keys: &QueueKeys, skip: usize, limit: usize) -> Result<Vec<Entry>, LinkError> {
+    let place = || Place::InLine(InLine::default());
+    let entry = |(id, _): (Vec<u8>, Vec<u8>)| Entry { member: id.clone(), id, place: place(), list: None };
+    Ok(fields(link, &keys.in_line(), skip, limit).await?.map(entry).collect())
+}
+
+/// A hash has no order, but one that nobody changes is walked in the same order every time.
+async fn fields(
+    link: &Link,
+    key: &str,
+    skip: usize,
+    limit: usize,
+) -> Result<impl Iterator<Item = (Vec<u8>, Vec<u8>)> + use<>, LinkError> {
     let (mut cursor, mut entries) = (String::from("0"), Vec::new());
     loop {
         let mut command = redis::cmd("HSCAN");
-        command.arg(keys.parked()).arg(&cursor).arg("COUNT").arg(500);
+        command.arg(key).arg(&cursor).arg("COUNT").arg(500);
         type Found = (String, Vec<(Vec<u8>, Vec<u8>)>);
         let (next, some): Found = link.query(&command).await?;
         entries.extend(some);
@@ -168,11 +196,7 @@ async fn parked(link: &Link, keys: &QueueKeys, skip: usize, limit: usize) -> Res
             break;
         }
     }
-    let entry = |(id, reason): (Vec<u8>, Vec<u8>)| {
-        let place = Place::Parked(String::from_utf8_lossy(&reason).into_owned());
-        Entry { member: id.clone(), id, place, list: None }
-    };
-    Ok(entries.into_iter().skip(skip).take(limit).map(entry).collect())
+    Ok(entries.into_iter().skip(skip).take(limit))
 }
 
 async fn with_bodies(link: &Link, keys: &QueueKeys, entries: Vec<Entry>) -> Result<Vec<Live>, LinkError> {

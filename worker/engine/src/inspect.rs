@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     marks::Marks,
     record::{Record, Status},
-    store::{self, Cancelled, RunId},
+    store::{self, Cancelled, RunId, WaitingJob},
 };
 
 /// How many jobs of a queue are where.
@@ -26,6 +26,8 @@ pub struct Counts {
     pub running: u64,
     /// Set aside for a newer worker.
     pub parked: u64,
+    /// Behind another job of their line.
+    pub in_line: u64,
     /// True when nothing is fetched.
     pub paused: bool,
     /// Age of the job that is next in line, by the clock of its producer against that of Redis.
@@ -47,6 +49,17 @@ pub enum Place {
     Running,
     /// Set aside, with the reason.
     Parked(String),
+    /// Behind others of its line.
+    InLine(InLine),
+}
+
+/// Where a job stands in its line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct InLine {
+    /// The first of the line, whose end the others wait for. `None` when that has just changed.
+    pub behind: Option<JobId>,
+    /// How many are before this one, the first included.
+    pub ahead: Option<u64>,
 }
 
 /// A live job.
@@ -78,7 +91,7 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
     pipeline.cmd("ZCOUNT").arg(keys.running()).arg("-inf").arg("(+inf");
     pipeline.cmd("HLEN").arg(keys.parked()).cmd("HMGET").arg(keys.config());
     pipeline.arg("paused").arg("paused_until").arg("repaired");
-    pipeline.cmd("XLEN").arg(keys.outcomes()).cmd("TIME");
+    pipeline.cmd("XLEN").arg(keys.outcomes()).cmd("HLEN").arg(keys.in_line());
     type Line = (u64, Option<Vec<u8>>);
     type Reply = (
         u64,
@@ -92,31 +105,42 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
         u64,
         (Option<String>, Option<String>, Option<u64>),
         u64,
-        (u64, u64),
+        u64,
     );
     let reply: Reply = link.pipeline(&pipeline).await?;
     let lines: [Line; 3] = [(reply.0, reply.1), (reply.2, reply.3), (reply.4, reply.5)];
     let next: Vec<&Vec<u8>> = lines.iter().filter_map(|(_, next)| next.as_ref()).collect();
-    let now_ms = reply.11.0 * 1000 + reply.11.1 / 1000;
     let paused_until = reply.9.1.and_then(|until| until.parse::<u64>().ok());
     Ok(Counts {
         ready: lines.iter().map(|(length, _)| length).sum(),
         delayed: reply.6,
         running: reply.7,
         parked: reply.8,
-        paused: reply.9.0.is_some() && paused_until.is_none_or(|until| now_ms < until),
-        oldest_ready_age_ms: oldest(link, keys, &next).await?.map(|at| now_ms.saturating_sub(at)),
+        in_line: reply.11,
+        paused: reply.9.0.is_some() && !has_passed(link, paused_until).await?,
+        oldest_ready_age_ms: oldest_age_ms(link, keys, &next).await?,
         unrecorded: reply.10,
         repaired: reply.9.2.unwrap_or(0),
     })
 }
 
-async fn oldest(link: &Link, keys: &QueueKeys, next: &[&Vec<u8>]) -> Result<Option<u64>, LinkError> {
+/// True when this Unix time in milliseconds has come, by the clock of Redis.
+async fn has_passed(link: &Link, unix_ms: Option<u64>) -> Result<bool, LinkError> {
+    let Some(unix_ms) = unix_ms else { return Ok(false) };
+    let (seconds, micros): (u64, u64) = link.query(&redis::cmd("TIME")).await?;
+    Ok(unix_ms <= seconds * 1000 + micros / 1000)
+}
+
+async fn oldest_age_ms(link: &Link, keys: &QueueKeys, next: &[&Vec<u8>]) -> Result<Option<u64>, LinkError> {
     if next.is_empty() {
         return Ok(None);
     }
-    let bodies: Vec<Option<Vec<u8>>> = link.query(redis::cmd("HMGET").arg(keys.jobs()).arg(next)).await?;
-    Ok(bodies.into_iter().flatten().filter_map(|body| Some(Envelope::decode(&body).ok()?.at)).min())
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("HMGET").arg(keys.jobs()).arg(next).cmd("TIME");
+    let (bodies, (seconds, micros)): (Vec<Option<Vec<u8>>>, (u64, u64)) = link.pipeline(&pipeline).await?;
+    let now_ms = seconds * 1000 + micros / 1000;
+    let at = bodies.into_iter().flatten().filter_map(|body| Some(Envelope::decode(&body).ok()?.at)).min();
+    Ok(at.map(|at| now_ms.saturating_sub(at)))
 }
 
 /// What is published of a queue: `max_len`, `paused` with its reason, and what newer releases add.
@@ -131,8 +155,9 @@ pub async fn find(link: &Link, keys: &QueueKeys, id: JobId) -> Result<Option<Fou
     let mut pipeline = redis::pipe();
     pipeline.cmd("HGET").arg(keys.jobs()).arg(id).cmd("HGET").arg(keys.marks()).arg(id);
     pipeline.cmd("HGET").arg(keys.parked()).arg(id).cmd("ZMSCORE").arg(keys.delayed()).arg(&marked);
-    type Reply = (Option<Vec<u8>>, Option<String>, Option<String>, Vec<Option<f64>>);
-    let (bytes, marks, reason, due): Reply = link.pipeline(&pipeline).await?;
+    pipeline.cmd("HEXISTS").arg(keys.in_line()).arg(id);
+    type Reply = (Option<Vec<u8>>, Option<String>, Option<String>, Vec<Option<f64>>, bool);
+    let (bytes, marks, reason, due, in_line): Reply = link.pipeline(&pipeline).await?;
     let Some(bytes) = bytes else { return Ok(None) };
     let marks = marks.map_or_else(Marks::default, |line| Marks::parse(&line));
     let run = RunId { id, run: marks.run + 1 };
@@ -141,9 +166,21 @@ pub async fn find(link: &Link, keys: &QueueKeys, id: JobId) -> Result<Option<Fou
         (Some(_), _, _) => Place::Running,
         (_, Some(due), _) => Place::Delayed(due as u64),
         (_, _, Some(reason)) => Place::Parked(reason),
+        _ if in_line => Place::InLine(stand(link, keys, id, &bytes).await?),
         _ => Place::Ready,
     };
     Ok(Some(Found { place, marks, bytes }))
+}
+
+/// Where a job that waits in line stands. Costs a walk along the line.
+async fn stand(link: &Link, keys: &QueueKeys, id: JobId, body: &[u8]) -> Result<InLine, LinkError> {
+    let Ok(envelope) = Envelope::decode(body) else { return Ok(InLine::default()) };
+    let line = keys.line_of(&envelope);
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("LINDEX").arg(&line).arg(0).cmd("LPOS").arg(&line).arg(id);
+    let (first, ahead): (Option<String>, Option<u64>) = link.pipeline(&pipeline).await?;
+    let behind = first.and_then(|first| first.parse().ok()).filter(|first| *first != id);
+    Ok(InLine { behind, ahead })
 }
 
 /// Cancels a live job of this queue. `canceller` is written down.
@@ -160,6 +197,12 @@ pub async fn cancel(
         None => Record::unreadable(id, Status::Cancelled),
     };
     let record = Record { run: found.marks.run, attempt: found.marks.attempt, ..record };
-    let unique = envelope.map(|envelope| keys.unique_of(&envelope)).unwrap_or_default();
-    store::cancel(link, keys, id, &record.encode(), &unique, canceller).await
+    let job = WaitingJob {
+        member: Vec::new(),
+        id,
+        record: record.encode(),
+        unique: envelope.as_ref().map(|envelope| keys.unique_of(envelope)).unwrap_or_default(),
+        line: envelope.as_ref().map(|envelope| keys.line_of(envelope)).unwrap_or_default(),
+    };
+    store::cancel(link, keys, &job, canceller).await
 }

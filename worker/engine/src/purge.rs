@@ -11,7 +11,7 @@ use crate::{
     browse::{self, Live, LiveState},
     inspect,
     record::{Record, Status},
-    store::{self, BATCH, PurgedJob},
+    store::{self, BATCH, WaitingJob},
 };
 
 /// What a purge did.
@@ -38,6 +38,7 @@ pub async fn purge(
         LiveState::Ready => counts.ready,
         LiveState::Delayed => counts.delayed,
         LiveState::Parked => counts.parked,
+        LiveState::InLine => counts.in_line,
         LiveState::Running => 0,
     };
     let mut purged = Purged::default();
@@ -71,12 +72,13 @@ async fn batch(
             .to_vec(),
         LiveState::Delayed => vec![(keys.delayed(), None)],
         LiveState::Parked => vec![(keys.parked(), None)],
+        LiveState::InLine => vec![(keys.in_line(), None)],
         LiveState::Running => Vec::new(),
     };
     let (mut taken, mut cancelled) = (0, 0);
     for (place, only) in places {
         let here = jobs.iter().filter(|job| only.is_none_or(|priority| priority == job.priority));
-        let here: Vec<PurgedJob> = here.filter_map(|job| purged_job(keys, job)).collect();
+        let here: Vec<WaitingJob> = here.filter_map(|job| waiting_job(keys, job)).collect();
         let done = store::purge(link, keys, &place, state, &here, canceller).await?;
         taken += done.0;
         cancelled += done.1;
@@ -84,7 +86,7 @@ async fn batch(
     Ok((taken, cancelled))
 }
 
-fn purged_job(keys: &QueueKeys, job: &Live) -> Option<PurgedJob> {
+fn waiting_job(keys: &QueueKeys, job: &Live) -> Option<WaitingJob> {
     let id = job.id?;
     let record = match &job.envelope {
         Some(envelope) => Record::of(id, envelope, Status::Cancelled),
@@ -92,7 +94,8 @@ fn purged_job(keys: &QueueKeys, job: &Live) -> Option<PurgedJob> {
     };
     let record = Record { run: job.marks.run, attempt: job.marks.attempt, ..record };
     let unique = job.envelope.as_ref().map_or_else(String::new, |envelope| keys.unique_of(envelope));
-    Some(PurgedJob { member: job.member.clone(), id, record: record.encode(), unique })
+    let line = job.envelope.as_ref().map_or_else(String::new, |envelope| keys.line_of(envelope));
+    Some(WaitingJob { member: job.member.clone(), id, record: record.encode(), unique, line })
 }
 
 /// Puts parked jobs back in line: these, or all of them. A worker that still cannot read one parks it again, without

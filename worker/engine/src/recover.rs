@@ -215,6 +215,7 @@ impl Recoverer {
             marks: marks.to_string(),
             record: record.unwrap_or_default(),
             unique: envelope.as_ref().map(|envelope| self.keys.unique_of(envelope)).unwrap_or_default(),
+            line: envelope.as_ref().map(|envelope| self.keys.line_of(envelope)).unwrap_or_default(),
             priority: envelope.map(|envelope| envelope.priority).unwrap_or_default(),
         }
     }

@@ -1,4 +1,4 @@
-//! Repair: live jobs that are in no place are found, told, and put back in line.
+//! Repair: live jobs that are in no place, or in a line that nothing moves on, are found, told, and put back.
 //!
 //! Every script moves an id in one step, so there should be none, ever. But bodies stay while ids move, so if a defect
 //! or a hand in Redis loses an id, the body is still there to tell of it, and nothing is lost.
@@ -6,6 +6,8 @@
 //! Three steps, so that a busy queue is not held up: everything is read in pieces, while jobs move on; what was seen
 //! nowhere is looked for once more in the same way; and only what was not seen then either is asked about in a script,
 //! which sees all places at once.
+
+mod lines;
 
 use std::collections::HashSet;
 
@@ -22,6 +24,17 @@ use crate::store::{self, BATCH};
 const SUSPECTS: usize = 16;
 /// Entries in one piece.
 const PIECE: usize = 1_000;
+
+/// A live job that may be nowhere.
+#[derive(Debug)]
+pub struct SuspectedJob {
+    /// The name of its body.
+    pub id: Vec<u8>,
+    /// Which ready list it belongs to.
+    pub priority: Priority,
+    /// Key of its line; empty for none.
+    pub line: String,
+}
 
 /// What to do with jobs that are nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +58,7 @@ pub async fn nowhere(link: &Link, keys: &QueueKeys, treatment: Treatment) -> Res
     let suspects = unseen(link, keys, suspects).await?;
     let mut found = Vec::new();
     for ids in suspects.chunks(SUSPECTS) {
-        let jobs = with_priorities(link, keys, ids).await?;
+        let jobs = suspected(link, keys, ids).await?;
         found.extend(store::repair(link, keys, treatment, &jobs).await?);
     }
     Ok(found)
@@ -55,6 +68,7 @@ pub async fn nowhere(link: &Link, keys: &QueueKeys, treatment: Treatment) -> Res
 async fn unseen(link: &Link, keys: &QueueKeys, ids: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, LinkError> {
     let mut seen = HashSet::new();
     // In the order in which jobs go: one that moves on meanwhile is met further on.
+    seen.extend(lines::behind_somebody(link, keys).await?);
     seen.extend(pieces(link, |cursor| scan("HSCAN", &keys.parked(), cursor), 2).await?);
     for member in pieces(link, |cursor| scan("ZSCAN", &keys.delayed(), cursor), 2).await? {
         let marked = member.starts_with(b"h:") || member.starts_with(b"l:");
@@ -102,18 +116,17 @@ async fn list(link: &Link, key: &str) -> Result<Vec<Vec<u8>>, LinkError> {
     Ok(found)
 }
 
-async fn with_priorities(
-    link: &Link,
-    keys: &QueueKeys,
-    ids: &[Vec<u8>],
-) -> Result<Vec<(Vec<u8>, Priority)>, LinkError> {
+async fn suspected(link: &Link, keys: &QueueKeys, ids: &[Vec<u8>]) -> Result<Vec<SuspectedJob>, LinkError> {
     let bodies: Vec<Option<Vec<u8>>> = link.query(redis::cmd("HMGET").arg(keys.jobs()).arg(ids)).await?;
-    let priority = |body: Option<Vec<u8>>| {
-        body.and_then(|body| Envelope::decode(&body).ok())
-            .map(|envelope| envelope.priority)
-            .unwrap_or_default()
+    let job = |(id, body): (&Vec<u8>, Option<Vec<u8>>)| {
+        let envelope = body.and_then(|body| Envelope::decode(&body).ok());
+        SuspectedJob {
+            id: id.clone(),
+            priority: envelope.as_ref().map(|envelope| envelope.priority).unwrap_or_default(),
+            line: envelope.map(|envelope| keys.line_of(&envelope)).unwrap_or_default(),
+        }
     };
-    Ok(ids.iter().cloned().zip(bodies.into_iter().map(priority)).collect())
+    Ok(ids.iter().zip(bodies).map(job).collect())
 }
 
 const _: () = assert!(SUSPECTS <= BATCH, "a script call takes at most a batch");

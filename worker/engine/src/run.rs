@@ -185,6 +185,7 @@ impl Told<'_> {
             marks,
             record: status.map_or_else(String::new, |status| self.record(ended, status).encode()),
             unique: envelope.map(|envelope| self.context.keys.unique_of(envelope)).unwrap_or_default(),
+            line: envelope.map(|envelope| self.context.keys.line_of(envelope)).unwrap_or_default(),
             priority: envelope.map(|envelope| envelope.priority).unwrap_or_default(),
         }
     }

@@ -7,31 +7,43 @@ use flota_producer::{
     JobId, Priority,
     keys::QueueKeys,
     link::{Link, LinkError},
-    script,
+    script, script_with,
 };
 use redis::Script;
 
-use crate::{browse::LiveState, failpoint, repair::Treatment};
+use crate::{
+    browse::LiveState,
+    failpoint,
+    repair::{SuspectedJob, Treatment},
+};
+
+/// What scripts share that move lines on.
+const LINE: &str = include_str!("scripts/line.lua");
 
 macro_rules! script {
     ($name:ident, $script:literal) => {
         pub(crate) static $name: LazyLock<Script> =
             LazyLock::new(|| script($script, include_str!(concat!("scripts/", $script, ".lua"))));
     };
+    ($name:ident, $script:literal, $shared:expr) => {
+        pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
+            script_with($shared, $script, include_str!(concat!("scripts/", $script, ".lua")))
+        });
+    };
 }
 
 script!(FETCH, "fetch");
 script!(HEARTBEAT, "heartbeat");
-script!(SETTLE, "settle");
+script!(SETTLE, "settle", LINE);
 script!(PROMOTE, "promote");
-script!(RECOVER, "recover");
+script!(RECOVER, "recover", LINE);
 script!(BEGIN, "begin");
-script!(CANCEL, "cancel");
+script!(CANCEL, "cancel", LINE);
 script!(UNPARK, "unpark");
 script!(SET_ASIDE, "set_aside");
 script!(HURRY, "hurry");
-script!(PURGE, "purge");
-script!(REPAIR, "repair");
+script!(PURGE, "purge", LINE);
+script!(REPAIR, "repair", LINE);
 
 /// Most runs or jobs in one script call: what Lua can unpack, with room to spare.
 pub const BATCH: usize = 500;
@@ -84,6 +96,8 @@ pub struct Settlement {
     pub record: String,
     /// Key of the unique lock to give back at the end; empty for none.
     pub unique: String,
+    /// Key of the line to leave at the end; empty for none.
+    pub line: String,
     /// Which ready list the job belongs to.
     pub priority: Priority,
 }
@@ -101,6 +115,8 @@ pub struct Suspect {
     pub record: String,
     /// Key of the unique lock to give back when buried; empty for none.
     pub unique: String,
+    /// Key of the line to leave when buried; empty for none.
+    pub line: String,
     /// Which ready list the job belongs to.
     pub priority: Priority,
 }
@@ -155,7 +171,8 @@ pub async fn settle(
     for priority in [Priority::Normal, Priority::High, Priority::Low] {
         call.key(keys.ready(priority));
     }
-    call.key(keys.outcomes()).key(keys.cancelled()).key(keys.bell()).key(keys.parked()).arg(worker);
+    call.key(keys.outcomes()).key(keys.cancelled()).key(keys.bell()).key(keys.parked());
+    call.key(keys.in_line()).arg(worker);
     for item in batch {
         call.arg(item.run.member()).arg(item.run.id);
         match &item.step {
@@ -165,6 +182,7 @@ pub async fn settle(
             Step::Shelve(reason) => call.arg("shelve").arg(reason),
         };
         call.arg(&item.marks).arg(&item.record).arg(&item.unique).arg(item.priority.mark());
+        call.arg(&item.line);
     }
     let (_now, lost): (String, Vec<usize>) = link.invoke(&call).await?;
     failpoint!("settle-sent", crate::chaos::lost());
@@ -210,28 +228,31 @@ pub async fn recover(
     for priority in [Priority::Normal, Priority::High, Priority::Low] {
         call.key(keys.ready(priority));
     }
-    call.key(keys.outcomes()).key(keys.bell()).key(keys.cancelled()).arg(worker);
+    call.key(keys.outcomes()).key(keys.bell()).key(keys.cancelled()).key(keys.in_line()).arg(worker);
     for suspect in suspects {
         call.arg(suspect.run.member()).arg(suspect.run.id).arg(suspect.end_ms);
         call.arg(&suspect.marks).arg(&suspect.record).arg(&suspect.unique).arg(suspect.priority.mark());
+        call.arg(&suspect.line);
     }
     let (back, buried): (Vec<String>, Vec<String>) = link.invoke(&call).await?;
     failpoint!("recovered", crate::chaos::lost());
     Ok((back.len(), buried.len()))
 }
 
-/// Cancels a job. `record` is the line that says so when it never ran, `unique` its lock's key or empty.
+/// Cancels a job that may wait anywhere: what is said of its place is not looked at.
 pub async fn cancel(
     link: &Link,
     keys: &QueueKeys,
-    id: JobId,
-    record: &str,
-    unique: &str,
+    job: &WaitingJob,
     canceller: &str,
 ) -> Result<Cancelled, LinkError> {
     let mut call = CANCEL.key(keys.jobs());
     call.key(keys.delayed()).key(keys.cancelled()).key(keys.outcomes()).key(keys.marks());
-    call.key(keys.running()).key(keys.parked()).arg(id).arg(record).arg(unique).arg(canceller);
+    call.key(keys.running()).key(keys.parked()).key(keys.in_line());
+    for priority in [Priority::Normal, Priority::High, Priority::Low] {
+        call.key(keys.ready(priority));
+    }
+    call.key(keys.bell()).arg(job.id).arg(&job.record).arg(&job.unique).arg(canceller).arg(&job.line);
     let word: String = link.invoke(&call).await?;
     Ok(match word.as_str() {
         "cancelled" => Cancelled::Now,
@@ -274,9 +295,9 @@ pub async fn hurry(link: &Link, keys: &QueueKeys, id: JobId) -> Result<bool, Lin
     Ok(moved == 1)
 }
 
-/// What purge does with one waiting job.
+/// A waiting job that is to be cancelled.
 #[derive(Debug)]
-pub struct PurgedJob {
+pub struct WaitingJob {
     /// What its place calls it.
     pub member: Vec<u8>,
     /// The job.
@@ -285,6 +306,8 @@ pub struct PurgedJob {
     pub record: String,
     /// Key of the unique lock to give back; empty for none.
     pub unique: String,
+    /// Key of the line to leave; empty for none.
+    pub line: String,
 }
 
 /// Cancels jobs that wait in one place, whose key is `place`. Answers how many entries still were there, and how many of
@@ -294,43 +317,43 @@ pub async fn purge(
     keys: &QueueKeys,
     place: &str,
     state: LiveState,
-    jobs: &[PurgedJob],
+    jobs: &[WaitingJob],
     canceller: &str,
 ) -> Result<(u64, u64), LinkError> {
     if jobs.is_empty() {
         return Ok((0, 0));
     }
     let mut call = PURGE.key(place);
-    call.key(keys.jobs())
-        .key(keys.marks())
-        .key(keys.outcomes())
-        .key(keys.cancelled())
-        .arg(state.word())
-        .arg(canceller);
+    call.key(keys.jobs()).key(keys.marks()).key(keys.outcomes()).key(keys.cancelled()).key(keys.in_line());
+    for priority in [Priority::Normal, Priority::High, Priority::Low] {
+        call.key(keys.ready(priority));
+    }
+    call.key(keys.bell()).arg(state.word()).arg(canceller);
     for job in jobs {
-        call.arg(&job.member).arg(job.id).arg(&job.record).arg(&job.unique);
+        call.arg(&job.member).arg(job.id).arg(&job.record).arg(&job.unique).arg(&job.line);
     }
     link.invoke(&call).await
 }
 
-/// Asks which of these jobs are in no place, and puts those back in line where that is the treatment. Answers them.
+/// Asks which of these jobs are in no place or in a line that stands still, and mends that where it is the treatment.
+/// Answers them.
 pub async fn repair(
     link: &Link,
     keys: &QueueKeys,
     treatment: Treatment,
-    jobs: &[(Vec<u8>, Priority)],
+    jobs: &[SuspectedJob],
 ) -> Result<Vec<Vec<u8>>, LinkError> {
     let mut call = REPAIR.key(keys.jobs());
     for priority in [Priority::Normal, Priority::High, Priority::Low] {
         call.key(keys.ready(priority));
     }
     call.key(keys.delayed()).key(keys.running()).key(keys.parked()).key(keys.marks()).key(keys.bell());
-    call.key(keys.config()).arg(match treatment {
+    call.key(keys.config()).key(keys.in_line()).arg(match treatment {
         Treatment::Look => "look",
         Treatment::Repair => "repair",
     });
-    for (id, priority) in jobs {
-        call.arg(id).arg(priority.mark());
+    for job in jobs {
+        call.arg(&job.id).arg(job.priority.mark()).arg(&job.line);
     }
     link.invoke(&call).await
 }

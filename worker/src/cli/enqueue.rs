@@ -24,7 +24,8 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   flota enqueue send_email --data '{\"to\":[\"ana@example.com\"],\"body\":{\"subject\":\"Hi\",\"text\":\"Hello\"}}'
-  flota enqueue deliver_webhook --data @event.json --tenant acme --key order-42 --wait")]
+  flota enqueue deliver_webhook --data @event.json --tenant acme --key order-42 --wait
+  flota enqueue deliver_webhook --data @event.json --in-order shop-7")]
 pub(super) struct Args {
     /// Kind of job, for example `send_email`
     kind: String,
@@ -49,6 +50,9 @@ pub(super) struct Args {
     /// Unique key: nothing is added while a job with it is alive
     #[arg(long)]
     unique: Option<String>,
+    /// Ordering key: it starts when all jobs enqueued with the same key before it have ended
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["delay", "at"])]
+    in_order: Option<String>,
     /// Before or after the other jobs of the queue
     #[arg(long, value_enum, default_value = "normal")]
     priority: PriorityArg,
@@ -142,6 +146,9 @@ fn job(global: &Global, args: &Args) -> Result<NewJob, Stop> {
     }
     if let Some(unique) = &args.unique {
         job = job.unique(unique);
+    }
+    if let Some(key) = &args.in_order {
+        job = job.in_order(key);
     }
     if let Some(attempts) = args.max_attempts {
         job = job.max_attempts(attempts);

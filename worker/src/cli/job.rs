@@ -52,7 +52,7 @@ pub(super) enum Command {
         tenant: Option<String>,
         /// An outcome, or where live jobs are
         #[arg(long, value_parser = [
-            "succeeded", "dead", "cancelled", "expired", "ready", "delayed", "running", "parked",
+            "succeeded", "dead", "cancelled", "expired", "ready", "delayed", "running", "parked", "in_line",
         ])]
         state: Option<String>,
         /// Most rows

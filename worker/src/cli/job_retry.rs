@@ -1,6 +1,10 @@
 //! `flota job retry`: a delayed job runs now, a dead one is replayed.
 
-use flota_engine::{inspect, inspect::Place, store};
+use flota_engine::{
+    inspect,
+    inspect::{InLine, Place},
+    store,
+};
 use flota_producer::JobId;
 use serde_json::json;
 
@@ -53,5 +57,9 @@ fn alive(id: JobId, place: &Place) -> String {
         Place::Parked(reason) => {
             format!("job {id} is parked ({reason}): a worker that knows it takes it back by itself")
         }
+        Place::InLine(InLine { behind: Some(first), .. }) => format!(
+            "job {id} waits in line behind job {first}, which has to end first: retry or cancel that one"
+        ),
+        Place::InLine(_) => format!("job {id} waits in line and runs when its turn comes"),
     }
 }

@@ -33,7 +33,7 @@ pub(super) enum Command {
     Purge {
         /// Name of the queue
         name: String,
-        /// Only jobs that wait there; all three unless given
+        /// Only jobs that wait there; all four unless given
         #[arg(long, value_enum)]
         state: Option<contents::Waiting>,
         /// Do it: purged jobs cannot be brought back
@@ -119,7 +119,7 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
 
 impl Show for view::QueueView {
     const COLUMNS: &'static [&'static str] =
-        &["queue", "ready", "delayed", "running", "parked", "dead", "oldest ready", "state"];
+        &["queue", "ready", "delayed", "running", "parked", "in line", "dead", "oldest ready", "state"];
 
     fn row(&self) -> Vec<String> {
         let count = |count: u64| count.to_string();
@@ -132,6 +132,7 @@ impl Show for view::QueueView {
             count(self.delayed),
             count(self.running),
             count(self.parked),
+            count(self.in_line),
             dead,
             oldest,
             state.to_owned(),

@@ -237,7 +237,7 @@ impl Stage {
         for name in NAMES {
             let counts =
                 inspect::counts(&self.link, &flota_producer::keys::Prefix::default().queue(name)).await?;
-            left += counts.ready + counts.delayed + counts.running + counts.parked;
+            left += counts.ready + counts.delayed + counts.running + counts.parked + counts.in_line;
         }
         Ok(left)
     }

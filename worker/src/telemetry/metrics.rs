@@ -165,7 +165,7 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: QUEUE_JOBS,
         kind: MetricKind::Gauge,
-        labels: &[QUEUE, ("state", "`ready`, `delayed`, `in_flight`, `parked`, `dead`")],
+        labels: &[QUEUE, ("state", "`ready`, `delayed`, `in_flight`, `parked`, `in_line`, `dead`")],
         help: "Live jobs by state, and dead letters that nobody has replayed or discarded.",
     },
     Metric {

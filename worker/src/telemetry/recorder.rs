@@ -61,6 +61,7 @@ pub fn report_queue(queue: &str, counts: &Counts, dead: Option<u64>) {
         ("delayed", Some(counts.delayed)),
         ("in_flight", Some(counts.running)),
         ("parked", Some(counts.parked)),
+        ("in_line", Some(counts.in_line)),
         ("dead", dead),
     ];
     for (state, count) in states {
@@ -117,6 +118,7 @@ mod tests {
             delayed: 2,
             running: 1,
             parked: 0,
+            in_line: 4,
             paused: true,
             oldest_ready_age_ms: Some(1500),
             unrecorded: 7,
@@ -136,6 +138,7 @@ mod tests {
             "# TYPE flota_queue_jobs gauge",
             "flota_queue_jobs{queue=\"email\",state=\"in_flight\"} 1",
             "flota_queue_jobs{queue=\"email\",state=\"delayed\"} 2",
+            "flota_queue_jobs{queue=\"email\",state=\"in_line\"} 4",
             "flota_queue_jobs{queue=\"email\",state=\"dead\"} 4",
             "flota_queue_oldest_ready_age_seconds{queue=\"email\"} 0",
             "flota_queue_paused{queue=\"email\"} 0",

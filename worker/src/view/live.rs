@@ -1,4 +1,4 @@
-//! Live jobs as lists: what waits, is put off, runs or is parked, read from Redis alone.
+//! Live jobs as lists: what waits, is put off, runs, is parked or waits behind others, read from Redis alone.
 
 use flota_engine::{
     browse::{self, Live, LiveState},
@@ -22,7 +22,7 @@ pub struct LiveRow {
     pub kind: String,
     /// Whose it is.
     pub tenant: Option<String>,
-    /// `ready`, `delayed`, `running` or `parked`.
+    /// `ready`, `delayed`, `running`, `parked` or `in_line`.
     pub state: &'static str,
     /// Before or after others.
     pub priority: Priority,
@@ -86,6 +86,9 @@ fn row(queue: &str, state: LiveState, job: Live) -> LiveRow {
     let (due_in_ms, reason) = match job.place {
         Place::Delayed(due) => (Some(due.saturating_sub(now)), waits),
         Place::Parked(reason) => (None, Some(reason)),
+        Place::InLine(_) => {
+            (None, job.envelope.as_ref().and_then(|envelope| Some(format!("in line {}", envelope.order()?))))
+        }
         Place::Ready | Place::Running => (None, None),
     };
     LiveRow {

@@ -1,10 +1,10 @@
 -- settle: carry out the verdicts of one batch, each only while its run still holds its lease.
 -- KEYS  1 running zset   2 jobs hash   3 marks hash   4 delayed zset   5 ready   6 ready:high   7 ready:low
---       8 outcomes stream   9 cancelled set   10 bell list   11 parked hash
+--       8 outcomes stream   9 cancelled set   10 bell list   11 parked hash   12 in_line hash
 -- ARGV  worker name, then per run: id:run, id, step ("end" | "delay" | "release" | "shelve"), detail (delay ms or
---       reason), marks, record ("" none), unique key ("" none), priority ("" | "h:" | "l:")
+--       reason), marks, record ("" none), unique key ("" none), priority ("" | "h:" | "l:"), line ("" none)
 -- Returns {now ms, indexes of lost runs}: for those the lease was gone and nothing changed
-local PER_RUN = 8
+local PER_RUN = 9
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
@@ -13,6 +13,7 @@ for i = 2, #ARGV, PER_RUN do members[#members + 1] = ARGV[i] end
 local held = redis.call('ZMSCORE', KEYS[1], unpack(members))
 local list_of = { [''] = 5, ['h:'] = 6, ['l:'] = 7 }
 local mine, ended, marks, due, shelved, records, locks, lost = {}, {}, {}, {}, {}, {}, {}, {}
+local in_order = {}
 local again = { [5] = {}, [6] = {}, [7] = {} }
 
 for n, member in ipairs(members) do
@@ -24,6 +25,7 @@ for n, member in ipairs(members) do
     if step == 'end' then
       ended[#ended + 1] = id
       if ARGV[at + 6] ~= '' then locks[#locks + 1] = ARGV[at + 6]; locks[#locks + 1] = id end
+      if ARGV[at + 8] ~= '' then in_order[#in_order + 1] = ARGV[at + 8]; in_order[#in_order + 1] = id end
     else
       marks[#marks + 1] = id
       marks[#marks + 1] = ARGV[at + 4]
@@ -56,6 +58,11 @@ if #marks > 0 then redis.call('HSET', KEYS[3], unpack(marks)) end
 if #due > 0 then redis.call('ZADD', KEYS[4], unpack(due)) end
 if #shelved > 0 then redis.call('HSET', KEYS[11], unpack(shelved)) end
 local woken = false
+if #in_order > 0 then
+  local lists = { [''] = KEYS[5], ['h:'] = KEYS[6], ['l:'] = KEYS[7] }
+  local keys = { jobs = KEYS[2], in_line = KEYS[12], ready = lists }
+  for i = 1, #in_order, 2 do woken = leave_line(in_order[i], in_order[i + 1], keys) or woken end
+end
 for list = 5, 7 do
   if #again[list] > 0 then
     redis.call('LPUSH', KEYS[list], unpack(again[list]))   -- what was released goes first

@@ -1,4 +1,4 @@
-//! `flota job list --state ready|delayed|running|parked`: live jobs, read from Redis.
+//! `flota job list --state ready|delayed|running|parked|in_line`: live jobs, read from Redis.
 
 use flota_engine::browse::LiveState;
 

@@ -26,19 +26,22 @@ use super::super::{
     output::{age, table},
 };
 
-/// Where jobs wait that can be purged. Running jobs are not among them: cancel those one by one.
+/// Where jobs wait that can be purged, those first that others would move up from. Running jobs are not among them: cancel those one by one.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(in crate::cli) enum Waiting {
+    #[value(name = "in_line")]
+    InLine,
     Ready,
     Delayed,
     Parked,
 }
 
 impl Waiting {
-    const ALL: [Self; 3] = [Self::Ready, Self::Delayed, Self::Parked];
+    const ALL: [Self; 4] = [Self::InLine, Self::Ready, Self::Delayed, Self::Parked];
 
     fn state(self) -> LiveState {
         match self {
+            Self::InLine => LiveState::InLine,
             Self::Ready => LiveState::Ready,
             Self::Delayed => LiveState::Delayed,
             Self::Parked => LiveState::Parked,
@@ -102,6 +105,7 @@ fn text(detail: &QueueDetail) -> String {
         ("delayed", view.delayed.to_string()),
         ("running", view.running.to_string()),
         ("parked", view.parked.to_string()),
+        ("in line", view.in_line.to_string()),
         ("dead", view.dead.map_or_else(|| "?".to_owned(), |count| count.to_string())),
         ("unrecorded", detail.unrecorded.to_string()),
     ]
@@ -142,6 +146,7 @@ pub(super) async fn purge(
     if !yes {
         let counts = inspect::counts(&redis.link, &keys).await?;
         let many = places.iter().map(|place| match place {
+            Waiting::InLine => counts.in_line,
             Waiting::Ready => counts.ready,
             Waiting::Delayed => counts.delayed,
             Waiting::Parked => counts.parked,

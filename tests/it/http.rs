@@ -222,9 +222,10 @@ async fn the_metrics_of_serve_show_every_queue() {
 
     let jobs = |queue, state| samples.get("flota_queue_jobs", &[("queue", queue), ("state", state)]);
     for queue in ["email", "webhook"] {
-        let states = ["ready", "delayed", "in_flight", "parked", "dead"].map(|state| jobs(queue, state));
+        let states =
+            ["ready", "delayed", "in_flight", "parked", "in_line", "dead"].map(|state| jobs(queue, state));
         let waiting = if queue == "email" { Some(1.0) } else { Some(0.0) };
-        assert_eq!(states, [waiting, waiting, Some(0.0), Some(0.0), Some(0.0)], "{queue}");
+        assert_eq!(states, [waiting, waiting, Some(0.0), Some(0.0), Some(0.0), Some(0.0)], "{queue}");
         assert_eq!(samples.get("flota_outcomes_waiting", &[("queue", queue)]), Some(0.0));
     }
     let of_queue = |name, queue| samples.get(name, &[("queue", queue)]);

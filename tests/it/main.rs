@@ -17,6 +17,7 @@ mod live_or_sandbox;
 mod llm_budget;
 mod operate;
 mod ops;
+mod order;
 mod outbox;
 mod poison;
 mod processors;

@@ -60,7 +60,7 @@ async fn a_queue_is_looked_at_and_purged_only_when_it_is_meant() {
     );
     assert_eq!(
         purged,
-        json!({ "queue": "email", "cancelled": 2, "left": 0, "by_state": { "ready": 1, "delayed": 1, "parked": 0 } })
+        json!({ "queue": "email", "cancelled": 2, "left": 0, "by_state": { "in_line": 0, "ready": 1, "delayed": 1, "parked": 0 } })
     );
     assert!(unknown.refusal().contains("there is no queue"), "{unknown:?}");
     assert_eq!(audit(&flota).await, ["queue.pause cli:olga email", "queue.purge cli:olga email"]);

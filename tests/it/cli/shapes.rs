@@ -37,7 +37,7 @@ async fn queue_list_prints_every_queue_with_its_counts() {
 
     assert_eq!(
         shape(&queues[0]),
-        "dead: count, delayed: count, oldest_ready_age_ms: count, parked: count, paused: bool, queue: text, \
+        "dead: count, delayed: count, in_line: count, oldest_ready_age_ms: count, parked: count, paused: bool, queue: text, \
          ready: count, running: count"
     );
     let names_and_counts = |queue: &Value| {

@@ -55,7 +55,9 @@ pub async fn nowhere(link: &Link, keys: &QueueKeys, treatment: Treatment) -> Res
     if suspects.is_empty() {
         return Ok(suspects);
     }
-    let suspects = unseen(link, keys, suspects).await?;
+    let mut suspects = unseen(link, keys, suspects).await?;
+    // Ids rise with time: a line that was lost comes back in about its order.
+    suspects.sort_unstable();
     let mut found = Vec::new();
     for ids in suspects.chunks(SUSPECTS) {
         let jobs = suspected(link, keys, ids).await?;

@@ -56,8 +56,11 @@ for n, id in ipairs(found) do
   else
     if not redis.call('LPOS', line, id) then redis.call('RPUSH', line, id) end
     redis.call('HSET', KEYS[11], id, mark)
-    line_goes_on(line, keys)
   end
+end
+-- Only when all are where they belong: one that has gone on must not be put in line again.
+for _, job in ipairs(where) do
+  if job.line ~= '' then line_goes_on(job.line, keys) end
 end
 redis.call('HINCRBY', KEYS[10], 'repaired', #found)
 if redis.call('LLEN', KEYS[9]) < 64 then redis.call('RPUSH', KEYS[9], '1') end

@@ -4,7 +4,7 @@ use stateright::{Model, Property};
 
 use super::{
     fleet::{Fleet, Run, Stage, WORKERS, Worker, fault_of_a_worker},
-    scripts::{Job, Verdict},
+    scripts::{Job, Verdict, line_goes_on},
 };
 
 /// How much may happen in one history, and which rule is broken on purpose.
@@ -16,6 +16,8 @@ pub(super) struct Protocol {
     /// Restarts of Redis, each long enough for every lease to end.
     pub(super) restarts: u8,
     pub(super) cancels: u8,
+    /// All jobs are in one line.
+    pub(super) in_order: bool,
     pub(super) broken: Option<Rule>,
 }
 
@@ -40,10 +42,18 @@ pub(super) enum Rule {
     WorkersFenceThemselves,
     /// `run.rs`: a run that lost its lease is not heard, but asks for release.
     LostRunsAreReleased,
+    /// settle.lua, recover.lua: only what has ended lets the next of its line go.
+    OnlyEndsMoveTheLine,
+    /// settle.lua: every end lets it go.
+    SettledEndsMoveTheLine,
+    /// cancel.lua: so does this one.
+    CancelledEndsMoveTheLine,
+    /// recover.lua: and this one.
+    BuriedEndsMoveTheLine,
 }
 
 impl Rule {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::SettleNeedsTheLease,
         Self::RecordAndRemovalAreOne,
         Self::HeartbeatsLengthenOnly,
@@ -53,7 +63,22 @@ impl Rule {
         Self::RecoveryLooksTwice,
         Self::WorkersFenceThemselves,
         Self::LostRunsAreReleased,
+        Self::OnlyEndsMoveTheLine,
+        Self::SettledEndsMoveTheLine,
+        Self::CancelledEndsMoveTheLine,
+        Self::BuriedEndsMoveTheLine,
     ];
+
+    /// True when it takes a line to break it.
+    pub(super) fn is_about_lines(self) -> bool {
+        matches!(
+            self,
+            Self::OnlyEndsMoveTheLine
+                | Self::SettledEndsMoveTheLine
+                | Self::CancelledEndsMoveTheLine
+                | Self::BuriedEndsMoveTheLine
+        )
+    }
 }
 
 /// One step. Workers and jobs are numbered.
@@ -83,16 +108,19 @@ pub(super) enum Action {
 
 impl Protocol {
     /// What an ordinary test can look at in seconds.
-    pub(super) const SMALL: Self = Self { jobs: 1, faults: 2, restarts: 1, cancels: 1, broken: None };
+    pub(super) const SMALL: Self =
+        Self { jobs: 1, faults: 2, restarts: 1, cancels: 1, in_order: false, broken: None };
 
     /// Names of what must always hold.
-    pub(super) const INVARIANTS: [&'static str; 6] = [
+    pub(super) const INVARIANTS: [&'static str; 8] = [
         "one terminal outcome at most",
         "no job is gone without an outcome",
         "results are taken from the holder of the lease alone",
         "a live job is in exactly one place",
         "effects repeat only after a fault that explains it",
         "what succeeded has had its effect",
+        "exactly the first of a line does not wait in it",
+        "a job in order starts when all before it have ended",
     ];
 
     fn worker_actions(&self, fleet: &Fleet, worker: usize, actions: &mut Vec<Action>) {
@@ -166,12 +194,33 @@ impl Protocol {
         }
         let settled = fleet.jobs[run.job].settle(worker, run.number, verdict, self.broken);
         if settled {
+            self.line_goes_on(fleet, run.job, Rule::SettledEndsMoveTheLine);
+        }
+        if settled {
             fleet.forget_sightings(run.job, run.number);
         }
         if two_steps && settled {
             fleet.jobs[run.job].outcomes -= 1;
         }
         fleet.workers[worker].run = (!heard).then_some(Run { stage: Stage::Settled(verdict), ..run });
+    }
+
+    /// What a script does at its end for the line of a job, unless the mistake is that this one does not.
+    fn line_goes_on(&self, fleet: &mut Fleet, job: usize, rule: Rule) {
+        if !self.in_order || self.broken == Some(rule) {
+            return;
+        }
+        if self.broken == Some(Rule::OnlyEndsMoveTheLine) && fleet.jobs[job].body {
+            return line_goes_on(&mut fleet.jobs[job + 1..]);
+        }
+        line_goes_on(&mut fleet.jobs);
+    }
+
+    /// recover.lua, and what it does for the line.
+    fn recover(&self, fleet: &mut Fleet, job: usize, run: u8) {
+        fleet.forget_sightings(job, run);
+        fleet.jobs[job].recover(run, self.broken);
+        self.line_goes_on(fleet, job, Rule::BuriedEndsMoveTheLine);
     }
 
     fn heartbeat(&self, fleet: &mut Fleet, worker: usize, heard: bool) {
@@ -215,7 +264,7 @@ impl Model for Protocol {
 
     fn init_states(&self) -> Vec<Fleet> {
         vec![Fleet {
-            jobs: vec![Job::enqueued(); self.jobs],
+            jobs: (0..self.jobs).map(|n| Job::enqueued(if self.in_order { n } else { 0 })).collect(),
             workers: vec![Worker::default(); WORKERS],
             faults: 0,
             restarts: 0,
@@ -276,23 +325,20 @@ impl Model for Protocol {
             Action::Cancel { job } => {
                 fleet.cancels += 1;
                 fleet.jobs[job].cancel();
+                self.line_goes_on(&mut fleet, job, Rule::CancelledEndsMoveTheLine);
             }
             Action::LeaseEnds { job, run } => {
                 fleet.jobs[job].running.iter_mut().find(|held| held.run == run)?.ended = true;
             }
             Action::FirstSighting { worker, job, run } => {
                 if self.broken == Some(Rule::RecoveryLooksTwice) {
-                    fleet.forget_sightings(job, run);
-                    fleet.jobs[job].recover(run, self.broken);
+                    self.recover(&mut fleet, job, run);
                 } else {
                     fleet.workers[worker].seen.push((job, run));
                     fleet.workers[worker].seen.sort_unstable();
                 }
             }
-            Action::Recover { job, run, .. } => {
-                fleet.forget_sightings(job, run);
-                fleet.jobs[job].recover(run, self.broken);
-            }
+            Action::Recover { job, run, .. } => self.recover(&mut fleet, job, run),
             Action::RedisRestarts => {
                 fleet.restarts += 1;
                 fleet.jobs.iter_mut().flat_map(|job| &mut job.running).for_each(|held| held.ended = true);
@@ -304,7 +350,7 @@ impl Model for Protocol {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let [one, gone, holder, place, effects, succeeded] = Self::INVARIANTS;
+        let [one, gone, holder, place, effects, succeeded, first, order] = Self::INVARIANTS;
         vec![
             Property::always(one, |_, fleet: &Fleet| fleet.jobs.iter().all(|job| job.outcomes <= 1)),
             Property::always(gone, |_, fleet: &Fleet| {
@@ -318,6 +364,15 @@ impl Model for Protocol {
             Property::always(succeeded, |_, fleet: &Fleet| {
                 fleet.jobs.iter().all(|job| !job.succeeded || 0 < job.effects)
             }),
+            Property::always(first, |_, fleet: &Fleet| {
+                let mut waiting = fleet.jobs.iter().filter(|job| job.body).map(|job| job.behind);
+                !waiting.next().unwrap_or(false)
+            }),
+            Property::always(order, |protocol: &Self, fleet: &Fleet| {
+                let alive = fleet.jobs.iter().position(|job| job.body).unwrap_or(fleet.jobs.len());
+                let behind = fleet.jobs.iter().skip(alive + 1);
+                !protocol.in_order || !behind.into_iter().any(|job| job.body && job.has_started())
+            }),
             Property::sometimes("all is over", |_, fleet: &Fleet| fleet.is_over()),
             Property::sometimes("an effect repeats", |_, fleet: &Fleet| {
                 fleet.jobs.iter().any(|job| 1 < job.effects)
@@ -330,6 +385,7 @@ impl Model for Protocol {
 }
 
 fn is_where_it_should_be(job: &Job) -> bool {
-    let places = usize::from(job.in_line) + usize::from(job.delayed) + job.running.len();
-    if job.body { places == 1 } else { !job.delayed && job.running.is_empty() }
+    let places =
+        usize::from(job.in_line) + usize::from(job.delayed) + usize::from(job.behind) + job.running.len();
+    if job.body { places == 1 } else { !job.delayed && !job.behind && job.running.is_empty() }
 }

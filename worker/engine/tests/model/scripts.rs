@@ -38,6 +38,8 @@ pub(super) struct Job {
     /// In a ready list. An id that was cancelled there stays until it is fetched.
     pub(super) in_line: bool,
     pub(super) delayed: bool,
+    /// `in_line`: others of its line are before it.
+    pub(super) behind: bool,
     pub(super) running: Vec<Held>,
     /// `marks`: the last run that ended, and what is charged.
     pub(super) last_run: u8,
@@ -57,12 +59,13 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// enqueue.lua
-    pub(super) fn enqueued() -> Self {
+    /// enqueue.lua, for a job with so many before it in its line.
+    pub(super) fn enqueued(before: usize) -> Self {
         Self {
             body: true,
-            in_line: true,
+            in_line: before == 0,
             delayed: false,
+            behind: 0 < before,
             running: Vec::new(),
             last_run: 0,
             attempts: 0,
@@ -159,6 +162,7 @@ impl Job {
             return;
         }
         let in_line = self.in_line;
+        self.behind = false;
         self.end(false);
         // fetch drops it.
         self.asked = in_line;
@@ -174,8 +178,21 @@ impl Job {
         self.asked = false;
     }
 
+    /// True when some run of it was ever leased.
+    pub(super) fn has_started(&self) -> bool {
+        !self.running.is_empty() || 0 < self.last_run || 0 < self.effects
+    }
+
     fn hold(&mut self, held: Held) {
         self.running.push(held);
         self.running.sort_unstable();
+    }
+}
+
+/// line.lua: the first of a line that is alive goes on if it waits there. The jobs are in the order of their line.
+pub(super) fn line_goes_on(line: &mut [Job]) {
+    if let Some(first) = line.iter_mut().find(|job| job.body).filter(|job| job.behind) {
+        first.behind = false;
+        first.in_line = true;
     }
 }

@@ -29,6 +29,14 @@
 //! Records that Postgres refuses leave the stream too; the recorder deletes their rows first. What the argument cannot
 //! cover is Redis losing the *record* of a finished job, in the moment before it is recorded, and Postgres losing a
 //! commit: then the job runs again, as any job does whose worker vanished before it could report.
+//!
+//! # Jobs in order go to Redis in order
+//!
+//! Their place in line is the order in which they reach Redis, and relays work side by side. So a row with a line is
+//! taken only when every earlier row of that line is *placed*: Redis has said that it has the job. Relays take such rows
+//! one after the other (a lock of Postgres, for one short transaction), so that none overlooks an earlier row that
+//! another is just taking. A row whose fate is unknown (a lost reply, a killed relay) keeps its line back until the
+//! search has found its job alive, ended or lost.
 
 mod batch;
 mod relay;

@@ -21,6 +21,9 @@ use super::{OutboxError, Pace};
 /// Answers after which a script may have done a part of its work. Everything else comes before its first write.
 const UNCERTAIN: [&str; 2] = ["ERR", "WRONGTYPE"];
 
+/// Held by a relay while it takes rows in order of a queue.
+const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(hashtextextended('flota outbox line ' || $1, 0))";
+
 /// Moves rows into Redis.
 pub(super) struct Mover {
     pub(super) link: Link,
@@ -38,6 +41,8 @@ pub(super) struct Row {
     sends: i32,
     operation: Option<Uuid>,
     key_window_ms: Option<i64>,
+    /// Other rows with the same are in order with this one.
+    line: Option<String>,
     /// Unix time in seconds; whoever wrote the row may have said anything, even infinity.
     created: f64,
     due_ms: Option<i64>,
@@ -51,6 +56,7 @@ impl FromRow<'_, PgRow> for Row {
             sends: row.try_get("sends")?,
             operation: row.try_get("operation")?,
             key_window_ms: row.try_get("key_window_ms")?,
+            line: row.try_get("line")?,
             created: row.try_get("created")?,
             due_ms: row.try_get("due_ms")?,
         })
@@ -75,6 +81,8 @@ struct Notes {
     sends: Vec<i32>,
     refused: Vec<Option<String>>,
     given_up: Vec<bool>,
+    /// Rows in order that Redis has.
+    placed: (Vec<Uuid>, Vec<i32>),
     /// Rows that another job stands for.
     dropped: (Vec<Uuid>, Vec<i32>),
 }
@@ -87,6 +95,26 @@ impl Mover {
         let take = sqlx::query_as(include_str!("take.sql")).bind(queue).bind(BATCH as i64);
         let rows: Vec<Row> = take.fetch_all(&self.pool).await?;
         self.hand_over(queue, rows, not_after).await
+    }
+
+    /// Moves the oldest waiting rows of a queue that are in order.
+    ///
+    /// Relays take them one after the other, so that none sees a later row without the earlier one. From then on the rows
+    /// themselves keep those behind them back, until Redis is known to have them.
+    pub(super) async fn next_in_order(&self, queue: &str) -> Result<Moved, OutboxError> {
+        let not_after = self.not_after().await?;
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query(ONE_AT_A_TIME).bind(queue).execute(&mut *transaction).await?;
+        let take = sqlx::query_as(include_str!("take_in_order.sql")).bind(queue).bind(BATCH as i64);
+        let rows: Vec<Row> = take.fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        self.hand_over(queue, rows, not_after).await
+    }
+
+    /// Writes down that Redis has these rows, each with its `sends`.
+    pub(super) async fn placed(&self, ids: Vec<Uuid>, sends: Vec<i32>) -> Result<(), OutboxError> {
+        let placed = sqlx::query(include_str!("placed.sql")).bind(ids).bind(sends);
+        Ok(placed.execute(&self.pool).await.map(drop)?)
     }
 
     /// Unix ms by the clock of Redis until which a row that is taken now may be sent.
@@ -112,7 +140,7 @@ impl Mover {
             for row in &rows {
                 notes.give_up(row, error.to_string());
             }
-            return notes.write(&self.pool).await.map(|()| moved);
+            return notes.write(self).await.map(|()| moved);
         }
         let keys = self.prefix.queue(queue);
         let (rows, jobs) = readable(rows, &keys, &mut notes);
@@ -139,7 +167,7 @@ impl Mover {
             // They may be in Redis. The search finds out.
             Err(_) => {}
         }
-        notes.write(&self.pool).await?;
+        notes.write(self).await?;
         failpoint!("relay-noted", crate::chaos::cut_off().into());
         answer?;
         if 0 < moved.sent {
@@ -202,7 +230,11 @@ fn said(error: &LinkError) -> String {
 impl Notes {
     fn answer(&mut self, row: &Row, answer: &Handed, queue: &str) {
         match answer {
-            Handed::Taken => {}
+            Handed::Taken if row.line.is_none() => {}
+            Handed::Taken => {
+                self.placed.0.push(row.id);
+                self.placed.1.push(row.sends);
+            }
             Handed::Full => {
                 let refused = format!("queue `{queue}` is full (max_len); it is tried again");
                 self.put_back(row, Some(refused));
@@ -240,10 +272,15 @@ impl Notes {
         self.given_up.push(given_up);
     }
 
-    async fn write(self, pool: &PgPool) -> Result<(), OutboxError> {
+    async fn write(self, mover: &Mover) -> Result<(), OutboxError> {
+        let pool = &mover.pool;
         if !self.ids.is_empty() {
             let note = sqlx::query(include_str!("note.sql")).bind(self.ids).bind(self.sends);
             note.bind(self.refused).bind(self.given_up).execute(pool).await?;
+        }
+        let (placed, sends) = self.placed;
+        if !placed.is_empty() {
+            mover.placed(placed, sends).await?;
         }
         let (dropped, sends) = self.dropped;
         if !dropped.is_empty() {

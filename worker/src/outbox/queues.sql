@@ -1,4 +1,5 @@
--- Queues that have rows waiting: one step through the index for each, however many rows they have.
+-- Queues that have rows waiting, and whether any of those are in order: one step through an index for each, however many
+-- rows they have.
 WITH RECURSIVE waiting AS (
     (SELECT queue FROM outbox WHERE sent_at IS NULL AND NOT given_up ORDER BY queue LIMIT 1)
     UNION ALL
@@ -7,4 +8,7 @@ WITH RECURSIVE waiting AS (
              ORDER BY next.queue LIMIT 1)
       FROM waiting WHERE waiting.queue IS NOT NULL
 )
-SELECT queue FROM waiting WHERE queue IS NOT NULL
+SELECT queue, EXISTS (SELECT 1 FROM outbox AS lined
+                       WHERE lined.queue = waiting.queue AND lined.line IS NOT NULL
+                         AND lined.sent_at IS NULL AND NOT lined.given_up) AS in_order
+  FROM waiting WHERE queue IS NOT NULL

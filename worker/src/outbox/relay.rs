@@ -12,7 +12,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{OutboxError, Pace, batch::Mover, search::Search, wake::Wake};
+use super::{
+    OutboxError, Pace,
+    batch::{Moved, Mover},
+    search::Search,
+    wake::Wake,
+};
 
 /// Shortest time between two looks when nothing was left over, so that many small transactions share one.
 const GATHER: Duration = Duration::from_millis(10);
@@ -96,14 +101,22 @@ impl Relay {
     /// One batch of every queue that has something waiting.
     async fn pass(&self, full: &mut Full) -> Result<Pass, OutboxError> {
         let mut pass = Pass::default();
-        let queues = sqlx::query_scalar(include_str!("queues.sql"));
-        let queues: Vec<String> = queues.fetch_all(&self.mover.pool).await?;
-        full.0.retain(|queue, _| queues.contains(queue));
-        for queue in queues {
+        let queues = sqlx::query_as(include_str!("queues.sql"));
+        let queues: Vec<(String, bool)> = queues.fetch_all(&self.mover.pool).await?;
+        full.0.retain(|queue, _| queues.iter().any(|(waiting, _)| waiting == queue));
+        for (queue, in_order) in queues {
             if full.must_wait(&queue) {
                 continue;
             }
-            let moved = self.mover.next_batch(&queue).await?;
+            let mut moved = self.mover.next_batch(&queue).await?;
+            if in_order {
+                let more = self.mover.next_in_order(&queue).await?;
+                moved = Moved {
+                    rows: moved.rows.max(more.rows),
+                    sent: moved.sent + more.sent,
+                    full: moved.full + more.full,
+                };
+            }
             pass.sent += moved.sent;
             if 0 < moved.full {
                 full.met(queue, 0 < moved.sent);

@@ -54,6 +54,8 @@ struct Sent {
     queue: String,
     sends: i32,
     taken: DateTime<Utc>,
+    /// Rows behind it in its line wait until Redis is known to have it.
+    keeps_others_back: bool,
 }
 
 impl FromRow<'_, PgRow> for Sent {
@@ -63,6 +65,7 @@ impl FromRow<'_, PgRow> for Sent {
             queue: row.try_get("queue")?,
             sends: row.try_get("sends")?,
             taken: row.try_get("sent_at")?,
+            keeps_others_back: row.try_get("keeps_others_back")?,
         })
     }
 }
@@ -131,7 +134,12 @@ impl<'a> Search<'a> {
             return Ok(Some(0));
         }
         let keys = self.mover.prefix.queue(queue);
-        let missing = self.missing(&keys, rows).await?;
+        let (missing, alive) = self.missing(&keys, rows).await?;
+        let known = alive.iter().filter(|row| row.keeps_others_back).map(|row| (row.id, row.sends));
+        let (ids, sends): (Vec<Uuid>, Vec<i32>) = known.unzip();
+        if !ids.is_empty() {
+            self.mover.placed(ids, sends).await?;
+        }
         if missing.is_empty() {
             return Ok(Some(0));
         }
@@ -156,15 +164,16 @@ impl<'a> Search<'a> {
         Ok(Some(count))
     }
 
-    /// The rows whose jobs are not alive.
-    async fn missing(&self, keys: &QueueKeys, rows: Vec<Sent>) -> Result<Vec<Sent>, LinkError> {
+    /// The rows whose jobs are not alive, and the others.
+    async fn missing(&self, keys: &QueueKeys, rows: Vec<Sent>) -> Result<(Vec<Sent>, Vec<Sent>), LinkError> {
         let mut call = MISSING.key(keys.jobs());
         for row in &rows {
             call.arg(JobId::from(row.id));
         }
         let positions: Vec<usize> = self.mover.link.invoke(&call).await?;
         let mut rows: Vec<Option<Sent>> = rows.into_iter().map(Some).collect();
-        Ok(positions.into_iter().filter_map(|position| rows.get_mut(position)?.take()).collect())
+        let missing = positions.into_iter().filter_map(|position| rows.get_mut(position)?.take()).collect();
+        Ok((missing, rows.into_iter().flatten().collect()))
     }
 
     /// Waits until everything that is in the outcomes stream now has left it; false when that takes too long.

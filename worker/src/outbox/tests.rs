@@ -22,15 +22,19 @@ use crate::{
 const PLAIN: &str = r#"{"v":1,"kind":"send_email","payload":{},"at":1795280202384}"#;
 
 /// Every statement of the outbox.
-const STATEMENTS: [(&str, &str); 7] = [
+const STATEMENTS: [(&str, &str); 9] = [
     ("drop.sql", include_str!("drop.sql")),
     ("note.sql", include_str!("note.sql")),
+    ("placed.sql", include_str!("placed.sql")),
     ("queues.sql", include_str!("queues.sql")),
     ("sent.sql", include_str!("sent.sql")),
     ("standing.sql", include_str!("standing.sql")),
     ("take.sql", include_str!("take.sql")),
     ("take_again.sql", include_str!("take_again.sql")),
+    ("take_in_order.sql", include_str!("take_in_order.sql")),
 ];
+
+mod in_order;
 
 struct Story {
     link: Link,

@@ -4,6 +4,7 @@
 
 mod effects;
 mod jobs;
+mod order;
 mod pick_up;
 mod rest;
 mod runs;
@@ -63,7 +64,7 @@ pub struct Invariant {
 }
 
 /// Every rule.
-pub const INVARIANTS: [Invariant; 15] = [
+pub const INVARIANTS: [Invariant; 16] = [
     Invariant { id: "I1", sentence: "Every accepted job has an outcome.", check: jobs::none_is_lost },
     Invariant {
         id: "I2",
@@ -122,6 +123,11 @@ pub const INVARIANTS: [Invariant; 15] = [
         id: "I19",
         sentence: "Jobs of a killed worker are picked up again in time.",
         check: pick_up::in_time,
+    },
+    Invariant {
+        id: "I20",
+        sentence: "Of jobs in order none starts before those before it have ended.",
+        check: order::one_after_the_other,
     },
 ];
 

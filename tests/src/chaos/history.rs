@@ -35,6 +35,8 @@ pub struct Entry {
 pub enum What {
     /// A producer was told that the job is accepted.
     Accepted { job: JobId },
+    /// That job was enqueued in order, after all others of this line that were told before it.
+    InOrder { job: JobId, line: String },
     /// A producer cannot know whether the job was accepted.
     Unknown { job: JobId },
     /// A producer was told for certain that the job was not accepted.

@@ -13,6 +13,7 @@ mod fleet_killed;
 mod frozen_idle;
 mod history_backlog;
 mod hostile_payloads;
+mod in_order;
 mod killed_between;
 mod large_backlog;
 mod lost_enqueue_replies;
@@ -49,6 +50,7 @@ pub const ALL: &[Story] = &[
     fault_free::STORY,
     fault_free_large::STORY,
     bustle::STORY,
+    in_order::STORY,
     worker_killed::STORY,
     fleet_killed::STORY,
     killed_between::STORY,

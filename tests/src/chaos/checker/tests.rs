@@ -1,5 +1,7 @@
 //! Each invariant accepts what is right and refuses what is wrong: one small story of each.
 
+mod in_order;
+
 use std::time::Duration;
 
 use chrono::DateTime;

@@ -73,7 +73,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "recover-to-nowhere",
         bug: "a vanished worker's job is not put back in line",
-        changes: &[script!("recover", "redis.call('LPUSH', KEYS[list_of[mark]], id)", "")],
+        changes: &[script!("recover", "redis.call('LPUSH', lists[mark], id)", "")],
     },
     Mutant {
         name: "recover-keeps-lease",
@@ -164,6 +164,25 @@ pub const MUTANTS: &[Mutant] = &[
             "fetch",
             "redis.call('LPOP', KEYS[list], n - #ids) or {}",
             "redis.call('LRANGE', KEYS[list], 0, n - #ids - 1)"
+        )],
+    },
+    Mutant {
+        name: "enqueue-knows-no-lines",
+        bug: "a job in order does not wait for those before it",
+        changes: &[script!("enqueue", "if line and line.head then", "if false then")],
+    },
+    Mutant {
+        name: "settle-leaves-lines-standing",
+        bug: "the end of a job does not let the next of its line go",
+        changes: &[script!("settle", "leave_line(in_order[i], in_order[i + 1], keys)", "false")],
+    },
+    Mutant {
+        name: "retry-leaves-its-line",
+        bug: "a failed run lets the next of its line go, and its job is tried again behind it",
+        changes: &[script!(
+            "settle",
+            "marks[#marks + 1] = id",
+            "marks[#marks + 1] = id\nif ARGV[at + 8] ~= '' then in_order[#in_order + 1] = ARGV[at + 8]; in_order[#in_order + 1] = id end"
         )],
     },
     Mutant {

@@ -15,6 +15,15 @@ impl Scene {
         enqueue(&self.producer, &self.history, jobs).await
     }
 
+    /// Enqueues jobs in order, one after the other. Answers the ids of those that were accepted for certain.
+    pub async fn enqueue_in_order(&self, line: &str, jobs: Vec<NewJob>) -> Vec<JobId> {
+        let accepted = self.enqueue(jobs.into_iter().map(|job| job.in_order(line)).collect()).await;
+        for job in &accepted {
+            self.history.tell(What::InOrder { job: *job, line: line.to_owned() });
+        }
+        accepted
+    }
+
     /// Enqueues the same job many times.
     pub async fn enqueue_many(&self, count: usize, job: &NewJob) -> Vec<JobId> {
         self.enqueue(vec![job.clone(); count]).await

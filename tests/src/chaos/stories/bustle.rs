@@ -21,7 +21,7 @@ use crate::{
 pub(super) const STORY: Story = Story {
     name: "bustle",
     promise: "R1 R2 R11 R13 R15",
-    what: "jobs fail, wait and are cancelled while workers are killed, frozen, stopped and replaced",
+    what: "jobs fail, wait, stand in line and are cancelled while workers are killed, frozen, stopped and replaced",
     seeds: 3,
     smoke: false,
     tell: telling!(tell),
@@ -35,6 +35,9 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
     scene.workers(3).await?;
     let load = scene.load(10, Duration::from_millis(50), effect_between(2, 2))?;
     scene.enqueue(mixed()).await;
+    for line in ["a", "b", "c"] {
+        scene.enqueue_in_order(line, mixed_in_order()).await;
+    }
     // Longer than a lease: only heartbeats keep them.
     scene.enqueue_many(6, &effect_between(5_000, 100)).await;
     let running = scene.enqueue_many(3, &effect_between(60_000, 0)).await;
@@ -65,16 +68,25 @@ async fn tell(seed: u64) -> anyhow::Result<Told> {
     scene.close(&Terms::default()).await
 }
 
-/// Jobs that fail, wait and die.
-fn mixed() -> Vec<NewJob> {
-    let fails_twice = Errand {
+fn fails_twice() -> NewJob {
+    NewJob::new(Errand {
         tries: vec![
             vec![Step::Effect, Step::Fail(ErrorClass::ServerError)],
             vec![Step::Effect, Step::Fail(ErrorClass::Network)],
             vec![Step::Effect],
         ],
-    };
-    let mut jobs = vec![NewJob::new(fails_twice); 40];
+    })
+}
+
+/// Jobs that are in each other's way when they are not run in order.
+fn mixed_in_order() -> Vec<NewJob> {
+    let some = || [fails_twice(), effect_between(30, 30), errand([Step::Bury]), effect_between(10, 10)];
+    (0..4).flat_map(|_| some()).collect()
+}
+
+/// Jobs that fail, wait and die.
+fn mixed() -> Vec<NewJob> {
+    let mut jobs = vec![fails_twice(); 40];
     jobs.extend(vec![errand([Step::Bury]); 10]);
     jobs.extend(vec![errand([Step::Panic]); 5]);
     jobs.extend(vec![errand([Step::Effect]).after(Duration::from_millis(1_500)); 40]);

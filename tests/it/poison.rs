@@ -69,6 +69,19 @@ async fn one_pill_among_sixty_four_slots_is_all_that_is_buried() {
 }
 
 #[tokio::test]
+async fn a_pill_at_the_head_of_a_line_is_buried_and_its_line_goes_on() {
+    let mut cluster = Cluster::start().await.unwrap();
+    let pill = cluster.producer.enqueue(toy([Act::Abort]).in_order("a")).await.unwrap().id;
+    let behind = cluster.enqueue_many(3, &toy([Act::Succeed]).in_order("a")).await.unwrap();
+
+    supervise(&mut cluster, 4, 4, async |_, _| {}).await;
+
+    assert_eq!(charged(&cluster).await, [poison(pill)]);
+    assert!(behind.iter().all(|id| cluster.ledger.effects(*id) == [1]), "none started beside the pill");
+    assert_eq!(cluster.counts().await.unwrap().in_line, 0);
+}
+
+#[tokio::test]
 async fn several_pills_one_after_the_other_do_not_bury_the_long_job_beside_them() {
     let mut cluster = Cluster::start().await.unwrap();
     let long = cluster.producer.enqueue(toy([Act::Sleep(6_000)])).await.unwrap().id;

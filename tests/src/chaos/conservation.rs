@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Most live jobs of a queue that is looked at.
 const MOST: usize = 20_000;
 
-/// KEYS jobs, ready x3, delayed, running, parked, in_line. ARGV most jobs. Returns one word per finding, at most twenty.
+/// KEYS jobs, ready x3, delayed, running, parked, `in_line`. ARGV most jobs. Returns one word per finding, at most twenty.
 const LOOK: &str = r"
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) then return {} end
 local places, findings = {}, {}

@@ -1,6 +1,6 @@
 //! Runs of one job: settled once, none after the end, tries counted one by one (I4–I6).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use flota_producer::JobId;
 
@@ -15,7 +15,7 @@ pub(super) fn settled_once(evidence: &Evidence, terms: &Terms) -> Vec<String> {
         return Vec::new();
     }
     let mut rows: HashMap<(JobId, u32), usize> = HashMap::new();
-    for row in evidence.outcomes.iter().chain(&evidence.attempts) {
+    for row in runs(evidence) {
         *rows.entry((row.job, row.run)).or_default() += 1;
     }
     let twice = rows.into_iter().filter(|(_, rows)| 1 < *rows);
@@ -61,10 +61,18 @@ pub(super) fn tries_count_up(evidence: &Evidence, terms: &Terms) -> Vec<String> 
         return Vec::new();
     }
     let mut jobs: BTreeMap<JobId, Vec<&RunRow>> = BTreeMap::new();
-    for row in evidence.attempts.iter().chain(&evidence.outcomes) {
+    for row in runs(evidence) {
         jobs.entry(row.job).or_default().push(row);
     }
     jobs.into_iter().filter_map(|(job, rows)| wrong_tries(job, rows, terms)).collect()
+}
+
+/// Rows that tell of a run. A job that is cancelled while it waits for its next try ends without another one, with the
+/// number of the last.
+fn runs(evidence: &Evidence) -> impl Iterator<Item = &RunRow> {
+    let failed: HashSet<(JobId, u32)> = evidence.attempts.iter().map(|row| (row.job, row.run)).collect();
+    let ran = move |row: &&RunRow| row.status != "cancelled" || !failed.contains(&(row.job, row.run));
+    evidence.attempts.iter().chain(evidence.outcomes.iter().filter(ran))
 }
 
 /// What is wrong with the tries of one job.

@@ -1,4 +1,4 @@
-//! Two jobs of one line, in order and not.
+//! Two jobs of one line, in order and not; and what such stories showed of cancellations.
 
 use super::*;
 
@@ -25,4 +25,17 @@ fn two_in_order(next_starts_early: bool) -> Seen {
 fn i20_sees_a_job_that_starts_before_the_one_before_it_has_ended() {
     assert_eq!(two_in_order(false).broken(), [""; 0]);
     assert_eq!(two_in_order(true).broken(), ["I20"]);
+}
+
+#[test]
+fn i4_and_i6_take_a_job_that_was_cancelled_between_two_tries_for_one_run() {
+    let job = job();
+    let seen = Seen::default()
+        .accepted(job)
+        .started("worker-1", job, 1)
+        .settled("worker-1", job, 1, Carried::Retried)
+        .attempt(row(job, 1, 1, "retried"))
+        .outcome(row(job, 1, 1, "cancelled"));
+
+    assert_eq!(seen.broken(), [""; 0]);
 }

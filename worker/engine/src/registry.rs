@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
-use flota_producer::{Invalid, Payload};
+use flota_producer::{Invalid, Payload, read_payload};
 use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::value::RawValue;
 
@@ -10,6 +10,9 @@ use crate::{
     failure::{ErrorClass, Failure, Remedy},
     processor::{IfRepeated, Job, Processor, Receipt},
 };
+
+/// The code of a run whose payload nobody can carry out.
+pub const INVALID_PAYLOAD: &str = "invalid_payload";
 
 /// The list of job kinds, each with its processor, for services of type `S`.
 pub struct Registry<S> {
@@ -124,20 +127,16 @@ impl Handlers {
 }
 
 fn check<P: Payload>(payload: &RawValue) -> Result<(), Invalid> {
-    decode::<P>(payload)?.validate()
-}
-
-fn decode<P: Payload>(payload: &RawValue) -> Result<P, Invalid> {
-    serde_json::from_str(payload.get())
-        .map_err(|error| Invalid::new("payload", format!("cannot be read: {error}")))
+    read_payload::<P>(payload)?.validate()
 }
 
 /// Producers check payloads too, but other languages and other releases write jobs as well.
 async fn run<P: Processor<S>, S>(job: &Job, services: &S) -> Result<Receipt, Failure> {
-    let undecodable = |error: Invalid| {
-        Failure::new(ErrorClass::Undecodable, Remedy::Bury, format!("the payload is not valid: {error}"))
+    let undecodable = |error: Invalid| Failure {
+        code: Some(INVALID_PAYLOAD.to_owned()),
+        ..Failure::new(ErrorClass::Undecodable, Remedy::Bury, format!("the payload is not valid: {error}"))
     };
-    let payload: P = decode(&job.envelope.payload).map_err(undecodable)?;
+    let payload: P = read_payload(&job.envelope.payload).map_err(undecodable)?;
     payload.validate().map_err(undecodable)?;
     payload.run(job, services).await.map_err(Into::into)
 }

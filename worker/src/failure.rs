@@ -17,6 +17,7 @@ use crate::{
     endpoints::{EndpointError, NoPlace},
     files::FileError,
     llm::{BadSchema, BudgetSpent, UnknownTier},
+    service_settings::with_variables,
     suppressions::{Channel, NotReadYet},
 };
 
@@ -144,10 +145,14 @@ impl From<Error> for Failure {
 
 fn from_provider(error: ProviderError) -> Failure {
     let (class, remedy) = remedy(&error);
+    let mut message = chain(&error);
+    if class == ErrorClass::Auth {
+        message = with_variables(error.provider, message);
+    }
     Failure {
         class,
         remedy,
-        message: chain(&error).into(),
+        message: message.into(),
         code: error.code.map(Into::into),
         provider: Some(error.provider.into()),
         result: error.detail,

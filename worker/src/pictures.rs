@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     failure::Error,
     files::{self, Files},
+    service_settings,
     services::Services,
 };
 
@@ -57,9 +58,7 @@ pub(crate) async fn read(
 
 impl<'a> Reading<'a> {
     fn new(asked: &'a ReadImage, job: &'a Job, services: &'a Services) -> Result<Self, Failure> {
-        let variable = "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_VISION_API_KEY, or install Tesseract";
-        let missing =
-            Error::NotConfigured { what: "A reader of text (Google Vision or Tesseract)", variable };
+        let missing = service_settings::TEXT_READER.missing();
         let wants_reader = asked.text || asked.labels;
         let readers = wants_reader.then(|| services.text_readers.as_ref().ok_or(missing)).transpose()?;
         let batch = Batch {

@@ -15,7 +15,7 @@ use crate::{
     endpoints,
     exit::{Done, Exit},
     failure::chain,
-    limits::CallTimeouts,
+    service_settings,
 };
 
 use super::{
@@ -47,11 +47,12 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     findings.extend(checks::postgres(pool.as_ref()).await);
     findings.extend(checks::outbox(pool.as_ref()).await);
     findings.extend(checks::providers(&environment));
+    findings.extend(service_settings::kinds(&environment));
     findings.extend(checks::sealed(pool.as_ref(), &environment).await);
     let now = DateTime::from_timestamp(clock::unix_now().as_secs() as i64, 0).unwrap_or_default();
     findings.extend(endpoints::trouble(pool.as_ref(), now).await);
     if args.online {
-        findings.push(mail_server(&environment).await);
+        findings.push(mail_server(global, &environment).await);
     }
     global.output.list(&findings, "Nothing was looked at.")?;
     let unreachable = findings.iter().any(|finding| {
@@ -150,14 +151,16 @@ fn told_of_places(looked: u64, found: &[String], repaired: bool) -> Finding {
     Finding { check, severity, found, fix }
 }
 
-async fn mail_server(environment: &Environment) -> Finding {
+async fn mail_server(global: &Global, environment: &Environment) -> Finding {
     let check = "email login";
     let Some(smtp) = &environment.smtp else {
         let others = !environment.email.order.is_empty();
         let severity = if others { Severity::Ok } else { Severity::Warning };
         return Finding { check, severity, found: "no mail server is set".into(), fix: None };
     };
-    let error = match assemble::mailer(smtp, CallTimeouts::default().of(flota_providers::email::SMTP)) {
+    // A file that cannot be read is a finding of its own.
+    let timeouts = context::queues(global).map(|queues| queues.timeouts).unwrap_or_default();
+    let error = match assemble::mailer(smtp, timeouts.of(flota_providers::email::SMTP)) {
         Ok(mailer) => match mailer.check().await {
             Ok(()) => return Finding { check, severity: Severity::Ok, found: "accepted".into(), fix: None },
             Err(error) => chain(&error),

@@ -18,7 +18,7 @@ use tokio::{select, time::timeout};
 
 use crate::{
     failure::Error,
-    files,
+    files, service_settings,
     services::Services,
     suppressions::{Channel, Suppressions},
 };
@@ -40,9 +40,7 @@ impl Processor<Services> for SendEmail {
     type Error = Error;
 
     async fn run(mut self, job: &Job, services: &Services) -> Result<Receipt, Error> {
-        let variable = "SENDGRID_API_KEY, AWS_SES_ACCESS_KEY_ID or SMTP_HOST";
-        let missing = Error::NotConfigured { what: "E-mail", variable };
-        let carriers = services.email.as_ref().ok_or(missing)?;
+        let carriers = services.email.as_ref().ok_or(service_settings::EMAIL.missing())?;
         let tenant = job.envelope.tenant.as_deref();
         let left_out = leave_out(&mut self, tenant, &services.suppressions)?;
         let attached = std::mem::take(&mut self.attachments);

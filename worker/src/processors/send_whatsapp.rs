@@ -92,7 +92,7 @@ async fn mark_read(message: &str, job: &Job, services: &Services) -> Result<Rece
     Ok(super::receipt(marked))
 }
 
-const NOT_CONFIGURED: Error = Error::NotConfigured { what: "WhatsApp", variable: "WHATSAPP_ACCESS_TOKEN" };
+const NOT_CONFIGURED: Error = crate::service_settings::WHATSAPP.missing();
 
 fn from_template(template: WhatsappTemplate) -> WhatsappContent {
     let components = template.all_components();

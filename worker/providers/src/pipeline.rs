@@ -47,7 +47,7 @@ pub use self::{
     call::{Answer, Call, Caller, Client, Facts, Place, SPAN_TARGET, Target},
     circuit::{Circuit, CircuitPolicy, Health},
     credentials::{Account, Credentials, GlobalCredentials},
-    fallback::{Fallback, PassOn, Step},
+    fallback::{Fallback, PASSED_OVER, PassOn, Step},
     limit::{LimitKey, Limits, NoLimits, Turn},
     observe::{CallEvent, CallObserver},
 };

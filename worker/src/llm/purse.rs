@@ -52,6 +52,10 @@ pub struct Spent {
     pub window: Window,
     /// What was spent in it.
     pub spent: Dollars,
+    /// What is held for other calls, which are under way.
+    pub held: Dollars,
+    /// What this call may cost.
+    pub most: Dollars,
 }
 
 /// Money that was set aside for one job. When it is dropped (the job was cancelled, or took too long) it is given back, or
@@ -148,10 +152,10 @@ impl Purses {
             Held { link: Arc::clone(&self.link), keys, job, most, was_sent: AtomicBool::new(false) };
         let answer: Vec<u64> = self.link.invoke(&call).await?;
         let full = answer.first().and_then(|n| windows.into_iter().nth((*n as usize).checked_sub(1)?));
-        let spent = Dollars::of_nanos(answer.get(1).copied().unwrap_or_default());
+        let dollars = |n| Dollars::of_nanos(answer.get(n).copied().unwrap_or_default());
         let Some(window) = full else { return Ok(Ok(held)) };
         held.keys.clear();
-        Ok(Err(Spent { window, spent }))
+        Ok(Err(Spent { window, spent: dollars(1), held: dollars(2), most }))
     }
 
     /// How a tenant's windows stand.

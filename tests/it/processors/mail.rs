@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flota_tests::program::Installation;
-use flota_worker::dev::{Mail, SmtpSink};
+use flota_worker::dev::{Mail, SmtpFault, SmtpSink, SmtpStep};
 use serde_json::{Value, json};
 
 use super::{PATIENCE, cause_of_death};
@@ -113,6 +113,21 @@ async fn what_no_template_can_say_is_refused_by_path_at_once_and_again_by_the_wo
     let codes: Vec<&Value> = dead.as_array().unwrap().iter().map(|row| &row["code"]).collect();
     assert!(codes.len() == cases.len() && codes.iter().all(|code| *code == "invalid_payload"), "{dead:#}");
     assert_eq!(sink.mails().len(), 0);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_mail_that_was_cut_off_by_the_time_limit_of_its_run_may_have_been_sent() {
+    let (mut flota, sink) = (Installation::new().await, SmtpSink::start().await.unwrap());
+    sink.fault(SmtpStep::Content, SmtpFault::Hang);
+    let worker = flota.mail_to(&sink).start(&["worker"]).await;
+    let enqueue = ["enqueue", "send_email", "--timeout", "2s", "--max-attempts", "1", "--wait", "--data"];
+
+    let job = flota.flota(&[&enqueue[..], &[&welcome("en").to_string()]].concat()).await.expect(1).json();
+
+    let (class, error) = cause_of_death(&job);
+    assert_eq!((class, sink.faults_left()), ("ambiguous", 0));
+    assert!(error.contains("limit of 2s; it may have done its work"), "{error}");
     worker.stop().await;
 }
 

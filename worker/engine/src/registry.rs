@@ -1,6 +1,6 @@
 //! Which processor runs which kind.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use flota_producer::{Invalid, Payload, read_payload};
 use futures_util::{FutureExt, future::BoxFuture};
@@ -27,6 +27,8 @@ pub struct Kind<S> {
     pub check: fn(&RawValue) -> Result<(), Invalid>,
     /// What a repeated run means outside.
     pub if_repeated: IfRepeated,
+    /// What a run is that its time limit cut off.
+    pub cut_off: ErrorClass,
     run: for<'a> fn(&'a Job, &'a S) -> BoxFuture<'a, Result<Receipt, Failure>>,
 }
 
@@ -45,6 +47,7 @@ impl<S: Send + Sync + 'static> Registry<S> {
             queue: P::QUEUE,
             check: check::<P>,
             if_repeated: P::IF_REPEATED,
+            cut_off: P::CUT_OFF,
             run: |job, services| run::<P, S>(job, services).boxed(),
         };
         assert!(self.kinds.insert(P::KIND, kind).is_none(), "kind {} has two processors", P::KIND);
@@ -87,6 +90,7 @@ pub struct Handlers(Arc<dyn Handle>);
 
 trait Handle: Send + Sync {
     fn knows(&self, kind: &str) -> bool;
+    fn cut_off(&self, kind: &str) -> ErrorClass;
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Receipt, Failure>>;
 }
 
@@ -98,6 +102,10 @@ struct Bound<S> {
 impl<S: Send + Sync + 'static> Handle for Bound<S> {
     fn knows(&self, kind: &str) -> bool {
         self.registry.kinds.contains_key(kind)
+    }
+
+    fn cut_off(&self, kind: &str) -> ErrorClass {
+        self.registry.get(kind).map_or(ErrorClass::Timeout, |kind| kind.cut_off)
     }
 
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Receipt, Failure>> {
@@ -112,6 +120,16 @@ impl Handlers {
     /// True when a processor for this kind is here.
     pub fn knows(&self, kind: &str) -> bool {
         self.0.knows(kind)
+    }
+
+    /// Why a run of this kind failed that took longer than its limit.
+    pub(crate) fn cut_off(&self, kind: &str, limit: Duration) -> Failure {
+        let class = self.0.cut_off(kind);
+        let mut message = format!("the run took longer than its limit of {limit:?}");
+        if class == ErrorClass::Ambiguous {
+            message.push_str("; it may have done its work, and a repeat may do it twice");
+        }
+        Failure::new(class, Remedy::Retry { after: None }, message)
     }
 
     /// Runs a job once. A panic becomes a failure: it must not take the neighbours with it.

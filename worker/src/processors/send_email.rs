@@ -37,6 +37,8 @@ impl Processor<Services> for SendEmail {
         receiver: "Nothing: many mail systems show or keep a mail with a known Message-ID once.",
     };
 
+    const CUT_OFF: flota_engine::ErrorClass = flota_engine::ErrorClass::Ambiguous;
+
     type Error = Error;
 
     async fn run(mut self, job: &Job, services: &Services) -> Result<Receipt, Error> {

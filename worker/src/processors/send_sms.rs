@@ -1,6 +1,6 @@
 //! Sends one text message. Who answered STOP is not written to again.
 
-use flota_engine::{IfRepeated, Job, Processor, Receipt};
+use flota_engine::{ErrorClass, IfRepeated, Job, Processor, Receipt};
 use flota_producer::{SendSms, clock};
 use flota_providers::sms::{PROVIDER, has_opted_out};
 
@@ -12,6 +12,8 @@ impl Processor<Services> for SendSms {
         key: "None: Twilio takes no idempotency key for messages.",
         receiver: "Nothing. An answer that was lost counts as ambiguous: one more try at most.",
     };
+
+    const CUT_OFF: ErrorClass = ErrorClass::Ambiguous;
 
     type Error = Error;
 

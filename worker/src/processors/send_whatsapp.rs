@@ -25,6 +25,8 @@ impl Processor<Services> for SendWhatsapp {
         receiver: "Nothing. An answer that was lost counts as ambiguous: one more try at most.",
     };
 
+    const CUT_OFF: flota_engine::ErrorClass = flota_engine::ErrorClass::Ambiguous;
+
     type Error = Error;
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {

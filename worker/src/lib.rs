@@ -26,6 +26,7 @@ pub mod outcomes;
 mod pictures;
 pub mod process;
 pub mod processors;
+pub mod rests;
 pub mod retention;
 pub mod sandbox;
 pub mod schedules;

@@ -26,12 +26,12 @@ pub use keys::Priority;
 pub use new_job::{DEFAULT_KEY_WINDOW, NewJob, When, check_tenant};
 #[cfg(feature = "outbox")]
 pub use outbox::{Outbox, OutboxError};
-pub use payload::{Invalid, Payload};
+pub use payload::{Invalid, Payload, read_payload};
 pub use payloads::{
-    ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EmailAttachment, EmailBody, KNOWN_TEMPLATES,
-    KnownTemplate, MediaSource, PushKeys, PushSubscription, PushUrgency, ReadImage, SendEmail, SendPush,
-    SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody, WhatsappFile, WhatsappMedia, WhatsappRead,
-    WhatsappTemplate, WhatsappText,
+    ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EMAIL_TEMPLATES, EmailAttachment, EmailBody,
+    EmailTemplate, EmailVariable, EmailVariableKind, KNOWN_TEMPLATES, KnownTemplate, MediaSource, PushKeys,
+    PushSubscription, PushUrgency, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio,
+    WhatsappBody, WhatsappFile, WhatsappMedia, WhatsappRead, WhatsappTemplate, WhatsappText,
 };
 pub use producer::{BATCH, Producer, Receipt};
 pub use script::{script, script_with};

@@ -1,6 +1,10 @@
-//! What makes a struct a job: its kind, its queue, and how it is checked before it is sent.
+//! What makes a struct a job: its kind, its queue, how it is read and how it is checked before it is sent.
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+/// What a payload is called as a whole, where no field can be named.
+const WHOLE: &str = "payload";
 
 /// The input of one kind of job.
 ///
@@ -30,6 +34,35 @@ pub trait Payload: Serialize + DeserializeOwned + Send + 'static {
     fn validate(&self) -> Result<(), Invalid>;
 }
 
+/// Reads a payload. It is not checked yet; see [`Payload::validate`].
+///
+/// # Errors
+/// When it has another form: names the field by its path.
+pub fn read_payload<P: Payload>(payload: &RawValue) -> Result<P, Invalid> {
+    serde_json::from_str(payload.get()).or_else(|_| {
+        // Keeping the path costs time, so it is kept only for a payload that is known to be wrong.
+        let reader = &mut serde_json::Deserializer::from_str(payload.get());
+        serde_path_to_error::deserialize(reader)
+            .map_err(|error| unreadable(&error.path().to_string(), &error.inner().to_string()))
+    })
+}
+
+/// Makes the sentence of `serde` one that starts with the field. For a member that is missing, the path is that of the
+/// object around it.
+fn unreadable(path: &str, said: &str) -> Invalid {
+    let said = said.rsplit_once(" at line ").map_or(said, |(said, _)| said);
+    let quoted = |before: &str| said.strip_prefix(before)?.split_once('`');
+    let within = |name: &str| if path == "." { name.to_owned() } else { format!("{path}.{name}") };
+    if let Some((name, _)) = quoted("missing field `") {
+        return Invalid::new(within(name), "is missing");
+    }
+    if let Some((_, rest)) = quoted("unknown field `") {
+        return Invalid::new(path, format!("is not known{}", rest.replacen(", expected", "; expected", 1)));
+    }
+    let field = if path == "." { WHOLE } else { path };
+    Invalid::new(field, format!("cannot be read: {said}"))
+}
+
 /// A payload that no worker could carry out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` {problem}")]
@@ -49,5 +82,49 @@ impl Invalid {
     /// `Ok` when the condition holds.
     pub fn unless(condition: bool, field: &str, problem: &str) -> Result<(), Self> {
         if condition { Ok(()) } else { Err(Self::new(field, problem)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::payloads::{CompleteChat, DeliverWebhook, SendEmail, SendWhatsapp};
+
+    use super::*;
+
+    fn told<P: Payload>(payload: &str) -> String {
+        let payload = RawValue::from_string(payload.to_owned()).unwrap();
+        read_payload::<P>(&payload).map(drop).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_by_its_path() {
+        let text = r#""body": {"subject": "Hi", "text": "Hello"}"#;
+        let cases = [
+            (told::<SendEmail>(&format!(r#"{{"to": "ana@example.com", {text}}}"#)), "`to` cannot be read: "),
+            (told::<SendEmail>(&format!(r#"{{"to": ["a@b.c", 7], {text}}}"#)), "`to[1]` cannot be read: "),
+            (told::<SendEmail>(&format!("{{{text}}}")), "`to` is missing"),
+            (told::<SendEmail>(r#"{"to": []}"#), "`body` is missing"),
+            (told::<SendEmail>(r#"{"to": [], "body": {"text": "Hello"}}"#), "`body` cannot be read: "),
+            (
+                told::<SendEmail>(&format!(r#"{{"to": [], "form": 1, {text}}}"#)),
+                "`form` is not known; expected ",
+            ),
+            (told::<SendEmail>(r#""ana@example.com""#), "`payload` cannot be read: "),
+            (told::<DeliverWebhook>(r#"{"event": "a"}"#), "`data` is missing"),
+            (
+                told::<CompleteChat>(r#"{"messages": [{"role": "judge", "content": "Hi"}]}"#),
+                "`messages[0].role` cannot be read: unknown variant `judge`",
+            ),
+            (told::<CompleteChat>(r#"{"messages": [{"role": "user"}]}"#), "`messages[0].content` is missing"),
+            (
+                told::<CompleteChat>(r#"{"messages": [{"role": "user", "content": "Hi", "who": 1}]}"#),
+                "`messages[0].who` is not known; expected ",
+            ),
+            (told::<SendWhatsapp>(r#"{"to": "+52", "body": {"txt": "Hi"}}"#), "`body` "),
+        ];
+
+        for (said, expected) in cases {
+            assert!(said.starts_with(expected) && !said.contains(" line "), "{said}, not {expected}");
+        }
     }
 }

@@ -15,7 +15,7 @@ mod whatsapp;
 pub use attachment::EmailAttachment;
 pub use audio::TranscribeAudio;
 pub use chat::{ChatMessage, ChatRole, CompleteChat};
-pub use email::{EmailBody, SendEmail};
+pub use email::{EMAIL_TEMPLATES, EmailBody, EmailTemplate, EmailVariable, EmailVariableKind, SendEmail};
 pub use image::ReadImage;
 pub use media::MediaSource;
 pub use phone::check_number;

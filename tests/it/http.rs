@@ -243,7 +243,7 @@ async fn a_worker_with_an_admin_address_counts_its_jobs() {
     let worker = flota.mail_to(&sink).start(&["worker", "--admin", "127.0.0.1:0"]).await;
     let pages = Pages::of(&worker).await;
     let mail = json!({ "to": ["ana@example.com"], "body": { "subject": "Hi", "text": "Hello" } });
-    let hopeless = json!({ "to": ["ana@example.com"], "body": { "template": "birthday" } });
+    let hopeless = json!({ "to": ["ñandú@example.com"], "body": { "subject": "Hi", "text": "Hello" } });
 
     flota.enqueue("send_email", &mail, &["--wait"]).await;
     let wait = ["enqueue", "send_email", "--wait", "--data", &hopeless.to_string()];

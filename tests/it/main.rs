@@ -12,6 +12,7 @@ mod hostile;
 mod http;
 mod integration_pages;
 mod kinds;
+mod kinds_page;
 mod leases;
 mod live_or_sandbox;
 mod llm_budget;

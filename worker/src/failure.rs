@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use flota_engine::{ErrorClass, Failure, Remedy};
-use flota_producer::link::LinkError;
+use flota_engine::{ErrorClass, Failure, INVALID_PAYLOAD, Remedy};
+use flota_producer::{Invalid, link::LinkError};
 use flota_providers::{
     ErrorClass as ProviderClass, ProviderError, Standing, email::templates::TemplateError,
     picture::BadPicture,
@@ -17,6 +17,7 @@ use crate::{
     endpoints::{EndpointError, NoPlace},
     files::FileError,
     llm::{BadSchema, BudgetSpent, UnknownTier},
+    service_settings::with_variables,
     suppressions::{Channel, NotReadYet},
 };
 
@@ -36,6 +37,9 @@ pub enum Error {
     /// A provider failed or refused.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The payload asks for what cannot be done.
+    #[error("the payload is not valid: {0}")]
+    Payload(#[from] Invalid),
     /// An email template cannot be rendered.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -100,7 +104,12 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Provider(error) => from_provider(error),
-            Error::Template(error) => Self::permanent(error.to_string()),
+            Error::Payload(_) => {
+                Self { code: Some(INVALID_PAYLOAD.into()), ..Self::permanent(error.to_string()) }
+            }
+            Error::Template(error) => {
+                Self { code: Some("template".into()), ..Self::permanent(chain(&error)) }
+            }
             Error::Endpoint(error) => from_endpoint(&error),
             Error::Place(error) => from_place(&error),
             Error::File(error) => from_file(&error),
@@ -136,10 +145,14 @@ impl From<Error> for Failure {
 
 fn from_provider(error: ProviderError) -> Failure {
     let (class, remedy) = remedy(&error);
+    let mut message = chain(&error);
+    if class == ErrorClass::Auth {
+        message = with_variables(error.provider, message);
+    }
     Failure {
         class,
         remedy,
-        message: chain(&error).into(),
+        message: message.into(),
         code: error.code.map(Into::into),
         provider: Some(error.provider.into()),
         result: error.detail,

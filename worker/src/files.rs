@@ -142,7 +142,7 @@ pub(crate) async fn to_whatsapp(
     Ok(id)
 }
 
-const NO_WHATSAPP: Error = Error::NotConfigured { what: "WhatsApp", variable: "WHATSAPP_ACCESS_TOKEN" };
+const NO_WHATSAPP: Error = crate::service_settings::WHATSAPP.missing();
 
 /// A result that an outcome can hold: itself when it is small, else where it was written; without a directory its
 /// text field is cut, and says so.

@@ -26,9 +26,11 @@ pub mod outcomes;
 mod pictures;
 pub mod process;
 pub mod processors;
+pub mod rests;
 pub mod retention;
 pub mod sandbox;
 pub mod schedules;
+pub mod service_settings;
 pub mod services;
 pub mod shutdown;
 #[cfg(test)]

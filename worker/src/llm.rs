@@ -38,7 +38,7 @@ pub use self::{
     models::{DEFAULT_TIER, FALLBACK_TIER, Models, Next, UnknownTier, Wanted},
     money::{Dollars, Price},
     purse::{Purses, Standing},
-    settings::{LlmSettings, Written},
+    settings::{Fault, LlmSettings, Written},
     usage::{By, Sum, usage},
 };
 use crate::{

@@ -10,6 +10,7 @@ use flota_providers::{
     barcode,
     ocr::{Batch, TextReaders, Wanted},
     picture::{MOST_BYTES, Picture},
+    pipeline::PASSED_OVER,
     price_tag::PriceTag,
 };
 use serde_json::{Map, Value, json};
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     failure::Error,
     files::{self, Files},
+    service_settings,
     services::Services,
 };
 
@@ -39,6 +41,8 @@ struct Reading<'a> {
     results: Vec<Map<String, Value>>,
     first_failure: Option<Failure>,
     provider: &'static str,
+    /// Who should have read the text of any batch, and failed.
+    passed_over: Vec<Value>,
 }
 
 /// Reads the pictures of a job. Answers who did it last, and the result.
@@ -57,9 +61,7 @@ pub(crate) async fn read(
 
 impl<'a> Reading<'a> {
     fn new(asked: &'a ReadImage, job: &'a Job, services: &'a Services) -> Result<Self, Failure> {
-        let variable = "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_VISION_API_KEY, or install Tesseract";
-        let missing =
-            Error::NotConfigured { what: "A reader of text (Google Vision or Tesseract)", variable };
+        let missing = service_settings::TEXT_READER.missing();
         let wants_reader = asked.text || asked.labels;
         let readers = wants_reader.then(|| services.text_readers.as_ref().ok_or(missing)).transpose()?;
         let batch = Batch {
@@ -76,7 +78,19 @@ impl<'a> Reading<'a> {
         };
         let results = vec![Map::new(); asked.sources().count()];
         let (places, first_failure, provider) = (Vec::new(), None, barcode::PROVIDER);
-        Ok(Self { asked, job, services, readers, batch, places, results, first_failure, provider })
+        let passed_over = Vec::new();
+        Ok(Self {
+            asked,
+            job,
+            services,
+            readers,
+            batch,
+            places,
+            results,
+            first_failure,
+            provider,
+            passed_over,
+        })
     }
 
     /// Opens one picture, searches it for barcodes and puts it into the batch.
@@ -118,6 +132,9 @@ impl<'a> Reading<'a> {
         };
         self.provider = receipt.provider;
         let mut images = receipt.detail.unwrap_or_default();
+        if let Value::Array(passed_over) = images[PASSED_OVER].take() {
+            self.passed_over = passed_over;
+        }
         for (at, place) in places.into_iter().enumerate() {
             let Value::Object(image) = images["images"][at].take() else { continue };
             if let (true, Some(text)) = (self.asked.price_tag, image.get("text").and_then(Value::as_str)) {
@@ -146,13 +163,16 @@ impl<'a> Reading<'a> {
         if let (true, Some(failure)) = (failed == self.results.len(), self.first_failure) {
             return Err(failure);
         }
-        let result = match self.results.pop() {
+        let mut result = match self.results.pop() {
             Some(only) if self.asked.image.is_some() => Value::Object(only),
             last => {
                 self.results.extend(last);
                 json!({ "images": self.results, "failed": failed })
             }
         };
+        if !self.passed_over.is_empty() {
+            result[PASSED_OVER] = self.passed_over.into();
+        }
         Ok((self.provider, result))
     }
 }

@@ -56,6 +56,9 @@ pub use self::{
     push::{BrowserKeys, BrowserSubscription},
 };
 
+/// Mails that the mail server remembers: it may run for days beside a worker under load.
+const MOST_MAILS: usize = 500;
+
 /// How a sandbox is started.
 #[derive(Debug, Clone)]
 pub struct SandboxOptions {
@@ -131,7 +134,8 @@ impl Sandbox {
         let listener = TcpListener::bind(address).await.map_err(unheard)?;
         let origin = format!("http://{}", listener.local_addr().map_err(unheard)?);
         let mails = Arc::clone(&journal);
-        let smtp = SmtpSink::start_observed(SmtpSinkOptions::default(), move |mail| {
+        let options = SmtpSinkOptions { most_remembered: MOST_MAILS, ..SmtpSinkOptions::default() };
+        let smtp = SmtpSink::start_observed(options, move |mail| {
             mails.write(smtp::entry(mail), None);
         });
         let stopping = CancellationToken::new();

@@ -1,8 +1,11 @@
 //! `send_email`: one transactional message.
 
+mod template;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::template::{EMAIL_TEMPLATES, EmailTemplate, EmailVariable, EmailVariableKind};
 use super::attachment::{EmailAttachment, check_attachments};
 use crate::payload::{Invalid, Payload};
 
@@ -46,16 +49,19 @@ pub struct SendEmail {
 
 /// What an email says: a template with its variables, or finished text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "it must be an object with `template`, `locale` and `variables`, or with `subject`, `text` and `html`"
+)]
 pub enum EmailBody {
-    /// One of the worker's templates, for example `welcome`.
+    /// One of [`EMAIL_TEMPLATES`].
     Template {
-        /// Its name.
+        /// Its name, for example `welcome`.
         template: String,
         /// `es` or `en`; `es` when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         locale: Option<String>,
-        /// What the template asks for.
+        /// What the template needs; the table says.
         #[serde(default)]
         variables: Map<String, Value>,
     },
@@ -78,17 +84,18 @@ impl EmailBody {
         Self::Text { subject: subject.into(), text: Some(text.into()), html: None }
     }
 
-    /// A template with its variables. The worker checks that it exists and that nothing is missing.
+    /// A template with its variables. Enqueueing checks that it exists, and that everything is there that it needs.
     pub fn template(name: impl Into<String>, locale: &str, variables: Map<String, Value>) -> Self {
         Self::Template { template: name.into(), locale: Some(locale.to_owned()), variables }
     }
 
     fn validate(&self) -> Result<(), Invalid> {
         match self {
-            Self::Template { template, locale, .. } => {
-                Invalid::unless(!template.is_empty(), "body.template", "must name a template")?;
+            Self::Template { template, locale, variables } => {
                 let known = locale.as_deref().is_none_or(|locale| matches!(locale, "es" | "en"));
-                Invalid::unless(known, "body.locale", "must be `es` or `en`")
+                Invalid::unless(known, "body.locale", "must be `es` or `en`")?;
+                let template = EmailTemplate::named(template, "body.template")?;
+                template.values(variables, "body.variables").map(drop)
             }
             Self::Text { subject, text, html } => {
                 one_line("body.subject", subject)?;
@@ -216,6 +223,20 @@ mod tests {
         }
         let subject = SendEmail::new("a@x.com", EmailBody::text("Hi\r\nBcc: b@x.com", "Hello"));
         assert_eq!(subject.validate().unwrap_err().field, "body.subject");
+    }
+
+    #[test]
+    fn a_template_is_checked_before_anything_is_sent() {
+        let template = |name, locale| EmailBody::template(name, locale, Map::new());
+        let field = |body| SendEmail::new("a@x.com", body).validate().unwrap_err().field;
+
+        assert_eq!(field(template("welcom", "es")), "body.template");
+        assert_eq!(field(template("welcome", "fr")), "body.locale");
+        assert_eq!(field(template("welcome", "en")), "body.variables.app_name");
+        for known in EMAIL_TEMPLATES {
+            let body = EmailBody::template(known.name, "en", known.example());
+            assert_eq!(SendEmail::new("a@x.com", body).validate(), Ok(()), "{}", known.name);
+        }
     }
 
     #[test]

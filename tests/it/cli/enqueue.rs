@@ -34,9 +34,9 @@ async fn wait_prints_how_the_job_ended_and_its_exit_code_says_whether_well() {
     let id = succeeded["id"].as_str().unwrap();
     assert_eq!(succeeded, flota.job(id).await, "the same as `job get`");
     assert_eq!((&succeeded["state"], sink.mails().len()), (&json!("succeeded"), 1));
-    let (job, error) = (dead.json(), "There is no e-mail template named `birthday`");
+    let (job, error) = (dead.json(), "An address has characters beyond ASCII before its @");
     assert_eq!((&job["state"], &job["attempts"][0]["error_class"]), (&json!("dead"), &json!("permanent")));
-    assert!(job["attempts"][0]["error"].as_str().unwrap().starts_with(error), "{job:#}");
+    assert!(job["attempts"][0]["error"].as_str().unwrap().contains(error), "{job:#}");
     assert!(told.stdout.contains("dead at attempt 1") && told.stdout.contains(error), "{told:?}");
     worker.stop().await;
 }

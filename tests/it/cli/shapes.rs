@@ -125,8 +125,8 @@ async fn job_list_prints_ended_jobs_newest_first() {
     );
     assert_eq!(
         shape(&jobs[0]),
-        "attempt: count, code: null, duration_ms: number, enqueued_at: time, error: text, error_class: text, \
-         finished_at: time, id: id, kind: text, provider: null, provider_ref: null, queue: text, \
+        "attempt: count, code: text, duration_ms: number, enqueued_at: time, error: text, error_class: text, \
+         finished_at: time, id: id, kind: text, provider: text, provider_ref: null, queue: text, \
          replay_of: null, result: null, run: count, started_at: time, status: text, tenant: text, worker: text"
     );
     assert_eq!((&jobs[0]["id"], &jobs[1]["id"]), (&json!(second.trim()), &json!(first)));

@@ -35,11 +35,11 @@ async fn nul_characters_reach_a_row_and_do_not_stop_the_recorder() {
     hooks.answer("/hook", answer);
     let worker = flota.start(&["worker"]).await;
     let event = json!({ "endpoint": endpoint, "event": "nul", "data": { "na\0me": "a\0b" } });
-    let letter = json!({ "to": ["ana@example.com"], "body": { "template": "birth\0day", "locale": "en" } });
+    let letter = json!({ "birth\0day": 1 });
 
     let delivered = flota.enqueue("deliver_webhook", &event, &["--wait"]).await;
-    let enqueue = ["enqueue", "send_email", "--wait", "--data", &letter.to_string()];
-    let dead = flota.flota(&enqueue).await.expect(1).json();
+    let dead = flota.enqueue_unchecked("send_email", "email", &letter).await;
+    let dead = flota.wait_for(&dead, "dead").await;
     let after = flota.enqueue("deliver_webhook", &event, &["--wait"]).await;
 
     let sent: Value = serde_json::from_slice(&hooks.received()[0].body).unwrap();

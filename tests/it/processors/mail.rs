@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flota_tests::program::Installation;
-use flota_worker::dev::{Mail, SmtpSink};
+use flota_worker::dev::{Mail, SmtpFault, SmtpSink, SmtpStep};
 use serde_json::{Value, json};
 
 use super::{PATIENCE, cause_of_death};
@@ -78,25 +78,56 @@ async fn a_template_arrives_in_the_language_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn what_no_template_can_say_is_a_dead_letter_that_names_it() {
+async fn what_no_template_can_say_is_refused_by_path_at_once_and_again_by_the_worker() {
     let (mut flota, sink) = (Installation::new().await, SmtpSink::start().await.unwrap());
     let worker = flota.mail_to(&sink).start(&["worker"]).await;
-    let mut without_name = welcome("en");
-    without_name["body"]["variables"].as_object_mut().unwrap().remove("user_name");
+    let with = |name: &str, value: Value| {
+        let mut mail = welcome("en");
+        mail["body"]["variables"][name] = value;
+        mail
+    };
     let unknown = json!({ "to": ["ana@example.com"], "body": { "template": "birthday", "locale": "es" } });
-    let cases = [(unknown, ["`birthday`", "welcome"]), (without_name, ["`welcome`", "`user_name`"])];
+    let cases = [
+        (unknown, ["`body.template` must be one of", "welcome"]),
+        (with("user_name", Value::Null), ["`body.variables.user_name` is missing", "login_url"]),
+        (with("login_url", json!("javascript:x")), ["`body.variables.login_url`", "https"]),
+    ];
 
-    for (payload, names) in cases {
-        let enqueue = ["enqueue", "send_email", "--wait", "--data", &payload.to_string()];
-        let job = flota.flota(&enqueue).await.expect(1).json();
+    for (payload, names) in &cases {
+        let enqueue = ["enqueue", "send_email", "--data", &payload.to_string()];
+        let refused = flota.flota(&enqueue).await.expect(2);
+        let id = flota.enqueue_unchecked("send_email", "email", payload).await;
 
+        let job = flota.wait_for(&id, "dead").await;
         let (class, error) = cause_of_death(&job);
-        assert_eq!((class, &job["attempt"]), ("permanent", &json!(1)), "no try is spent on what cannot work");
-        assert!(names.iter().all(|name| error.contains(name)), "{error}");
+        assert_eq!(
+            (class, &job["attempt"]),
+            ("undecodable", &json!(1)),
+            "no try is spent on what cannot work"
+        );
+        for said in [refused.refusal(), error] {
+            assert!(names.iter().all(|name| said.contains(name)), "{said}");
+        }
     }
-    let letters: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM dead_letters").fetch_one(&flota.pool()).await.unwrap();
-    assert_eq!((letters, sink.mails().len()), (2, 0));
+    let dead = flota.flota(&["job", "list", "--state", "dead"]).await.expect(0).json();
+    let codes: Vec<&Value> = dead.as_array().unwrap().iter().map(|row| &row["code"]).collect();
+    assert!(codes.len() == cases.len() && codes.iter().all(|code| *code == "invalid_payload"), "{dead:#}");
+    assert_eq!(sink.mails().len(), 0);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_mail_that_was_cut_off_by_the_time_limit_of_its_run_may_have_been_sent() {
+    let (mut flota, sink) = (Installation::new().await, SmtpSink::start().await.unwrap());
+    sink.fault(SmtpStep::Content, SmtpFault::Hang);
+    let worker = flota.mail_to(&sink).start(&["worker"]).await;
+    let enqueue = ["enqueue", "send_email", "--timeout", "2s", "--max-attempts", "1", "--wait", "--data"];
+
+    let job = flota.flota(&[&enqueue[..], &[&welcome("en").to_string()]].concat()).await.expect(1).json();
+
+    let (class, error) = cause_of_death(&job);
+    assert_eq!((class, sink.faults_left()), ("ambiguous", 0));
+    assert!(error.contains("limit of 2s; it may have done its work"), "{error}");
     worker.stop().await;
 }
 

@@ -88,6 +88,8 @@ async fn what_is_shown_of_an_endpoint_holds_no_secret_and_every_deed_is_in_the_a
     let id = added.json()["id"].as_str().unwrap().to_owned();
     let rotated = flota.flota(&["endpoint", "rotate", &id]).await.expect(0).json();
     flota.flota(&["endpoint", "disable", &id, "--reason", "a pause"]).await.expect(0);
+    let again = ["endpoint", "disable", &id, "--reason", "another", "-o", "table"];
+    let again = flota.flota(&again).await.expect(0).stdout;
     let shown = flota.flota(&["endpoint", "show", &id]).await.expect(0).json();
     flota.flota(&["endpoint", "enable", &id]).await.expect(0);
     let listed = flota.flota(&["endpoint", "list", "-o", "table"]).await.expect(0);
@@ -99,6 +101,7 @@ async fn what_is_shown_of_an_endpoint_holds_no_secret_and_every_deed_is_in_the_a
     assert_eq!(facts, [&json!("v1a"), &json!(4), &json!("a pause"), &json!(0)]);
     assert!(shown["rotated_at"].is_string() && shown["old_secret_until"].is_string(), "{shown}");
     assert!(in_full.stdout.contains("state             open"), "{in_full:?}");
+    assert!(again.contains("was disabled before, and that reason stays: a pause"), "{again}");
     for said in [&added.stdout, &listed.stdout, &in_full.stdout, &shown.to_string(), &rotated.to_string()] {
         assert!(!said.contains("AAECAwQF") && !said.contains("whsk_"), "{said}");
     }
@@ -108,7 +111,11 @@ async fn what_is_shown_of_an_endpoint_holds_no_secret_and_every_deed_is_in_the_a
             .fetch_all(&flota.pool())
             .await
             .unwrap();
-    assert_eq!(deeds, ["endpoint.add", "endpoint.rotate", "endpoint.disable", "endpoint.enable"]);
+    let disabled_twice = ["endpoint.disable", "endpoint.disable"];
+    assert_eq!(
+        deeds,
+        [&["endpoint.add", "endpoint.rotate"], &disabled_twice[..], &["endpoint.enable"]].concat()
+    );
 }
 
 #[tokio::test]
@@ -133,6 +140,8 @@ async fn what_cannot_be_done_to_an_endpoint_says_why() {
     let audited: i64 =
         sqlx::query_scalar("SELECT count(*) FROM audit_log").fetch_one(&flota.pool()).await.unwrap();
     assert_eq!(audited, 1, "only the one that was added");
+    let none = flota.flota(&["endpoint", "rotate", &id, "--overlap", "0s", "-o", "table"]).await.expect(0);
+    assert!(none.stdout.contains("from then on the old one signs nothing"), "{none:?}");
 }
 
 #[tokio::test]

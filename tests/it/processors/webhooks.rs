@@ -192,6 +192,11 @@ async fn urls_that_no_worker_would_call_are_not_registered() {
     }
     // With a network of one's own, plain http on any port may lead into it.
     flota.webhooks_inside().add_endpoint("http://intranet.example:8080/hook", &[]).await;
+    // A name that is known to lead elsewhere is a slip.
+    flota.set("FLOTA_WEBHOOK_ALLOW_CIDRS", "10.20.0.0/16");
+    let elsewhere = ["endpoint", "add", "--url", "http://localhost:8080/hook"];
+    let said = flota.flota(&elsewhere).await.expect(2);
+    assert!(said.refusal().contains("which is in none of the networks"), "{said:?}");
 }
 
 #[tokio::test]

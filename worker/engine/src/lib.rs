@@ -57,5 +57,5 @@ pub use marks::Marks;
 pub use policy::{Ended, QueuePolicy, RetryPolicy, Verdict, decide};
 pub use processor::{IfRepeated, Job, Processor, Receipt};
 pub use record::{Record, Status};
-pub use registry::{Handlers, Kind, Registry};
+pub use registry::{Handlers, INVALID_PAYLOAD, Kind, Registry};
 pub use runner::{Execute, JobRunner};

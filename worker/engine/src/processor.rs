@@ -6,7 +6,7 @@ use flota_producer::{Envelope, JobId, Payload};
 use serde_json::Value;
 use tracing::{Span, field::Empty, info_span};
 
-use crate::failure::Failure;
+use crate::failure::{ErrorClass, Failure};
 
 /// Longest time between minting an id and stamping its envelope, ms: one statement after the other.
 const MINTED_WITHIN_MS: u64 = 1_000;
@@ -19,6 +19,10 @@ pub trait Processor<S>: Payload {
     /// What a run that is repeated after a fault means outside. People read it in `flota queue get` and in
     /// docs/guarantees.md.
     const IF_REPEATED: IfRepeated;
+
+    /// What a run is that its time limit cut off, whatever it was doing. [`ErrorClass::Ambiguous`] for work that a repeat
+    /// does twice: it may have been done just before.
+    const CUT_OFF: ErrorClass = ErrorClass::Timeout;
 
     /// The processor's own error; it must say what class of failure it is.
     type Error: Into<Failure>;

@@ -1,8 +1,8 @@
 //! Which processor runs which kind.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use flota_producer::{Invalid, Payload};
+use flota_producer::{Invalid, Payload, read_payload};
 use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::value::RawValue;
 
@@ -10,6 +10,9 @@ use crate::{
     failure::{ErrorClass, Failure, Remedy},
     processor::{IfRepeated, Job, Processor, Receipt},
 };
+
+/// The code of a run whose payload nobody can carry out.
+pub const INVALID_PAYLOAD: &str = "invalid_payload";
 
 /// The list of job kinds, each with its processor, for services of type `S`.
 pub struct Registry<S> {
@@ -24,6 +27,8 @@ pub struct Kind<S> {
     pub check: fn(&RawValue) -> Result<(), Invalid>,
     /// What a repeated run means outside.
     pub if_repeated: IfRepeated,
+    /// What a run is that its time limit cut off.
+    pub cut_off: ErrorClass,
     run: for<'a> fn(&'a Job, &'a S) -> BoxFuture<'a, Result<Receipt, Failure>>,
 }
 
@@ -42,6 +47,7 @@ impl<S: Send + Sync + 'static> Registry<S> {
             queue: P::QUEUE,
             check: check::<P>,
             if_repeated: P::IF_REPEATED,
+            cut_off: P::CUT_OFF,
             run: |job, services| run::<P, S>(job, services).boxed(),
         };
         assert!(self.kinds.insert(P::KIND, kind).is_none(), "kind {} has two processors", P::KIND);
@@ -84,6 +90,7 @@ pub struct Handlers(Arc<dyn Handle>);
 
 trait Handle: Send + Sync {
     fn knows(&self, kind: &str) -> bool;
+    fn cut_off(&self, kind: &str) -> ErrorClass;
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Receipt, Failure>>;
 }
 
@@ -95,6 +102,10 @@ struct Bound<S> {
 impl<S: Send + Sync + 'static> Handle for Bound<S> {
     fn knows(&self, kind: &str) -> bool {
         self.registry.kinds.contains_key(kind)
+    }
+
+    fn cut_off(&self, kind: &str) -> ErrorClass {
+        self.registry.get(kind).map_or(ErrorClass::Timeout, |kind| kind.cut_off)
     }
 
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Receipt, Failure>> {
@@ -111,6 +122,16 @@ impl Handlers {
         self.0.knows(kind)
     }
 
+    /// Why a run of this kind failed that took longer than its limit.
+    pub(crate) fn cut_off(&self, kind: &str, limit: Duration) -> Failure {
+        let class = self.0.cut_off(kind);
+        let mut message = format!("the run took longer than its limit of {limit:?}");
+        if class == ErrorClass::Ambiguous {
+            message.push_str("; it may have done its work, and a repeat may do it twice");
+        }
+        Failure::new(class, Remedy::Retry { after: None }, message)
+    }
+
     /// Runs a job once. A panic becomes a failure: it must not take the neighbours with it.
     pub(crate) async fn run(&self, job: &Job) -> Result<Receipt, Failure> {
         let run = AssertUnwindSafe(async { self.0.run(job).await });
@@ -124,20 +145,16 @@ impl Handlers {
 }
 
 fn check<P: Payload>(payload: &RawValue) -> Result<(), Invalid> {
-    decode::<P>(payload)?.validate()
-}
-
-fn decode<P: Payload>(payload: &RawValue) -> Result<P, Invalid> {
-    serde_json::from_str(payload.get())
-        .map_err(|error| Invalid::new("payload", format!("cannot be read: {error}")))
+    read_payload::<P>(payload)?.validate()
 }
 
 /// Producers check payloads too, but other languages and other releases write jobs as well.
 async fn run<P: Processor<S>, S>(job: &Job, services: &S) -> Result<Receipt, Failure> {
-    let undecodable = |error: Invalid| {
-        Failure::new(ErrorClass::Undecodable, Remedy::Bury, format!("the payload is not valid: {error}"))
+    let undecodable = |error: Invalid| Failure {
+        code: Some(INVALID_PAYLOAD.to_owned()),
+        ..Failure::new(ErrorClass::Undecodable, Remedy::Bury, format!("the payload is not valid: {error}"))
     };
-    let payload: P = decode(&job.envelope.payload).map_err(undecodable)?;
+    let payload: P = read_payload(&job.envelope.payload).map_err(undecodable)?;
     payload.validate().map_err(undecodable)?;
     payload.run(job, services).await.map_err(Into::into)
 }

@@ -125,10 +125,7 @@ async fn process(context: &RunContext, job: &Job, stop: &Stop) -> Ended {
                 span.record("error.type", failure.class.word()).record("otel.status_code", "ERROR");
                 Ended::Failed(failure)
             }
-            Err(_) => {
-                let message = format!("the run took longer than its limit of {limit:?}");
-                Ended::Failed(Failure::new(ErrorClass::Timeout, Remedy::Retry { after: None }, message))
-            }
+            Err(_) => Ended::Failed(context.handlers.cut_off(kind, limit)),
         },
     }
 }

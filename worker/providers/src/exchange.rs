@@ -20,8 +20,6 @@ use crate::{
 
 /// How we introduce ourselves.
 pub(crate) const AGENT: &str = concat!("Flota/", env!("CARGO_PKG_VERSION"));
-/// Unix time in milliseconds is above this, in seconds below it (the year 5138).
-const SURELY_MILLISECONDS: i64 = 100_000_000_000;
 
 /// Whether a call may be made again when its answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +81,7 @@ impl HttpAnswer {
             return Some(wait);
         }
         let reset = number("x-ratelimit-reset")?;
-        let reset = if reset < SURELY_MILLISECONDS { reset } else { reset / 1_000 };
+        let reset = if reset < usage::SURELY_MILLISECONDS { reset } else { reset / 1_000 };
         let left = u64::try_from(reset - now_unix).ok().filter(|left| *left > 0)?;
         Some(Duration::from_secs(left).min(MAX_RETRY_AFTER))
     }

@@ -25,6 +25,7 @@ mod fallback;
 mod limit;
 mod observe;
 mod pause;
+mod rests;
 mod stage;
 
 use std::{
@@ -47,9 +48,10 @@ pub use self::{
     call::{Answer, Call, Caller, Client, Facts, Place, SPAN_TARGET, Target},
     circuit::{Circuit, CircuitPolicy, Health},
     credentials::{Account, Credentials, GlobalCredentials},
-    fallback::{Fallback, PassOn, Step},
+    fallback::{Fallback, PASSED_OVER, PassOn, Step},
     limit::{LimitKey, Limits, NoLimits, Turn},
     observe::{CallEvent, CallObserver},
+    rests::{Rest, RestName, Rests},
 };
 use crate::{ProviderError, Receipt};
 
@@ -61,19 +63,39 @@ type Guarded = Around<Breaker, Around<Deadline, Perform>>;
 pub struct Pipeline {
     layers: Around<Observe, Around<Pause, Around<Limit, Guarded>>>,
     observer: Arc<dyn CallObserver>,
+    pause: Pause,
+    breaker: Breaker,
 }
 
 impl Pipeline {
-    /// With these limits; `observer` hears of every call.
+    /// With these limits; `observer` hears of every call. What is left alone is known to this process only.
     pub fn new(limits: Arc<dyn Limits>, observer: Arc<dyn CallObserver>, circuits: CircuitPolicy) -> Self {
+        Self::sharing(limits, observer, circuits, Arc::new(()))
+    }
+
+    /// The same, and `rests` tells other processes what is left alone; [`Self::hear`] takes in what they say.
+    pub fn sharing(
+        limits: Arc<dyn Limits>,
+        observer: Arc<dyn CallObserver>,
+        circuits: CircuitPolicy,
+        rests: Arc<dyn Rests>,
+    ) -> Self {
+        let pause = Pause::new(Arc::clone(&observer), Arc::clone(&rests));
+        let breaker = Breaker::new(circuits, Arc::clone(&observer), rests);
         let layers = ServiceBuilder::new()
             .layer(StageLayer(Observe { observer: Arc::clone(&observer) }))
-            .layer(StageLayer(Pause::new(Arc::clone(&observer))))
+            .layer(StageLayer(pause.clone()))
             .layer(StageLayer(Limit { limits, observer: Arc::clone(&observer) }))
-            .layer(StageLayer(Breaker::new(circuits, Arc::clone(&observer))))
+            .layer(StageLayer(breaker.clone()))
             .layer(StageLayer(Deadline))
             .service(Perform);
-        Self { layers, observer }
+        Self { layers, observer, pause, breaker }
+    }
+
+    /// Takes in everything that is left alone in the fleet at this moment.
+    pub fn hear(&self, rests: &[Rest]) {
+        self.pause.hear(rests);
+        self.breaker.hear(rests);
     }
 
     /// Who hears of every call; a [`Fallback`] around several pipelines tells the same one.

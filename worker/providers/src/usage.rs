@@ -15,7 +15,7 @@ use reqwest::header::HeaderMap;
 use crate::MAX_RETRY_AFTER;
 
 /// Unix time in milliseconds is above this, in seconds below it (the year 5138).
-const SURELY_MILLISECONDS: f64 = 1e11;
+pub(crate) const SURELY_MILLISECONDS: i64 = 100_000_000_000;
 /// Unix time in seconds is above this, a number of seconds to wait below it (September 2001).
 const SURELY_UNIX_TIME: f64 = 1e9;
 
@@ -116,7 +116,7 @@ fn parameter(text: &str, name: &str) -> Option<f64> {
 
 fn read_reset(text: &str) -> Option<Reset> {
     match text.parse::<f64>() {
-        Ok(number) if SURELY_MILLISECONDS < number => Some(Reset::At(number as u64)),
+        Ok(number) if (SURELY_MILLISECONDS as f64) < number => Some(Reset::At(number as u64)),
         Ok(number) if SURELY_UNIX_TIME < number => Some(Reset::At((number * 1_000.0) as u64)),
         Ok(number) => seconds(number).map(Reset::After),
         Err(_) => go_duration(text).map(Reset::After),

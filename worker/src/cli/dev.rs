@@ -100,8 +100,9 @@ async fn tell_of_arrivals(stack: &Stack) {
             anstream::println!("{}", mail_in_short(&request.body));
         }
         // This machine's own mail may be shown with recipients and subject.
-        for mail in stack.sandbox.smtp().mails().iter().skip(mails) {
-            mails += 1;
+        let (new, count) = stack.sandbox.smtp().mails_after(mails);
+        mails = count;
+        for mail in new {
             let subject = mail.header("subject").unwrap_or_default();
             anstream::println!("mail to {}: {}", mail.to.join(", "), printable(&subject));
         }

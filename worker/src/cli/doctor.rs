@@ -1,9 +1,12 @@
 //! `flota doctor`: everything a fleet needs, looked at in one go.
 
+use std::time::Duration;
+
 use chrono::DateTime;
 use clap::Parser;
 use flota_engine::repair::{self, Treatment};
 use flota_producer::clock;
+use flota_providers::pipeline::Rest;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -15,7 +18,7 @@ use crate::{
     endpoints,
     exit::{Done, Exit},
     failure::chain,
-    limits::CallTimeouts,
+    rests, service_settings,
 };
 
 use super::{
@@ -44,14 +47,16 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let mut findings = vec![queues(global)];
     findings.extend(checks::redis(&redis.link, &environment).await);
     findings.extend(places(global, &redis, pool.as_ref(), args.repair).await);
+    findings.extend(resting(&redis).await);
     findings.extend(checks::postgres(pool.as_ref()).await);
     findings.extend(checks::outbox(pool.as_ref()).await);
     findings.extend(checks::providers(&environment));
+    findings.extend(service_settings::kinds(&environment));
     findings.extend(checks::sealed(pool.as_ref(), &environment).await);
     let now = DateTime::from_timestamp(clock::unix_now().as_secs() as i64, 0).unwrap_or_default();
     findings.extend(endpoints::trouble(pool.as_ref(), now).await);
     if args.online {
-        findings.push(mail_server(&environment).await);
+        findings.push(mail_server(global, &environment).await);
     }
     global.output.list(&findings, "Nothing was looked at.")?;
     let unreachable = findings.iter().any(|finding| {
@@ -150,14 +155,35 @@ fn told_of_places(looked: u64, found: &[String], repaired: bool) -> Finding {
     Finding { check, severity, found, fix }
 }
 
-async fn mail_server(environment: &Environment) -> Finding {
+/// What workers leave alone at providers. Nothing when Redis is away, which another finding tells.
+async fn resting(redis: &Redis) -> Vec<Finding> {
+    let rests = rests::resting(&redis.link, &redis.prefix).await.unwrap_or_default();
+    rests.into_iter().map(told_of_rest).collect()
+}
+
+fn told_of_rest(rest: Rest) -> Finding {
+    let left = humantime::format_duration(Duration::from_secs(rest.left.as_secs() + 1));
+    let why = format!("{} {}", rest.class.name(), rest.why);
+    let found = format!("{} rests for {left}, then one call asks again: {}", rest.name, why.trim_end());
+    let fix = if rest.name.is_credential() {
+        let mend = service_settings::credential_of(rest.name.provider());
+        format!("{}; its jobs wait uncharged", mend.unwrap_or_else(|| "see what was refused".to_owned()))
+    } else {
+        "see that the host is up; its jobs wait uncharged".to_owned()
+    };
+    Finding::warning("provider", found, fix)
+}
+
+async fn mail_server(global: &Global, environment: &Environment) -> Finding {
     let check = "email login";
     let Some(smtp) = &environment.smtp else {
         let others = !environment.email.order.is_empty();
         let severity = if others { Severity::Ok } else { Severity::Warning };
         return Finding { check, severity, found: "no mail server is set".into(), fix: None };
     };
-    let error = match assemble::mailer(smtp, CallTimeouts::default().of(flota_providers::email::SMTP)) {
+    // A file that cannot be read is a finding of its own.
+    let timeouts = context::queues(global).map(|queues| queues.timeouts).unwrap_or_default();
+    let error = match assemble::mailer(smtp, timeouts.of(flota_providers::email::SMTP)) {
         Ok(mailer) => match mailer.check().await {
             Ok(()) => return Finding { check, severity: Severity::Ok, found: "accepted".into(), fix: None },
             Err(error) => chain(&error),
@@ -183,5 +209,29 @@ impl Show for Finding {
 
     fn id(&self) -> String {
         self.check.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flota_providers::{ErrorClass, pipeline::RestName};
+
+    use super::*;
+
+    #[test]
+    fn a_credential_that_rests_is_told_with_its_refusal_and_the_variables_to_look_at() {
+        let rest = |name, class, why: &str| {
+            let (name, left) = (RestName::parse(name).unwrap(), Duration::from_millis(41_500));
+            told_of_rest(Rest { name, left, class, why: why.into() })
+        };
+
+        let credential = rest("credential llm::global", ErrorClass::Auth, "It is not accepted.");
+        let host = rest("host twilio api.twilio.com:443", ErrorClass::ServerError, "");
+
+        let found =
+            "credential llm::global rests for 42s, then one call asks again: auth It is not accepted.";
+        assert_eq!((&*credential.found, credential.severity), (found, Severity::Warning));
+        assert!(credential.fix.unwrap().starts_with("check OPENROUTER_API_KEY"));
+        assert!(host.found.starts_with("host twilio api.twilio.com:443 rests for 42s"), "{}", host.found);
     }
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Subcommand;
+use flota_producer::{EMAIL_TEMPLATES, EmailTemplate};
 use flota_providers::email::{
     Email, Sender,
-    templates::{self, Rendered, TEMPLATES, Template, TemplateError},
+    templates::{self, Rendered},
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -70,7 +71,7 @@ struct Shown {
 pub(super) fn run(global: &Global, command: &Command) -> Done {
     match command {
         Command::Templates => {
-            let rows: Vec<Row> = TEMPLATES.iter().map(Row::of).collect();
+            let rows: Vec<Row> = EMAIL_TEMPLATES.iter().map(Row::of).collect();
             global.output.list(&rows, "There are no templates.")?;
         }
         Command::Preview(wanted) => preview(global, wanted)?,
@@ -84,7 +85,9 @@ fn preview(global: &Global, wanted: &Preview) -> Result<(), Stop> {
         Some(data) => given(data)?,
         None => template.example(),
     };
-    let rendered = templates::render(template.name, &wanted.locale, &variables)
+    let values =
+        template.values(&variables, "data").map_err(|error| Stop::usage(format!("--data: {error}")))?;
+    let rendered = templates::render(template.name, &wanted.locale, &values)
         .map_err(|error| Stop::usage(error.to_string()))?;
     match global.output.asked() {
         // Without a word people see the text, and scripts get everything.
@@ -103,13 +106,11 @@ fn preview(global: &Global, wanted: &Preview) -> Result<(), Stop> {
     Ok(())
 }
 
-fn find(name: &str) -> Result<&'static Template, Stop> {
-    let names = || TEMPLATES.iter().map(|template| template.name);
-    TEMPLATES.iter().find(|template| template.name == name).ok_or_else(|| {
-        let known = names().collect::<Vec<_>>().join(", ");
-        let unknown = TemplateError::UnknownTemplate { name: name.to_owned(), known };
-        let meant = nearest(name, names()).map(|near| format!(" Did you mean {near}?"));
-        Stop::usage(format!("{unknown}{}", meant.unwrap_or_default()))
+fn find(name: &str) -> Result<&'static EmailTemplate, Stop> {
+    EmailTemplate::named(name, "TEMPLATE").map_err(|error| {
+        let names = EMAIL_TEMPLATES.iter().map(|template| template.name);
+        let meant = nearest(name, names).map(|near| format!("; did you mean {near}?"));
+        Stop::usage(format!("there is no e-mail template named {name}: {error}{}", meant.unwrap_or_default()))
     })
 }
 
@@ -143,7 +144,7 @@ fn whole(rendered: Rendered) -> Result<String, Stop> {
 }
 
 impl Row {
-    fn of(template: &'static Template) -> Self {
+    fn of(template: &'static EmailTemplate) -> Self {
         let variables = template.variables.iter().map(|variable| variable.name).collect();
         Self { template: template.name, about: template.about, variables }
     }
@@ -171,7 +172,7 @@ mod tests {
     fn an_unknown_template_is_told_with_what_exists_and_what_was_meant() {
         let said = find("welcom").unwrap_err().sentence();
 
-        assert!(said.contains("welcome, verify_email") && said.contains("Did you mean welcome?"), "{said}");
+        assert!(said.contains("welcome, verify_email") && said.contains("did you mean welcome?"), "{said}");
     }
 
     #[test]
@@ -185,7 +186,9 @@ mod tests {
 
     #[test]
     fn every_template_makes_a_whole_message_in_every_language() {
-        for (template, locale) in TEMPLATES.iter().flat_map(|one| Locale::ALL.map(|locale| (one, locale))) {
+        for (template, locale) in
+            EMAIL_TEMPLATES.iter().flat_map(|one| Locale::ALL.map(|locale| (one, locale)))
+        {
             let rendered = templates::render(template.name, locale.code(), &template.example()).unwrap();
 
             let message = whole(rendered).unwrap();

@@ -1,18 +1,14 @@
 //! `flota endpoint`: where webhooks go.
 
+mod address;
 mod row;
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    num::NonZeroU32,
-    time::Duration,
-};
+use std::{num::NonZeroU32, time::Duration};
 
 use chrono::DateTime;
 use clap::{Args, Subcommand, ValueEnum};
-use flota_producer::{check_tenant, clock, payloads::check_public_url};
-use flota_providers::webhook::{Scheme, SigningKey, UrlRules, check_url};
-use ipnet::IpNet;
+use flota_producer::clock;
+use flota_providers::webhook::{Scheme, SigningKey};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use sqlx::PgPool;
@@ -21,7 +17,6 @@ use crate::{
     config::Environment,
     endpoints::{self, NewEndpoint, RegisterError},
     exit::{Done, Exit, Stop},
-    services,
     vault::Vault,
 };
 
@@ -122,7 +117,7 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
     let pool = postgres(&environment)?;
     match command {
         Command::Add { url, tenant, description, max_concurrent, key } => {
-            check(&environment, &url, tenant.as_deref())?;
+            address::check(&environment, &url, tenant.as_deref()).await?;
             let (tenant, description, key) =
                 (tenant.as_deref(), description.as_deref(), key.key(Scheme::V1.word())?);
             let new = NewEndpoint { tenant, url: &url, description, key: &key, max_concurrent };
@@ -150,9 +145,15 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
         }
         Command::Disable { id, reason } => {
             known(endpoints::disable(&pool, &actor(), &id, &reason).await?, &id)?;
-            let answer = json!({ "id": id, "disabled": reason });
+            // The first reason stays: it says since when and why.
+            let first = endpoints::show(&pool, &id).await?.and_then(|row| row.disabled).unwrap_or_default();
+            let answer = json!({ "id": id, "disabled": first });
             global.output.one(&answer, &id, || {
-                format!("Endpoint {id} gets no more deliveries; workers obey within 30 s.")
+                if first == reason {
+                    format!("Endpoint {id} gets no more deliveries; workers obey within 30 s.")
+                } else {
+                    format!("Endpoint {id} was disabled before, and that reason stays: {first}")
+                }
             })?;
         }
         Command::Enable { id } => {
@@ -190,11 +191,14 @@ async fn rotate(
     let answer = json!({ "id": id, "overlap_s": overlap.as_secs(), name: text });
     global.output.one(&answer, id, || {
         let what = name.replace('_', " ");
+        let old = match overlap {
+            Duration::ZERO => "from then on the old one signs nothing".to_owned(),
+            overlap => format!("the old one signs as well for {}", humantime::format_duration(overlap)),
+        };
         format!(
-            "Endpoint {id} is signed with its new secret within {}; the old one signs as well for {}.\n\
+            "Endpoint {id} is signed with its new secret within {}; {old}.\n\
              Its {what} is shown only now, give it to the receiver:\n{text}",
             humantime::format_duration(endpoints::FRESH),
-            humantime::format_duration(overlap),
         )
     })?;
     Ok(())
@@ -244,35 +248,4 @@ fn known(is_known: bool, id: &str) -> Result<(), Stop> {
 
 fn unknown(id: &str) -> Stop {
     Stop::not_found(format!("there is no endpoint `{id}`; see `flota endpoint list`"))
-}
-
-/// What can be known before a name is resolved; the rest is checked when a worker dials.
-fn check(environment: &Environment, url: &str, tenant: Option<&str>) -> Result<(), Stop> {
-    if let Some(tenant) = tenant {
-        check_tenant(tenant).map_err(|error| Stop::usage(error.to_string()))?;
-    }
-    let allowed = &environment.webhook_allow;
-    if services::is_ordinary(url) && !is_listed(url, allowed) {
-        return check_public_url(url).map(drop).map_err(|problem| Stop::usage(format!("the URL {problem}")));
-    }
-    // Without a network of one's own no worker would ever deliver to such a URL, whatever its name resolves to.
-    let rules = if allowed.is_empty() { UrlRules::default() } else { services::inside_rules() };
-    let guard = services::guard(allowed.clone(), false);
-    check_url(url, &rules, &guard).map(drop).map_err(|refusal| {
-        Stop::usage(format!(
-            "{refusal} Webhooks go by https on port 443 or 8443; other ports, http and private addresses are only \
-             for networks that FLOTA_WEBHOOK_ALLOW_CIDRS names"
-        ))
-    })
-}
-
-/// True for an address, or a name of this machine, inside an allowed private network.
-fn is_listed(url: &str, allowed: &[IpNet]) -> bool {
-    let contains = |address: IpAddr| allowed.iter().any(|network| network.contains(&address));
-    match url::Url::parse(url).as_ref().map(url::Url::host) {
-        Ok(Some(url::Host::Ipv4(address))) => contains(address.into()),
-        Ok(Some(url::Host::Ipv6(address))) => contains(address.into()),
-        Ok(Some(url::Host::Domain(name))) => name == "localhost" && contains(Ipv4Addr::LOCALHOST.into()),
-        _ => false,
-    }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use flota_engine::{browse::LiveState, inspect, store::Cancelled};
-use serde_json::json;
+use flota_providers::pipeline::PASSED_OVER;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::{
@@ -159,15 +160,30 @@ fn story(job: &JobView) -> String {
     if let Some(due) = job.due_in_ms {
         text.push_str(&format!(", due in {}", age(due)));
     }
-    if let Some(result) =
-        job.outcome.as_ref().map(|outcome| &outcome["result"]).filter(|result| !result.is_null())
-    {
+    let mut result = job.outcome.as_ref().map(|outcome| outcome["result"].clone()).unwrap_or_default();
+    for service in passed_over(&mut result) {
+        text.push_str(&format!("\n  passed over {}", printable(&service)));
+    }
+    if !result.is_null() {
         text.push_str(&format!("\n  result {}", printable(&result.to_string())));
     }
     if job.attempts.is_empty() {
         return text;
     }
     format!("{text}\n\n{}", runs(&job.attempts))
+}
+
+/// Services that failed before another one did it, each in a sentence; taken out of the result.
+fn passed_over(result: &mut Value) -> Vec<String> {
+    let Some(Value::Array(services)) = result.as_object_mut().and_then(|all| all.remove(PASSED_OVER)) else {
+        return Vec::new();
+    };
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let sentence = |service: &Value| {
+        let [provider, class, message] = ["provider", "class", "message"].map(|name| text(&service[name]));
+        format!("{provider} ({class}): {message}")
+    };
+    services.iter().map(sentence).collect()
 }
 
 /// Runs as a table.

@@ -9,7 +9,7 @@ use crate::{
     config::Environment,
     dead,
     exit::{Done, Exit, Stop},
-    llm::{By, LlmSettings, Purses, Standing, Sum, WhenSpent, usage},
+    llm::{By, Dollars, LlmSettings, Purses, Standing, Sum, WhenSpent, usage},
 };
 
 use super::{
@@ -137,7 +137,7 @@ impl Show for Sum {
         let numbers = [self.calls, self.failed, self.prompt_tokens, self.completion_tokens];
         let name = if self.name.is_empty() { "(no tenant)".to_owned() } else { self.name.clone() };
         let numbers = numbers.iter().map(ToString::to_string);
-        [name].into_iter().chain(numbers).chain([format!("{:.4}", self.cost_usd)]).collect()
+        [name].into_iter().chain(numbers).chain([Dollars::new(self.cost_usd).to_string()]).collect()
     }
 
     fn id(&self) -> String {
@@ -146,11 +146,12 @@ impl Show for Sum {
 }
 
 impl Show for Standing {
-    const COLUMNS: &'static [&'static str] = &["window", "limit $", "spent $", "held $", "left $"];
+    const COLUMNS: &'static [&'static str] = &["window", "limit", "spent", "held", "left"];
 
     fn row(&self) -> Vec<String> {
         let left = (self.limit - self.spent - self.held).max(0.0);
-        let dollars = [self.limit, self.spent, self.held, left].map(|dollars| format!("{dollars:.4}"));
+        let dollars =
+            [self.limit, self.spent, self.held, left].map(|dollars| Dollars::new(dollars).to_string());
         [self.window.clone()].into_iter().chain(dollars).collect()
     }
 

@@ -19,15 +19,22 @@ use super::Global;
 #[command(after_help = "Example: flota sandbox --listen 127.0.0.1:9800 --ledger requests.jsonl
 
 In another terminal:
-  curl http://127.0.0.1:9800/__journal?provider=twilio
+  curl 'http://127.0.0.1:9800/__journal?provider=twilio'
   curl http://127.0.0.1:9800/__faults -d '{\"provider\":\"whatsapp\",\"status\":429,\"times\":3}'")]
 pub(super) struct Args {
     /// Loopback address where the APIs are served; port 0 for a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]
     listen: SocketAddr,
     /// File that gets one line of JSON for each request, without secrets
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
+}
+
+/// The name of this machine is read as its address, which is what everybody means by it.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let number = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let address = number.as_deref().unwrap_or(text).parse();
+    address.map_err(|_| "write an address of this machine with a port, such as 127.0.0.1:9800".to_owned())
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Done {
@@ -65,4 +72,17 @@ fn environment(sandbox: &Sandbox) -> anyhow::Result<Vec<(&'static str, String)>>
         ("VAPID_SUBJECT", "mailto:admin@flota.example".to_owned()),
     ]);
     Ok(environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_this_machine_is_an_address() {
+        assert_eq!(address("localhost:9800"), address("127.0.0.1:9800"));
+        for wrong in ["localhost", "localhost:x", "example.com:80", "9800"] {
+            assert!(address(wrong).unwrap_err().contains("127.0.0.1:9800"), "{wrong}");
+        }
+    }
 }

@@ -19,6 +19,7 @@ use crate::{
     http::{self, Health},
     limits,
     process::{Process, Setup},
+    rests,
     schedules::Scheduler,
     shutdown::Shutdown,
     telemetry,
@@ -70,7 +71,9 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let metrics = telemetry::install_recorder();
     let limits = limits::shared(redis.link.again(), redis.prefix.clone(), file.limits);
     let calls = Arc::new(telemetry::CallMetrics::default());
-    let pipeline = Pipeline::new(limits, calls, CircuitPolicy::default());
+    let (teller, messages) = rests::teller();
+    let pipeline = Pipeline::sharing(limits, calls, CircuitPolicy::default(), teller);
+    tokio::spawn(rests::follow(redis.link.again(), redis.prefix.clone(), pipeline.clone(), messages));
     let (link, prefix) = (&redis.link, &redis.prefix);
     let (timeouts, llm) = (&file.timeouts, file.llm);
     let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, timeouts, llm };

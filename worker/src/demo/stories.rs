@@ -1,10 +1,9 @@
 //! What the demo enqueues, and how each job must end.
 
 use flota_producer::{
-    CompleteChat, DeliverWebhook, EmailBody, MediaSource, NewJob, PushKeys, PushSubscription, ReadImage,
-    SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
+    CompleteChat, DeliverWebhook, EMAIL_TEMPLATES, EmailBody, EmailTemplate, MediaSource, NewJob, PushKeys,
+    PushSubscription, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
 };
-use flota_providers::email::templates::TEMPLATES;
 use serde_json::json;
 
 use super::stage::Stage;
@@ -42,13 +41,13 @@ pub(super) const NOT_ON_WHATSAPP: &str = "not on WhatsApp";
 
 /// The five templates, in turn in Spanish and English.
 pub(super) fn mails() -> Vec<Story> {
-    let mail = |(n, template): (usize, &'static flota_providers::email::templates::Template)| {
+    let mail = |(n, template): (usize, &'static EmailTemplate)| {
         let locale = if n % 2 == 0 { "es" } else { "en" };
         let body = EmailBody::template(template.name, locale, template.example());
         let job = NewJob::new(SendEmail::new(format!("{}@example.com", template.name), body)).tenant("acme");
         Story { name: template.name, job, expected: DONE }
     };
-    TEMPLATES.iter().enumerate().map(mail).collect()
+    EMAIL_TEMPLATES.iter().enumerate().map(mail).collect()
 }
 
 /// A delivery that goes well.

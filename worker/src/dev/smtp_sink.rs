@@ -37,12 +37,14 @@ pub struct SmtpSinkOptions {
     pub credentials: Option<(String, String)>,
     /// The largest message accepted, in bytes; announced as SIZE (RFC 1870).
     pub max_message_bytes: usize,
+    /// Most mails that are remembered; the oldest are forgotten first.
+    pub most_remembered: usize,
 }
 
 impl Default for SmtpSinkOptions {
-    /// No authentication, and the 10 MiB that mail servers usually accept.
+    /// No authentication, the 10 MiB that mail servers usually accept, and every mail remembered, as tests want it.
     fn default() -> Self {
-        Self { credentials: None, max_message_bytes: 10 * 1024 * 1024 }
+        Self { credentials: None, max_message_bytes: 10 * 1024 * 1024, most_remembered: usize::MAX }
     }
 }
 
@@ -148,8 +150,8 @@ impl SmtpSink {
     async fn start_inner(options: SmtpSinkOptions, observer: Option<Observer>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
-        let shared =
-            Arc::new(Shared { options, mails: Arrivals::of("mails"), observer, faults: Mutex::default() });
+        let mails = Arrivals::last_of("mails", options.most_remembered);
+        let shared = Arc::new(Shared { options, mails, observer, faults: Mutex::default() });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { port, shared, accepting })
     }
@@ -174,9 +176,14 @@ impl SmtpSink {
         self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Every mail accepted so far, oldest first.
+    /// Every mail accepted so far and remembered, oldest first.
     pub fn mails(&self) -> Vec<Mail> {
         self.shared.mails.all()
+    }
+
+    /// Those that came after the first `told`, as far as they are remembered, and how many there have been.
+    pub fn mails_after(&self, told: usize) -> (Vec<Mail>, usize) {
+        self.shared.mails.after(told)
     }
 
     /// Every mail accepted so far, as soon as there are at least `count`.

@@ -29,7 +29,7 @@ use super::{
     form::{Form, repair},
     models::Wanted,
     money::{Dollars, Teller, cost},
-    purse::{Held, Spent},
+    purse::{Held, TooLittle},
 };
 use crate::failure::{Error, chain};
 
@@ -298,24 +298,33 @@ fn waits(error: &ProviderError) -> bool {
     is_limit || error.was_not_sent()
 }
 
-/// A tenant has nothing left to spend: its job waits for the window to turn.
+/// A tenant has too little left to spend: its job waits for the window to turn.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{whose} has spent {spent} of the {limit} that it may spend in {window}; the job waits for the next window, in {} s. More: [llm.budgets] in queues.toml",
-    wait.as_secs()
+    "{whose} may spend {limit} in {window}: {spent} is spent, {held} is held for calls under way, and this call may cost up \
+     to {most}; the job waits for the next window, in {}. More: [llm.budgets] in queues.toml, `flota llm budget`",
+    humantime::format_duration(in_minutes(*wait)),
+    limit = room.window.limit, window = room.window.name, spent = room.spent, held = room.held, most = room.most
 )]
 pub struct BudgetSpent {
     whose: String,
-    window: String,
-    spent: Dollars,
-    limit: Dollars,
+    room: Box<TooLittle>,
     /// Until the window turns.
     pub wait: Duration,
 }
 
 impl BudgetSpent {
-    fn new(tenant: Option<&str>, Spent { window, spent }: Spent) -> Self {
-        let whose = tenant.map_or_else(|| "The fleet".to_owned(), |tenant| format!("Tenant {tenant}"));
-        Self { whose, window: window.name, spent, limit: window.limit, wait: window.left }
+    fn new(tenant: Option<&str>, room: TooLittle) -> Self {
+        let whose = tenant.map_or_else(
+            || "All jobs without a tenant together".to_owned(),
+            |tenant| format!("Tenant {tenant}"),
+        );
+        let wait = room.window.left;
+        Self { whose, room: Box::new(room), wait }
     }
+}
+
+/// Rounded up: nobody plans by the second when it takes hours.
+fn in_minutes(wait: Duration) -> Duration {
+    Duration::from_mins(wait.as_secs().div_ceil(60))
 }

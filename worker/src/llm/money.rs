@@ -34,9 +34,13 @@ impl Dollars {
     }
 }
 
+/// To the cent, and as far beyond it as there are digits: small models cost so little that rounding would show nothing.
 impl fmt::Display for Dollars {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "${:.6}", self.as_f64())
+        let (whole, nanos) = (self.0 / NANOS as u64, self.0 % NANOS as u64);
+        let digits = format!("{nanos:09}");
+        let (cents, rest) = digits.split_at(2);
+        write!(formatter, "${whole}.{cents}{}", rest.trim_end_matches('0'))
     }
 }
 
@@ -110,7 +114,13 @@ mod tests {
     fn a_million_tokens_cost_their_price_and_one_costs_a_whole_number() {
         assert_eq!(HAIKU.of(1_000_000, 1_000_000), Dollars::new(1.5));
         assert_eq!(HAIKU.of(1, 0).nanos(), 250);
-        assert_eq!(HAIKU.of(1_000, 200).to_string(), "$0.000500");
+    }
+
+    #[test]
+    fn dollars_are_shown_in_full() {
+        let shown = [Dollars::new(5.0), HAIKU.of(1_000, 200), HAIKU.of(1, 0), Dollars::default()];
+
+        assert_eq!(shown.map(|dollars| dollars.to_string()), ["$5.00", "$0.0005", "$0.00000025", "$0.00"]);
     }
 
     #[test]

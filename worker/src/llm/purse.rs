@@ -47,11 +47,15 @@ pub struct Purses {
 
 /// A window that has too little left.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Spent {
+pub struct TooLittle {
     /// The window.
     pub window: Window,
     /// What was spent in it.
     pub spent: Dollars,
+    /// What is held for other calls, which are under way.
+    pub held: Dollars,
+    /// What this call may cost.
+    pub most: Dollars,
 }
 
 /// Money that was set aside for one job. When it is dropped (the job was cancelled, or took too long) it is given back, or
@@ -134,7 +138,7 @@ impl Purses {
         budget: &Budget,
         job: JobId,
         most: Dollars,
-    ) -> Result<Result<Held, Spent>, LinkError> {
+    ) -> Result<Result<Held, TooLittle>, LinkError> {
         let windows = budget.windows(self.now().await?);
         let keys = self.keys(tenant, &windows);
         let mut call = HOLD.prepare_invoke();
@@ -148,10 +152,10 @@ impl Purses {
             Held { link: Arc::clone(&self.link), keys, job, most, was_sent: AtomicBool::new(false) };
         let answer: Vec<u64> = self.link.invoke(&call).await?;
         let full = answer.first().and_then(|n| windows.into_iter().nth((*n as usize).checked_sub(1)?));
-        let spent = Dollars::of_nanos(answer.get(1).copied().unwrap_or_default());
+        let dollars = |n| Dollars::of_nanos(answer.get(n).copied().unwrap_or_default());
         let Some(window) = full else { return Ok(Ok(held)) };
         held.keys.clear();
-        Ok(Err(Spent { window, spent }))
+        Ok(Err(TooLittle { window, spent: dollars(1), held: dollars(2), most }))
     }
 
     /// How a tenant's windows stand.

@@ -16,6 +16,21 @@ const EVERYBODY: &str = "*";
 /// What `when_spent` says when jobs wait.
 const WAIT: &str = "wait";
 
+/// A part that cannot be meant.
+#[derive(Debug)]
+pub struct Fault {
+    /// The keys that lead to it inside `[llm]`.
+    pub path: Vec<String>,
+    /// What is wrong, as the rest of a sentence that starts with `llm.`.
+    pub problem: String,
+}
+
+impl Fault {
+    fn at(path: &[&str], problem: String) -> Self {
+        Self { path: path.iter().map(|key| (*key).to_owned()).collect(), problem }
+    }
+}
+
 /// Everything about models that is set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LlmSettings {
@@ -75,18 +90,23 @@ impl LlmSettings {
         Self { models, budgets: Budgets::default() }
     }
 
-    /// What is written in the place of what is built in.
+    /// What is written in the place of what is built in. The built-in way out of trouble stays when it is not written,
+    /// as far as its tiers are there.
     ///
     /// # Errors
-    /// Every part that cannot be meant, as the rest of a sentence that starts with `llm.`.
-    pub fn of(written: Written) -> Result<Self, Vec<String>> {
+    /// Every part that cannot be meant.
+    pub fn of(written: Written) -> Result<Self, Vec<Fault>> {
         let Self { models: built_in, .. } = Self::built_in();
+        let is_next_written = written.next.is_some();
         let models = Models {
             tiers: written.tiers.unwrap_or(built_in.tiers),
             prices: written.prices.unwrap_or(built_in.prices),
             next: written.next.unwrap_or(built_in.next),
         };
         let mut problems = problems(&models);
+        if is_next_written {
+            problems.extend(unknown_next(&models));
+        }
         let mut budgets = Budgets::default();
         for (tenant, written) in written.budgets {
             match budget(&tenant, written, &models) {
@@ -109,60 +129,69 @@ impl LlmSettings {
     }
 }
 
-fn problems(models: &Models) -> Vec<String> {
-    let known = models.tiers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+fn problems(models: &Models) -> Vec<Fault> {
     let mut problems = Vec::new();
     if !models.tiers.contains_key(DEFAULT_TIER) {
-        problems.push(format!("tiers has no `{DEFAULT_TIER}`, which jobs ask that name none; add it"));
+        let problem = format!("tiers has no `{DEFAULT_TIER}`, which jobs ask that name none; add it");
+        problems.push(Fault::at(&["tiers"], problem));
     }
-    for (tier, names) in &models.tiers {
-        if names.is_empty() {
-            problems.push(format!("tiers.{tier} names no model; write one, or remove it"));
-        }
+    for (tier, _) in models.tiers.iter().filter(|(_, names)| names.is_empty()) {
+        let problem = format!("tiers.{tier} names no model; write one, or remove it");
+        problems.push(Fault::at(&["tiers", tier], problem));
     }
     for (model, price) in models.prices.iter().filter(|(_, price)| !price.is_usable()) {
-        problems.push(format!(
+        let problem = format!(
             "prices.\"{model}\" = {} and {} is no price; write dollars per million tokens, 0 to 10000",
             price.input, price.output
-        ));
+        );
+        problems.push(Fault::at(&["prices", model], problem));
     }
+    problems
+}
+
+/// Tiers that are to be asked next and are not there.
+fn unknown_next(models: &Models) -> Vec<Fault> {
+    let known = models.tiers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     let Next { trouble, too_long, policy } = &models.next;
+    let mut problems = Vec::new();
     for (key, tiers) in [("trouble", trouble), ("too_long", too_long), ("policy", policy)] {
         for tier in tiers.iter().filter(|tier| !models.tiers.contains_key(*tier)) {
-            problems.push(format!("next.{key} names tier {tier}, which is not there; write one of {known}"));
+            let problem = format!("next.{key} names tier {tier}, which is not there; write one of {known}");
+            problems.push(Fault::at(&["next", key], problem));
         }
     }
     problems
 }
 
-fn budget(tenant: &str, written: WrittenBudget, models: &Models) -> Result<Budget, Vec<String>> {
+fn budget(tenant: &str, written: WrittenBudget, models: &Models) -> Result<Budget, Vec<Fault>> {
     let mut problems = Vec::new();
     let place = format!("budgets.\"{tenant}\"");
+    let at =
+        |key: &str, problem: String| Fault::at(&["budgets", tenant, key], format!("{place}.{key} {problem}"));
     let mut dollars = |key: &str, written: Option<f64>| {
         let written = written?;
         if !(0.0 < written && written <= 1_000_000.0) {
-            problems.push(format!(
-                "{place}.{key} = {written} is no budget; write dollars, more than 0 and at most 1000000"
-            ));
+            let problem = format!("= {written} is no budget; write dollars, more than 0 and at most 1000000");
+            problems.push(at(key, problem));
         }
         Some(Dollars::new(written))
     };
     let (per_day, per_month) = (dollars("per_day", written.per_day), dollars("per_month", written.per_month));
     if per_day.is_none() && per_month.is_none() {
-        problems.push(format!("{place} limits nothing; write per_day or per_month, in dollars"));
+        let problem = format!("{place} limits nothing; write per_day or per_month, in dollars");
+        problems.push(Fault::at(&["budgets", tenant], problem));
     }
     let timezone = written.timezone.map_or(Ok(Tz::UTC), |name| name.parse::<Tz>().map_err(|_| name));
     let timezone = timezone.unwrap_or_else(|name| {
-        problems.push(format!(
-            "{place}.timezone = \"{name}\" is no time zone; write one such as \"America/Mexico_City\""
-        ));
+        let problem = format!("= \"{name}\" is no time zone; write one such as \"America/Mexico_City\"");
+        problems.push(at("timezone", problem));
         Tz::UTC
     });
     let when_spent = match written.when_spent.as_deref() {
         None | Some(WAIT) => WhenSpent::Wait,
         Some(tier) => {
             if !models.tiers.contains_key(tier) {
-                problems.push(format!("{place}.when_spent = \"{tier}\" is neither \"{WAIT}\" nor a tier"));
+                problems.push(at("when_spent", format!("= \"{tier}\" is neither \"{WAIT}\" nor a tier")));
             }
             WhenSpent::Tier(tier.to_owned())
         }

@@ -12,6 +12,7 @@ use crate::{
     failure::Error,
     files,
     llm::{DEFAULT_TIER, Defaults, Form, Question, Wanted},
+    service_settings,
     services::Services,
 };
 
@@ -25,8 +26,7 @@ impl Processor<Services> for CompleteChat {
     type Error = Error;
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
-        let missing = Error::NotConfigured { what: "The language model", variable: "OPENROUTER_API_KEY" };
-        let llm = services.llm.as_ref().ok_or(missing)?;
+        let llm = services.llm.as_ref().ok_or(service_settings::LLM.missing())?;
         let answered = llm.answer(job, question(self, llm.defaults)?).await?;
         let mut result = files::fit(job.id, answered.result, "answer", services.files.as_ref()).await?;
         // What it took is never cut: costs are added up from it.

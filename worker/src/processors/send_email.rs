@@ -7,7 +7,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use flota_engine::{IfRepeated, Job, Processor, Receipt};
-use flota_producer::{EmailAttachment, EmailBody, SendEmail, clock};
+use flota_producer::{EmailAttachment, EmailBody, EmailTemplate, SendEmail, clock};
 use flota_providers::{
     ErrorClass, ProviderError,
     email::{Attachment, Email, Letter, templates},
@@ -18,7 +18,7 @@ use tokio::{select, time::timeout};
 
 use crate::{
     failure::Error,
-    files,
+    files, service_settings,
     services::Services,
     suppressions::{Channel, Suppressions},
 };
@@ -37,12 +37,12 @@ impl Processor<Services> for SendEmail {
         receiver: "Nothing: many mail systems show or keep a mail with a known Message-ID once.",
     };
 
+    const CUT_OFF: flota_engine::ErrorClass = flota_engine::ErrorClass::Ambiguous;
+
     type Error = Error;
 
     async fn run(mut self, job: &Job, services: &Services) -> Result<Receipt, Error> {
-        let variable = "SENDGRID_API_KEY, AWS_SES_ACCESS_KEY_ID or SMTP_HOST";
-        let missing = Error::NotConfigured { what: "E-mail", variable };
-        let carriers = services.email.as_ref().ok_or(missing)?;
+        let carriers = services.email.as_ref().ok_or(service_settings::EMAIL.missing())?;
         let tenant = job.envelope.tenant.as_deref();
         let left_out = leave_out(&mut self, tenant, &services.suppressions)?;
         let attached = std::mem::take(&mut self.attachments);
@@ -130,7 +130,9 @@ fn compose(mail: SendEmail, message_key: String, tenant: Option<String>) -> Resu
         EmailBody::Text { subject, text, html } => (subject, text, html),
         EmailBody::Template { template, locale, variables } => {
             let locale = locale.as_deref().unwrap_or(DEFAULT_LOCALE);
-            let rendered = templates::render(&template, locale, &variables)?;
+            let values =
+                EmailTemplate::named(&template, "body.template")?.values(&variables, "body.variables")?;
+            let rendered = templates::render(&template, locale, &values)?;
             (rendered.subject, Some(rendered.text), Some(rendered.html))
         }
     };
@@ -140,12 +142,14 @@ fn compose(mail: SendEmail, message_key: String, tenant: Option<String>) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use flota_producer::{EMAIL_TEMPLATES, EmailVariableKind};
+    use flota_providers::email::templates::{Locale, TEMPLATES};
+
     use super::*;
 
     #[test]
     fn a_template_without_a_language_is_spanish() {
-        let variables =
-            templates::TEMPLATES.iter().find(|template| template.name == "welcome").unwrap().example();
+        let variables = EmailTemplate::named("welcome", "").unwrap().example();
         let body = EmailBody::Template { template: "welcome".into(), locale: None, variables };
 
         let email = compose(SendEmail::new("ana@example.com", body), "key".into(), None).unwrap();
@@ -177,23 +181,41 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_is_what_the_templates_ask_for() {
-        let mut table = String::from("| template | | variables |\n|---|---|---|\n");
-        for template in templates::TEMPLATES {
-            let names: Vec<String> =
-                template.variables.iter().map(|variable| format!("`{}`", variable.name)).collect();
-            table.push_str(&format!("| `{}` | {} | {} |\n", template.name, template.about, names.join(", ")));
-        }
+    fn the_texts_need_exactly_the_variables_that_producers_check() {
+        let names: Vec<&str> = EMAIL_TEMPLATES.iter().map(|template| template.name).collect();
+        assert_eq!(TEMPLATES.iter().map(|template| template.name).collect::<Vec<_>>(), names);
 
-        crate::config::generated_text::check_part("docs/kinds.md", "templates", &table);
+        for template in EMAIL_TEMPLATES {
+            for locale in Locale::ALL.map(Locale::code) {
+                let example = template.example();
+                assert!(templates::render(template.name, locale, &example).is_ok(), "{}", template.name);
+                for variable in template.variables {
+                    let mut without = example.clone();
+                    without.remove(variable.name);
+
+                    let rendered = templates::render(template.name, locale, &without);
+
+                    assert!(rendered.is_err(), "{} is not used by {}", variable.name, template.name);
+                }
+            }
+        }
     }
 
     #[test]
-    fn an_unknown_template_is_a_template_error() {
-        let body = EmailBody::template("birthday", "es", serde_json::Map::new());
+    fn the_documentation_is_what_the_templates_ask_for() {
+        let mut table = String::from("| template | | variables |\n|---|---|---|\n");
+        for template in EMAIL_TEMPLATES {
+            let variables: Vec<String> = template
+                .variables
+                .iter()
+                .map(|variable| format!("`{}` {}", variable.name, variable.kind.word()))
+                .collect();
+            let (name, about) = (template.name, template.about);
+            table.push_str(&format!("| `{name}` | {about} | {} |\n", variables.join(", ")));
+        }
+        let kinds = EmailVariableKind::ALL.map(|kind| format!("A *{}* is {}.", kind.word(), kind.rule()));
+        table.push_str(&format!("\nEvery variable is required. {}\n", kinds.join(" ")));
 
-        let error = compose(SendEmail::new("ana@example.com", body), "key".into(), None).unwrap_err();
-
-        assert!(matches!(error, Error::Template(_)) && error.to_string().contains("welcome"), "{error}");
+        crate::config::generated_text::check_part("docs/kinds.md", "templates", &table);
     }
 }

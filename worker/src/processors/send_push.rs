@@ -12,7 +12,7 @@ use flota_providers::{
     push::{PROVIDER, Push, has_ended},
 };
 
-use crate::{failure::Error, services::Services, suppressions::Channel};
+use crate::{failure::Error, service_settings, services::Services, suppressions::Channel};
 
 impl Processor<Services> for SendPush {
     const IF_REPEATED: IfRepeated = IfRepeated {
@@ -24,8 +24,7 @@ impl Processor<Services> for SendPush {
     type Error = Error;
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
-        let missing = Error::NotConfigured { what: "Web Push", variable: "VAPID_PRIVATE_KEY" };
-        let key = services.push.as_ref().ok_or(missing)?;
+        let key = services.push.as_ref().ok_or(service_settings::PUSH.missing())?;
         let ttl = left_of(self.ttl, job.envelope.at, clock::unix_now().as_millis() as u64)?;
         super::refuse_suppressed(Channel::Push, &self.subscription.endpoint, job, services)?;
         let topic = self.topic.clone().unwrap_or_else(|| job.id.to_string().replace('-', ""));

@@ -1,10 +1,10 @@
 //! Sends one text message. Who answered STOP is not written to again.
 
-use flota_engine::{IfRepeated, Job, Processor, Receipt};
+use flota_engine::{ErrorClass, IfRepeated, Job, Processor, Receipt};
 use flota_producer::{SendSms, clock};
 use flota_providers::sms::{PROVIDER, has_opted_out};
 
-use crate::{failure::Error, services::Services, suppressions::Channel};
+use crate::{failure::Error, service_settings, services::Services, suppressions::Channel};
 
 impl Processor<Services> for SendSms {
     const IF_REPEATED: IfRepeated = IfRepeated {
@@ -13,11 +13,12 @@ impl Processor<Services> for SendSms {
         receiver: "Nothing. An answer that was lost counts as ambiguous: one more try at most.",
     };
 
+    const CUT_OFF: ErrorClass = ErrorClass::Ambiguous;
+
     type Error = Error;
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
-        let missing = Error::NotConfigured { what: "SMS", variable: "TWILIO_AUTH_TOKEN" };
-        let client = services.sms.as_ref().ok_or(missing)?;
+        let client = services.sms.as_ref().ok_or(service_settings::SMS.missing())?;
         super::refuse_suppressed(Channel::Sms, &self.to, job, services)?;
         let (to, text, now) = (&self.to, &self.text, clock::unix_now().as_secs() as i64);
         let sent =

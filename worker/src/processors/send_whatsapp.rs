@@ -25,6 +25,8 @@ impl Processor<Services> for SendWhatsapp {
         receiver: "Nothing. An answer that was lost counts as ambiguous: one more try at most.",
     };
 
+    const CUT_OFF: flota_engine::ErrorClass = flota_engine::ErrorClass::Ambiguous;
+
     type Error = Error;
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
@@ -92,7 +94,7 @@ async fn mark_read(message: &str, job: &Job, services: &Services) -> Result<Rece
     Ok(super::receipt(marked))
 }
 
-const NOT_CONFIGURED: Error = Error::NotConfigured { what: "WhatsApp", variable: "WHATSAPP_ACCESS_TOKEN" };
+const NOT_CONFIGURED: Error = crate::service_settings::WHATSAPP.missing();
 
 fn from_template(template: WhatsappTemplate) -> WhatsappContent {
     let components = template.all_components();

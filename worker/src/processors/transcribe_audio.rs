@@ -16,7 +16,7 @@ impl Processor<Services> for TranscribeAudio {
     type Error = Error;
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
-        let missing = Error::NotConfigured { what: "Transcription", variable: "OPENAI_API_KEY" };
+        let missing = crate::service_settings::TRANSCRIPTION.missing();
         let client = services.transcription.as_ref().ok_or(missing)?;
         let files = services.files.as_ref();
         let audio = files::read(&self.audio, MOST_AUDIO_BYTES, job, services).await?;

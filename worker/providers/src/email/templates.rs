@@ -1,9 +1,8 @@
 //! The built-in e-mails: a name, a language and variables become subject, text and HTML.
 //!
-//! Templates are compiled into the binary and never come from users; variables are data and never templates. Each
-//! template declares what it needs in `catalogue`, and every variable is checked before rendering, so a
-//! mistake is a sentence about a variable and not a half-filled letter. HTML values are escaped, links must be
-//! `http`, `https` or `mailto`, and rendering has a step limit.
+//! Templates are compiled into the binary and never come from users; variables are data and never templates. The caller
+//! has checked them: each is there, of its kind, on one line, and links are `http`, `https` or `mailto`. Here HTML values
+//! are escaped, what is missing is an error and never a half-filled letter, and rendering has a step limit.
 
 mod catalogue;
 
@@ -13,12 +12,10 @@ use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value
 use serde_json::Map;
 
 use self::catalogue::LAYOUT;
-pub use self::catalogue::{Locale, TEMPLATES, Template, Variable, VariableKind};
+pub use self::catalogue::{Locale, TEMPLATES, Template};
 
 /// Most steps of one rendering; our largest template takes about a hundred.
 const MOST_STEPS: u64 = 20_000;
-/// Longest text of a variable, in bytes; long links are the largest honest ones.
-const MOST_VALUE_BYTES: usize = 2048;
 
 /// A filled-in e-mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,28 +47,8 @@ pub enum TemplateError {
         /// What exists.
         known: String,
     },
-    /// A variable that the template needs is not there.
-    #[error("The e-mail template `{template}` needs the variable `{variable}`; it needs {required}.")]
-    MissingVariable {
-        /// The template.
-        template: &'static str,
-        /// The variable that is not there.
-        variable: &'static str,
-        /// All that it needs.
-        required: String,
-    },
-    /// A variable is there but cannot be used. Its value is not repeated, because it may be personal.
-    #[error("The variable `{variable}` of the e-mail template `{template}` cannot be used: {reason}.")]
-    BadVariable {
-        /// The template.
-        template: &'static str,
-        /// The variable.
-        variable: &'static str,
-        /// What it should be.
-        reason: &'static str,
-    },
-    /// The template itself failed, which the tests of this crate should have prevented.
-    #[error("The e-mail template `{template}` could not be rendered; this is a defect, please report it.")]
+    /// The template could not be filled: a variable is not there, or the template is wrong.
+    #[error("The e-mail template `{template}` could not be filled; this is a defect, please report it.")]
     Broken {
         /// The template.
         template: &'static str,
@@ -83,7 +60,10 @@ pub enum TemplateError {
 
 /// Renders `template` in the language of `locale` (`es`, `en`, or with a region such as `es-MX`).
 ///
-/// Variables that the template does not know are ignored.
+/// `variables` are checked ones. Those that the template does not know are ignored.
+///
+/// # Errors
+/// When there is no such template or language, or when a variable is not there.
 pub fn render(
     template: &str,
     locale: &str,
@@ -91,16 +71,23 @@ pub fn render(
 ) -> Result<Rendered, TemplateError> {
     let template = find(template)?;
     let locale = language(locale)?;
-    let mut values = checked(template, variables)?;
-    values.insert("locale", Value::from(locale.code()));
+    let mut values: BTreeMap<&str, Value> =
+        variables.iter().filter_map(|(name, given)| Some((name.as_str(), value(given)?))).collect();
+    values.insert("locale", locale.code().into());
+    let values = Value::from(values);
     let fill = |part: &str| {
         let name = format!("{}.{}.{part}", template.name, locale.code());
         environment()
             .get_template(&name)
-            .and_then(|compiled| compiled.render(Value::from(values.clone())))
+            .and_then(|compiled| compiled.render(&values))
             .map_err(|source| TemplateError::Broken { template: template.name, source })
     };
     Ok(Rendered { subject: fill("subject.txt")?, text: fill("txt")?, html: fill("html")? })
+}
+
+/// Texts and whole numbers; nothing else can be a variable.
+fn value(given: &serde_json::Value) -> Option<Value> {
+    given.as_str().map(Value::from).or_else(|| given.as_u64().map(Value::from))
 }
 
 fn find(name: &str) -> Result<&'static Template, TemplateError> {
@@ -118,65 +105,6 @@ fn language(locale: &str) -> Result<Locale, TemplateError> {
             known: listed(Locale::ALL.into_iter().map(Locale::code)),
         }
     })
-}
-
-fn checked(
-    template: &'static Template,
-    variables: &Map<String, serde_json::Value>,
-) -> Result<BTreeMap<&'static str, Value>, TemplateError> {
-    let mut values = BTreeMap::new();
-    for variable in template.variables {
-        let given = variables.get(variable.name).filter(|value| !value.is_null());
-        let Some(given) = given else {
-            return Err(TemplateError::MissingVariable {
-                template: template.name,
-                variable: variable.name,
-                required: listed(template.variables.iter().map(|variable| variable.name)),
-            });
-        };
-        let value = usable(variable.kind, given).map_err(|reason| TemplateError::BadVariable {
-            template: template.name,
-            variable: variable.name,
-            reason,
-        })?;
-        values.insert(variable.name, value);
-    }
-    Ok(values)
-}
-
-fn usable(kind: VariableKind, given: &serde_json::Value) -> Result<Value, &'static str> {
-    match kind {
-        VariableKind::Text => one_line(given).map(Value::from),
-        VariableKind::Link => link(one_line(given)?).map(Value::from),
-        VariableKind::Count => {
-            given.as_u64().map(Value::from).ok_or("it must be a whole number, not negative")
-        }
-    }
-}
-
-fn one_line(given: &serde_json::Value) -> Result<&str, &'static str> {
-    let text = given.as_str().ok_or("it must be a text")?;
-    if text.trim().is_empty() {
-        return Err("it is empty");
-    }
-    if text.len() > MOST_VALUE_BYTES {
-        return Err("it is longer than 2,048 bytes");
-    }
-    // A line break would end the subject line, and others change what a mail client shows.
-    if text.chars().any(char::is_control) {
-        return Err("it holds a line break or another control character");
-    }
-    Ok(text)
-}
-
-/// Returns the link as a parser writes it, so that what was checked is what a mail client opens.
-fn link(text: &str) -> Result<String, &'static str> {
-    let url =
-        url::Url::parse(text).map_err(|_| "it must be a complete link, like https://example.com/page")?;
-    match url.scheme() {
-        "http" | "https" | "mailto" => Ok(url.into()),
-        _ => Err("it must be a link that starts with https, http or mailto"),
-    }
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {

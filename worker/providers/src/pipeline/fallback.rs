@@ -12,6 +12,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
 use tower::{Service, ServiceExt};
 use tracing::{debug, warn};
 
@@ -20,6 +21,10 @@ use super::{
     observe::{CallEvent, CallObserver},
 };
 use crate::{ErrorClass, ProviderError, Receipt};
+
+/// Member of a receipt's detail: the services that failed before, in order, each with `provider`, `class`, `code` and
+/// `message`.
+pub const PASSED_OVER: &str = "passed_over";
 
 /// After which failures the next service is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,14 +126,16 @@ where
         Box::pin(async move {
             let mut steps = VecDeque::from(fallback.steps.clone());
             let mut failed: Option<ProviderError> = None;
+            let mut passed_over = Vec::new();
             while let Some(Step { name, service }) = steps.pop_front() {
                 let error = match service.oneshot(request.clone()).await {
-                    Ok(receipt) => return Ok(receipt),
+                    Ok(receipt) => return Ok(with_passed_over(receipt, passed_over)),
                     Err(error) => error,
                 };
                 let next = steps.front().filter(|_| fallback.pass_on.after(&error));
                 if let Some(next) = next {
                     fallback.tell(name, next.name, &error);
+                    passed_over.push(in_short(&error));
                 }
                 let ends = next.is_none();
                 failed = Some(after(failed, error));
@@ -139,6 +146,22 @@ where
             Err(failed.unwrap_or_else(nobody))
         })
     }
+}
+
+/// A success tells of those that should have done it, or nobody would look after them.
+fn with_passed_over(mut receipt: Receipt, passed_over: Vec<Value>) -> Receipt {
+    if passed_over.is_empty() {
+        return receipt;
+    }
+    if let Value::Object(detail) = receipt.detail.get_or_insert_with(|| json!({})) {
+        detail.insert(PASSED_OVER.to_owned(), passed_over.into());
+    }
+    receipt
+}
+
+fn in_short(error: &ProviderError) -> Value {
+    let ProviderError { provider, class, code, message, .. } = error;
+    json!({ "provider": provider, "class": class.name(), "code": code, "message": message })
 }
 
 /// What becomes of the job follows from the last failure, the most that could be done; the others lie underneath.
@@ -218,6 +241,21 @@ mod tests {
         let (count, answer) = asked(&[ErrorClass::Quota, ErrorClass::Auth, ErrorClass::ServerError]).await;
 
         assert_eq!((count, answer.unwrap().provider), (4, "other"));
+    }
+
+    #[tokio::test]
+    async fn a_success_tells_who_was_passed_over_and_why() {
+        let (_, answer) = asked(&[ErrorClass::Quota, ErrorClass::Auth]).await;
+        let (_, undisturbed) = asked(&[]).await;
+
+        let detail = answer.unwrap().detail.unwrap();
+        let told = |at: usize, name: &str| detail[PASSED_OVER][at][name].as_str().map(str::to_owned);
+        assert_eq!([told(0, "class"), told(1, "class")], [Some("quota".into()), Some("auth".into())]);
+        assert_eq!(
+            [told(0, "provider"), told(0, "message")],
+            [Some("one".into()), Some("told to fail".into())]
+        );
+        assert_eq!(undisturbed.unwrap().detail, None);
     }
 
     #[tokio::test]

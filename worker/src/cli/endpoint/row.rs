@@ -14,6 +14,12 @@ impl EndpointRow {
         }
     }
 
+    /// Workers write it down once an hour, because a healthy endpoint should cost Postgres next to nothing.
+    fn last_success(&self) -> String {
+        let time = |time| format!("{}, or up to an hour later", minute(time));
+        self.last_success_at.map_or_else(|| "-".to_owned(), time)
+    }
+
     /// Everything about it, one fact per line.
     pub(super) fn in_full(&self) -> String {
         let time = |time: Option<DateTime<Utc>>| time.map_or_else(|| "-".to_owned(), minute);
@@ -27,7 +33,7 @@ impl EndpointRow {
             ("newest secret", minute(self.rotated_at.unwrap_or(self.created_at))),
             ("old secret until", time(self.old_secret_until)),
             ("at once", self.max_concurrent.map_or_else(|| "no cap".to_owned(), |most| most.to_string())),
-            ("last success", time(self.last_success_at)),
+            ("last success", self.last_success()),
             ("last failure", time(self.last_failure_at)),
             ("disabled at", time(self.disabled_at)),
         ];

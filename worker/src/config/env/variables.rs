@@ -339,8 +339,8 @@ pub const VARIABLES: &[Variable] = &[
         "FLOTA_FILES_DIR",
         None,
         "/var/lib/flota/files",
-        "The only directory that jobs may read files from (recordings, pictures). Long results are written into its \
-         folder results.",
+        "The only directory that jobs may read files from (attachments, recordings, pictures). Long results are written into \
+         its folder results.",
     ),
     secret(
         FLEET,

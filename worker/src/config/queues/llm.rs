@@ -1,6 +1,10 @@
 //! `[llm]`: tiers of language models, their prices, and budgets.
 
-use toml::{Spanned, Value};
+use serde_path_to_error::Segment;
+use toml::{
+    Spanned, Value,
+    de::{DeTable, DeValue},
+};
 
 use super::problem::{Document, Problem};
 use crate::llm::{LlmSettings, Written};
@@ -12,15 +16,43 @@ pub(super) fn check(
     problems: &mut Vec<Problem>,
 ) -> LlmSettings {
     let Some(raw) = raw else { return LlmSettings::built_in() };
-    let mut tell = |sentence: String| problems.push(document.problem(raw.span().start, sentence));
-    let written = raw.get_ref().clone().try_into::<Written>();
-    let checked = written.map_err(|error| vec![format!(": {}", error.message())]).and_then(LlmSettings::of);
-    checked.unwrap_or_else(|faults| {
+    let mut tell = |path: &[String], sentence: String| {
+        let at = place(document.text, path).unwrap_or(raw.span().start);
+        problems.push(document.problem(at, sentence));
+    };
+    let written: Written = match serde_path_to_error::deserialize(raw.get_ref().clone()) {
+        Ok(written) => written,
+        Err(error) => {
+            let path: Vec<String> = error.path().iter().map_while(key).collect();
+            let name = [&["llm".to_owned()], path.as_slice()].concat().join(".");
+            tell(&path, format!("{name}: {}", error.inner().message()));
+            return LlmSettings::built_in();
+        }
+    };
+    LlmSettings::of(written).unwrap_or_else(|faults| {
         for fault in faults {
-            tell(format!("llm{}{fault}", if fault.starts_with(':') { "" } else { "." }));
+            tell(&fault.path, format!("llm.{}", fault.problem));
         }
         LlmSettings::built_in()
     })
+}
+
+fn key(segment: &Segment) -> Option<String> {
+    if let Segment::Map { key } = segment { Some(key.clone()) } else { None }
+}
+
+/// Where the last of these keys is written, or else the last that is there. The values of the table do not know where
+/// they come from, so the text is looked through once more.
+fn place(text: &str, path: &[String]) -> Option<usize> {
+    let file = DeTable::parse(text).ok()?;
+    let (mut table, mut at) = (file.get_ref(), None);
+    for key in ["llm"].into_iter().chain(path.iter().map(String::as_str)) {
+        let Some((found, value)) = table.iter().find(|(name, _)| name.get_ref() == key) else { break };
+        at = Some(found.span().start);
+        let DeValue::Table(inner) = value.get_ref() else { break };
+        table = inner;
+    }
+    at
 }
 
 #[cfg(test)]
@@ -66,7 +98,7 @@ when_spent = "open"
     #[test]
     fn what_cannot_be_meant_is_told() {
         let cases = [
-            ("[llm]\nmodels = 1", "llm: unknown field `models`"),
+            ("[llm]\nmodels = 1", "llm.models: unknown field `models`"),
             ("[llm.tiers]\nbest = [\"m\"]", "llm.tiers has no `default`"),
             ("[llm.tiers]\ndefault = []", "llm.tiers.default names no model"),
             ("[llm.prices]\nm = { input = -1.0, output = 1.0 }", "llm.prices.\"m\" = -1 and 1 is no price"),
@@ -77,9 +109,29 @@ when_spent = "open"
             ("[llm.budgets.acme]\nper_day = 1\nwhen_spent = \"fail\"", "neither \"wait\" nor a tier"),
         ];
         for (text, sentence) in cases {
-            let told = parse("queues.toml", &format!("[queues.x]\n{text}\n")).unwrap_err().to_string();
+            // Tables of [llm] that have nothing to do with it come first.
+            let before = "[queues.x]\n[llm.budgets.first]\nper_day = 1\n";
+            let told = parse("queues.toml", &format!("{before}{text}\n")).unwrap_err().to_string();
 
-            assert!(told.starts_with("queues.toml:2: ") && told.contains(sentence), "{text}: {told}");
+            let is_about_the_table =
+                sentence.contains("limits nothing") || sentence.contains("has no `default`");
+            let line = if is_about_the_table { 4 } else { 3 + text.lines().count() };
+            let place = format!("queues.toml:{line}: ");
+            assert!(told.starts_with(&place) && told.contains(sentence), "{text}: {told}");
         }
+    }
+
+    #[test]
+    fn tiers_of_ones_own_need_no_way_out_of_trouble() {
+        let text = "[queues.x]\n[llm.tiers]\ndefault = [\"own/model\"]\nopen = [\"own/free\"]\n";
+
+        let llm = parse("queues.toml", text).unwrap().llm;
+
+        assert_eq!(llm.models.tiers.len(), 2);
+        assert_eq!(
+            llm.models.next,
+            LlmSettings::built_in().models.next,
+            "for tiers that the environment adds"
+        );
     }
 }

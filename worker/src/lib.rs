@@ -29,6 +29,7 @@ pub mod processors;
 pub mod retention;
 pub mod sandbox;
 pub mod schedules;
+pub mod service_manager;
 pub mod services;
 pub mod shutdown;
 #[cfg(test)]

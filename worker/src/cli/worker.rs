@@ -20,6 +20,7 @@ use crate::{
     limits,
     process::{Process, Setup},
     schedules::Scheduler,
+    service_manager,
     shutdown::Shutdown,
     telemetry,
 };
@@ -108,6 +109,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         scheduler: Some(scheduler),
         ages: Some(file.ages),
     })?;
+    service_manager::attend(format!("Working on {names}"), &shutdown.stop);
     if process.run(&shutdown, args.drain_timeout).await {
         return Ok(Exit::Ok);
     }

@@ -69,6 +69,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
 
     let shutdown = Shutdown::on_signals()?;
     let metrics = telemetry::install_recorder();
+    telemetry::begin_rare_events(queues.iter().map(|queue| &*queue.name));
     let limits = limits::shared(redis.link.again(), redis.prefix.clone(), file.limits);
     let calls = Arc::new(telemetry::CallMetrics::default());
     let pipeline = Pipeline::new(limits, calls, CircuitPolicy::default());

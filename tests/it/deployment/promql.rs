@@ -51,9 +51,9 @@ fn selectors(expression: &str) -> Vec<(String, Vec<(String, String)>)> {
 
 fn matchers(inside: &str) -> Vec<(String, String)> {
     let one = |matcher: &str| {
-        let (label, value) = matcher.split_once('=').unwrap_or((matcher, ""));
-        let value = value.trim_start_matches('~').trim_matches('"');
-        (label.trim_end_matches('!').trim().to_owned(), value.to_owned())
+        let operator = matcher.find(['=', '!']).unwrap_or(matcher.len());
+        let (label, value) = matcher.split_at(operator);
+        (label.trim().to_owned(), value.trim_matches(['=', '!', '~', '"']).to_owned())
     };
     inside.split(", ").flat_map(|part| part.split("\",")).filter(|part| !part.is_empty()).map(one).collect()
 }
@@ -101,7 +101,7 @@ fn an_expression_with_a_slip_is_found_out() {
     for (expression, slip) in [
         ("rate(flota_job_attempt_total[5m])", "there is no metric flota_job_attempt_total"),
         ("flota_job_duration_seconds", "there is no metric flota_job_duration_seconds"),
-        ("flota_queue_jobs{stat=\"ready\"}", "flota_queue_jobs has no label stat"),
+        ("flota_queue_jobs{stat!~\"ready\"}", "flota_queue_jobs has no label stat"),
         ("max by (que) (flota_queue_paused)", "no metric here has the label que"),
         ("flota_queue_jobs{queue=~\"a|b\", state=\"running\"}", "has no state=\"running\""),
         ("sum by (le) (flota_job_attempts_total)", "no metric here has the label le"),

@@ -7,7 +7,7 @@ use flota_tests::program::built;
 use serde_json::Value;
 use tokio::{process::Command, time::timeout};
 
-use super::optional_program;
+use super::{optional_program, skipped};
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -27,7 +27,7 @@ async fn as_nobody_on_a_read_only_root_it_passes_the_demo() {
     let (Some(unshare), Some(_)) = (optional_program("unshare"), optional_program("setpriv")) else { return };
     let may = Command::new(&unshare).args(["--mount", "true"]).stderr(Stdio::null()).status().await;
     if !may.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: only root may make a read-only root; run this test as root");
+        skipped("only root may make a read-only root; run this test as root");
         return;
     }
     let program = built("flota").expect("the program is built");

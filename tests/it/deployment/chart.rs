@@ -1,6 +1,7 @@
 //! The chart: its values are of the form that its schema asks for, what cannot work is refused, every queue is worked on.
 //! Templates are rendered where helm is installed; elsewhere only their form, ports and command lines are checked.
 
+use flota_worker::config::env::VARIABLES;
 use serde_json::{Value, json};
 
 use super::{optional_program, read, run, yaml};
@@ -69,6 +70,26 @@ fn a_value_that_cannot_work_is_refused() {
         values[unknown] = json!({});
         assert!(!schema.is_valid(&values), "{unknown} is taken without effect");
     }
+}
+
+#[test]
+fn secrets_belong_into_the_secret_and_everything_else_may_stand_in_the_values() {
+    // Where a pod listens and reads its queues is the chart's own.
+    let fixed = |name: &str| {
+        ["FLOTA_QUEUES_FILE", "FLOTA_API_ADDR"].contains(&name) || name.starts_with("FLOTA_ADMIN_")
+    };
+    let schema = schema();
+    let mut problems = Vec::new();
+    for variable in VARIABLES {
+        let mut values = values();
+        values["env"] = json!({ variable.name: variable.example });
+        let is_kept_out = !schema.is_valid(&values);
+        if is_kept_out != (variable.is_secret() || fixed(variable.name)) {
+            let verb = if is_kept_out { "refuses" } else { "takes" };
+            problems.push(format!("the schema {verb} {} in env", variable.name));
+        }
+    }
+    super::assert_none(&problems);
 }
 
 #[test]

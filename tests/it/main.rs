@@ -4,6 +4,7 @@ mod canaries;
 mod cli;
 mod control;
 mod dead;
+mod deployment;
 mod drain;
 mod enqueue;
 mod faults;

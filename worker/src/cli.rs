@@ -19,6 +19,7 @@ mod dead;
 mod demo;
 mod dev;
 mod doctor;
+mod documented;
 mod email;
 mod endpoint;
 mod enqueue;
@@ -37,6 +38,7 @@ mod suppression;
 mod worker;
 mod workers;
 
+pub use documented::{check_command_line, check_mention};
 use output::{Format, Output};
 
 /// Flota: a fleet of workers for typed background jobs.

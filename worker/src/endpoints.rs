@@ -28,7 +28,7 @@ use sqlx::{PgPool, Row, postgres::PgRow};
 use crate::vault::{Sealed, Vault, VaultError};
 
 pub use self::{
-    health::{FAILING_FOR, SILENCE},
+    health::{FAILING_FOR, REASONS_TO_DISABLE, SILENCE},
     places::{NoPlace, Place, Places},
     register::{
         EndpointRow, NewEndpoint, RegisterError, add, disable, enable, list, rotate, sealing_keys, show,

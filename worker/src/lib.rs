@@ -31,6 +31,7 @@ pub mod retention;
 pub mod sandbox;
 pub mod schedules;
 pub mod service_settings;
+pub mod service_manager;
 pub mod services;
 pub mod shutdown;
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod metrics;
 mod call_metrics;
 mod event_metrics;
 mod json_lines;
+mod rare_events;
 pub(crate) mod recorder;
 mod traces;
 
@@ -32,6 +33,7 @@ pub(crate) use self::traces::{current as current_trace, run_span, tell_tokens};
 pub use self::{
     call_metrics::CallMetrics,
     event_metrics::EventMetrics,
+    rare_events::begin_rare_events,
     recorder::{install_recorder, report_outbox, report_queue},
     traces::{BadCollector, Traces},
 };

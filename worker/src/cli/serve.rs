@@ -10,6 +10,7 @@ use crate::{
     config::Environment,
     exit::{Done, Exit, Stop},
     http::{self, Health},
+    service_manager,
     shutdown::Shutdown,
     telemetry,
 };
@@ -45,6 +46,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         pool: optional_postgres(&environment)?,
         metrics: telemetry::install_recorder(),
     };
+    service_manager::attend("Serving".to_owned(), &shutdown.stop);
     http::serve(listener, health, shutdown.stop).await?;
     Ok(Exit::Ok)
 }

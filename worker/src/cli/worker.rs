@@ -21,6 +21,7 @@ use crate::{
     process::{Process, Setup},
     rests,
     schedules::Scheduler,
+    service_manager,
     shutdown::Shutdown,
     telemetry,
 };
@@ -69,6 +70,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
 
     let shutdown = Shutdown::on_signals()?;
     let metrics = telemetry::install_recorder();
+    telemetry::begin_rare_events(queues.iter().map(|queue| &*queue.name));
     let limits = limits::shared(redis.link.again(), redis.prefix.clone(), file.limits);
     let calls = Arc::new(telemetry::CallMetrics::default());
     let (teller, messages) = rests::teller();
@@ -111,6 +113,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         scheduler: Some(scheduler),
         ages: Some(file.ages),
     })?;
+    service_manager::attend(format!("Working on {names}"), &shutdown.stop);
     if process.run(&shutdown, args.drain_timeout).await {
         return Ok(Exit::Ok);
     }

@@ -83,6 +83,9 @@ impl Watch {
     }
 }
 
+/// The words for why an endpoint is given up, in metrics and logs.
+pub const REASONS_TO_DISABLE: [&str; 2] = ["gone", "failing"];
+
 /// Why an endpoint is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
@@ -94,8 +97,8 @@ impl Cause {
     /// The value of the metric's label.
     const fn word(self) -> &'static str {
         match self {
-            Self::Gone => "gone",
-            Self::FailingSince(..) => "failing",
+            Self::Gone => REASONS_TO_DISABLE[0],
+            Self::FailingSince(..) => REASONS_TO_DISABLE[1],
         }
     }
 

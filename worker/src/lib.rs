@@ -6,6 +6,7 @@
 mod additions;
 pub mod assemble;
 pub mod audit;
+pub mod bucket;
 pub mod chaos;
 pub mod checks;
 pub mod cli;
@@ -26,6 +27,7 @@ pub mod outcomes;
 mod pictures;
 pub mod process;
 pub mod processors;
+mod results;
 pub mod retention;
 pub mod sandbox;
 pub mod schedules;

@@ -1,5 +1,7 @@
 //! `flota doctor`: everything a fleet needs, looked at in one go.
 
+use std::time::Duration;
+
 use chrono::DateTime;
 use clap::Parser;
 use flota_engine::repair::{self, Treatment};
@@ -10,6 +12,7 @@ use sqlx::PgPool;
 use crate::{
     assemble,
     audit::{self, Deed},
+    bucket::lifetime,
     checks::{self, Finding, Severity},
     config::{Environment, queues::Source},
     endpoints,
@@ -26,6 +29,9 @@ use super::{
 
 /// Live jobs of a queue up to which the doctor looks for each of them unasked: a second or so.
 const MOST_LOOKED_AT: u64 = 100_000;
+
+/// How long the bucket has to answer.
+const BUCKET_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:\n  flota doctor --online\n  flota doctor --repair")]
@@ -50,6 +56,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     findings.extend(checks::sealed(pool.as_ref(), &environment).await);
     let now = DateTime::from_timestamp(clock::unix_now().as_secs() as i64, 0).unwrap_or_default();
     findings.extend(endpoints::trouble(pool.as_ref(), now).await);
+    findings.extend(bucket(global, &environment).await);
     if args.online {
         findings.push(mail_server(&environment).await);
     }
@@ -148,6 +155,15 @@ fn told_of_places(looked: u64, found: &[String], repaired: bool) -> Finding {
         }
     };
     Finding { check, severity, found, fix }
+}
+
+/// Whether the bucket is there, and keeps files as long as they are needed.
+async fn bucket(global: &Global, environment: &Environment) -> Option<Finding> {
+    let variables = environment.integrations.storage.as_ref()?;
+    let mut timeouts = CallTimeouts::default();
+    timeouts.set(flota_providers::storage::PROVIDER, BUCKET_PATIENCE);
+    let ages = context::queues(global).map(|queues| queues.ages).unwrap_or_default();
+    Some(lifetime::finding(&assemble::storage::client(variables, &timeouts), &ages).await)
 }
 
 async fn mail_server(environment: &Environment) -> Finding {

@@ -28,11 +28,19 @@ pub(super) struct Args {
     /// File that gets one line of JSON for each request, without secrets
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
+    /// Folder where files that are stored are kept; without it they go with the sandbox
+    #[arg(long, value_name = "FOLDER")]
+    bucket: Option<PathBuf>,
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Done {
     let shutdown = Shutdown::on_signals()?;
-    let options = SandboxOptions { listen: args.listen, ledger: args.ledger, keeps_requests: false };
+    let options = SandboxOptions {
+        listen: args.listen,
+        ledger: args.ledger,
+        keeps_requests: false,
+        bucket: args.bucket,
+    };
     let sandbox = Sandbox::start_with(options)
         .await
         .map_err(|error| Stop { exit: Exit::Failed, error: error.into() })?;

@@ -10,8 +10,8 @@ use flota_providers::chat::{self, ChatRequest};
 
 use crate::{
     failure::Error,
-    files,
     llm::{DEFAULT_TIER, Defaults, Form, Question, Wanted},
+    results,
     services::Services,
 };
 
@@ -28,7 +28,7 @@ impl Processor<Services> for CompleteChat {
         let missing = Error::NotConfigured { what: "The language model", variable: "OPENROUTER_API_KEY" };
         let llm = services.llm.as_ref().ok_or(missing)?;
         let answered = llm.answer(job, question(self, llm.defaults)?).await?;
-        let mut result = files::fit(job.id, answered.result, "answer", services.files.as_ref()).await?;
+        let mut result = results::fit(job, answered.result, "answer", services).await?;
         // What it took is never cut: costs are added up from it.
         result["usage"] = answered.usage;
         let provider = Some(chat::PROVIDER.into());

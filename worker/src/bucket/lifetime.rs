@@ -132,8 +132,8 @@ mod tests {
 
     use super::*;
 
-    fn days(days: u64) -> Option<Duration> {
-        Some(Duration::from_secs(days * SECONDS_A_DAY))
+    fn days(days: u64) -> Duration {
+        Duration::from_secs(days * SECONDS_A_DAY)
     }
 
     fn rule(id: &str, days: Option<u32>) -> Lifetimes {
@@ -143,17 +143,17 @@ mod tests {
 
     #[test]
     fn a_file_lives_longer_than_every_letter_and_outcome_that_needs_it() {
-        let ages = |outcomes, waiting, decided| Ages {
-            outcomes,
-            waiting_dead_letters: waiting,
-            dead_letters: decided,
-            attempts: days(1),
+        let ages = |outcomes: Option<u64>, waiting: Option<u64>, decided| Ages {
+            outcomes: outcomes.map(days),
+            waiting_dead_letters: waiting.map(days),
+            dead_letters: Some(days(decided)),
+            attempts: Some(days(1)),
         };
 
-        assert_eq!(Needed::of(&ages(days(90), days(30), days(14))), Needed::Days(90 + MARGIN_DAYS));
-        assert_eq!(Needed::of(&ages(days(90), days(180), days(365))), Needed::Days(545 + MARGIN_DAYS));
-        assert_eq!(Needed::of(&ages(days(90), None, days(365))), Needed::ForEver);
-        assert_eq!(Needed::of(&ages(None, days(1), days(1))), Needed::ForEver);
+        assert_eq!(Needed::of(&ages(Some(90), Some(30), 14)), Needed::Days(90 + MARGIN_DAYS));
+        assert_eq!(Needed::of(&ages(Some(90), Some(180), 365)), Needed::Days(545 + MARGIN_DAYS));
+        assert_eq!(Needed::of(&ages(Some(90), None, 365)), Needed::ForEver);
+        assert_eq!(Needed::of(&ages(None, Some(1), 1)), Needed::ForEver);
         assert_eq!(Needed::of(&Ages::default()), Needed::ForEver);
     }
 

@@ -161,7 +161,8 @@ async fn presign(
         if !put {
             return url.clone();
         }
-        let headers: String = headers.iter().map(|(name, value)| format!(" -H '{name}: {value}'")).collect();
+        let headers = headers.iter().map(|(name, value)| format!(" -H '{name}: {value}'"));
+        let headers = headers.collect::<Vec<_>>().concat();
         format!("# It will be {name}\ncurl -T FILE{headers} '{url}'")
     })?;
     Ok(Exit::Ok)

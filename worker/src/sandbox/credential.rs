@@ -31,7 +31,7 @@ pub const OPENAI: &str = "flota_sandbox_openai";
 /// The storage's access key.
 pub const STORAGE: &str = "flota_sandbox_storage";
 /// The secret of every access key of the storage.
-pub const STORAGE_SECRET: &str = "flota_sandbox_storage_secret";
+pub const STORAGE_SECRET: &str = "flota_sandbox_secret_of_storage";
 /// Google's API key.
 pub const GOOGLE: &str = "flota_sandbox_google";
 /// Google's service account.

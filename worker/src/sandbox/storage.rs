@@ -21,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flota_producer::clock;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use s3s::service::S3Service;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -56,6 +56,8 @@ const OPERATIONS: [&str; 13] = [
     "parts",
     "other",
 ];
+/// How long half an answer has to be sent before the connection ends.
+const FLUSH: Duration = Duration::from_millis(50);
 /// Most of an error's document that is looked at.
 const MOST_EXPLAINED: usize = 64 * 1024;
 
@@ -182,8 +184,13 @@ async fn spoilt(answer: Option<Response>, fault: &Fault) -> Option<Response> {
     let (parts, body) = answer.into_parts();
     let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     // The length that was announced stays, and the connection ends before it.
-    let half = [Ok(whole.slice(..whole.len() / 2)), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
-    Some(Response::from_parts(parts, Body::from_stream(stream::iter(half))))
+    let half = stream::iter([Ok(whole.slice(..whole.len() / 2))]);
+    let end = stream::once(async {
+        // What was written has to be on its way first, or the client would see no answer at all.
+        sleep(FLUSH).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    Some(Response::from_parts(parts, Body::from_stream(half.chain(end))))
 }
 
 /// The ordered answer, with S3's own document unless another body was given.

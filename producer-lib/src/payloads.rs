@@ -9,6 +9,7 @@ mod media;
 mod phone;
 mod push;
 mod sms;
+mod storage_key;
 mod webhook;
 mod whatsapp;
 
@@ -21,6 +22,7 @@ pub use media::MediaSource;
 pub use phone::check_number;
 pub use push::{PushKeys, PushSubscription, PushUrgency, SendPush};
 pub use sms::SendSms;
+pub use storage_key::StorageKey;
 pub use webhook::{DeliverWebhook, MAX_URL, check_public_url};
 pub use whatsapp::{
     KNOWN_TEMPLATES, KnownTemplate, SendWhatsapp, WhatsappBody, WhatsappFile, WhatsappMedia, WhatsappRead,

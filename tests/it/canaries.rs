@@ -21,7 +21,7 @@ use self::{
 
 /// Providers over HTTP, by their names in the sandbox, and the variable whose value they see and could quote. What signs
 /// push notifications is never sent.
-const PROVIDERS: [(&str, Option<&str>); 9] = [
+const PROVIDERS: [(&str, Option<&str>); 10] = [
     ("sendgrid", Some("SENDGRID_API_KEY")),
     ("ses", Some("AWS_SES_SECRET_ACCESS_KEY")),
     ("twilio", Some("TWILIO_AUTH_TOKEN")),
@@ -29,6 +29,7 @@ const PROVIDERS: [(&str, Option<&str>); 9] = [
     ("llm", Some("OPENROUTER_API_KEY")),
     ("openai", Some("OPENAI_API_KEY")),
     ("google_vision", Some("GOOGLE_VISION_API_KEY")),
+    ("storage", Some("MINIO_SECRET_KEY")),
     ("push", None),
     ("webhook", None),
 ];
@@ -55,6 +56,13 @@ fn saying(provider: &str, status: u16, sentence: String) -> [Fault; 2] {
         "error": { "message": sentence, "code": status, "type": "told_to", "status": "TOLD_TO" },
         "message": sentence, "code": status,
     });
+    let sentence = match provider {
+        // S3 answers XML, and only its message is read.
+        "storage" => {
+            format!("<Error><Code>Told{status}</Code><Message>{sentence}</Message></Error>")
+        }
+        _ => sentence,
+    };
     [
         Fault { body: Some(sentence.into()), ..Fault::status(provider, status) },
         Fault { body: Some(document), ..Fault::status(provider, status) },

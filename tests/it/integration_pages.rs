@@ -14,10 +14,11 @@ use self::page::Page;
 /// Where the pages are.
 const FOLDER: &str = "docs/02-integraciones";
 /// The variables that each page has to name: the groups of the table of variables that are its own.
-const GROUPS: [(&str, &[&str]); 8] = [
+const GROUPS: [(&str, &[&str]); 9] = [
     ("INT-002", &["E-mail"]),
     ("INT-003", &["Push notifications"]),
     ("INT-004", &["WhatsApp"]),
+    ("INT-005", &["Storage"]),
     ("INT-007", &["Language models"]),
     ("INT-008", &["Transcription"]),
     ("INT-009", &["Pictures"]),

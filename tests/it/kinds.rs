@@ -1,6 +1,7 @@
 //! One story for every kind of job: the real processors with services that lead to loopback.
 
 mod notifications;
+mod stored_files;
 
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, time::Duration};
 

@@ -32,6 +32,7 @@ mod schedules;
 mod scripts;
 mod smtp_server;
 mod ssrf;
+mod storage;
 mod storm;
 mod traces;
 mod workers;

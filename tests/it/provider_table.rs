@@ -56,7 +56,7 @@ macro_rules! providers {
     };
 }
 
-providers!(sendgrid ses smtp webhook push whatsapp twilio llm whisper vision);
+providers!(sendgrid ses smtp webhook push whatsapp twilio llm whisper vision storage);
 
 #[test]
 fn every_provider_has_every_class_or_says_why_not() {

@@ -16,6 +16,7 @@ pub mod properties;
 pub mod replays;
 pub mod servers;
 pub mod shape;
+pub mod stored_file;
 pub mod stories;
 pub mod toys;
 pub mod witness;

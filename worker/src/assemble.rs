@@ -2,6 +2,7 @@
 
 mod email;
 mod integrations;
+pub mod storage;
 
 use flota_producer::{keys::Prefix, link::Link};
 use flota_providers::{
@@ -142,6 +143,7 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
         text_readers: integrations::text_readers(&more.ocr, more.vision.as_ref(), timeouts, pipeline)?,
         barcodes: BarcodeReader::new(integrations::cores()),
         uploads: Uploads::default(),
+        storage: piped(more.storage.as_ref(), |it| Ok(storage::client(it, timeouts)), pipeline)?,
         files: more.files_dir.clone().map(Files::new),
     })
 }

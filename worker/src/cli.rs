@@ -34,6 +34,7 @@ mod reference;
 mod sandbox;
 mod schedule;
 mod serve;
+mod storage;
 mod suppression;
 mod worker;
 mod workers;
@@ -95,6 +96,9 @@ enum Command {
     /// Language models: who is asked, what they cost, what may still be spent
     #[command(subcommand)]
     Llm(llm::Command),
+    /// Files in the bucket, links to them, how long they are kept
+    #[command(subcommand)]
+    Storage(storage::Command),
     /// Stop writing to addresses that bounce or opted out
     #[command(subcommand)]
     Suppression(suppression::Command),
@@ -213,6 +217,7 @@ async fn dispatch(command: Command, global: Global, environment: Environment) ->
         Command::Schedule(command) => schedule::run(&global, environment, command).await,
         Command::Endpoint(command) => endpoint::run(&global, environment, command).await,
         Command::Llm(command) => llm::run(&global, environment, command).await,
+        Command::Storage(command) => storage::run(&global, environment, command).await,
         Command::Suppression(command) => suppression::run(&global, environment, command).await,
         Command::Db(command) => db::run(&global, environment, command).await,
         Command::Config(command) => config::run(&global, &environment, command),

@@ -22,7 +22,7 @@ pub enum Exit {
     Partly = 4,
     /// Refused without a confirmation.
     Refused = 5,
-    /// Redis or Postgres cannot be reached.
+    /// Redis, Postgres or the storage cannot be reached.
     Unreachable = 6,
     /// Not allowed.
     NotAllowed = 7,
@@ -30,7 +30,7 @@ pub enum Exit {
 
 /// The table for `--help`.
 pub const HELP: &str = "Exit codes: 0 done · 1 failed · 2 usage or settings · 3 not found · 4 partly done · \
-5 refused, needs confirmation · 6 Redis or Postgres unreachable · 7 not allowed";
+5 refused, needs confirmation · 6 Redis, Postgres or storage unreachable · 7 not allowed";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

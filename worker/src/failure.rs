@@ -206,7 +206,11 @@ fn from_place(error: &NoPlace) -> Failure {
 fn from_file(error: &FileError) -> Failure {
     let message = chain(error);
     match error {
-        FileError::NotThere(_) | FileError::TooLarge { .. } => Failure::permanent(message),
+        FileError::NotThere(_)
+        | FileError::TooLarge { .. }
+        | FileError::NoKey(_)
+        | FileError::Foreign(_)
+        | FileError::NotTaken { .. } => Failure::permanent(message),
         FileError::Disk(_) => Failure::internal(message),
     }
 }

@@ -1,5 +1,4 @@
-//! Files of jobs: read from the one directory that is allowed, from where a URL leads, or from WhatsApp; long results
-//! written there.
+//! Files of jobs: read from the one directory that is allowed, from where a URL leads, from WhatsApp, or from the bucket.
 //!
 //! A path is opened only after links have been followed and what came out still lies inside the directory. Downloads
 //! go through the same address guard as webhooks, because users choose their URLs.
@@ -11,15 +10,13 @@ use std::{
 
 use bytes::Bytes;
 use flota_engine::Job;
-use flota_producer::{JobId, MediaSource, WhatsappMedia, clock};
+use flota_producer::{Invalid, JobId, MediaSource, WhatsappMedia, clock};
 use flota_providers::{Receipt, whatsapp::media::PROVIDER};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
-use crate::{failure::Error, processors::caller, services::Services};
+use crate::{bucket, failure::Error, processors::caller, services::Services};
 
-/// Largest result that is kept in the outcome; the engine keeps 16 KiB, and the other fields need some room.
-const MOST_INLINE: usize = 12 * 1024;
 /// Folder for long results, inside the directory.
 const RESULTS: &str = "results";
 
@@ -36,6 +33,28 @@ pub enum FileError {
         path: String,
         /// The limit.
         most: usize,
+    },
+    /// It is no key of the bucket.
+    #[error("{0}")]
+    NoKey(#[from] Invalid),
+    /// It is another tenant's.
+    #[error(
+        "the stored file {0} does not belong to the job's tenant, so it is not read; name a file whose key begins with \
+         the tenant of the job"
+    )]
+    Foreign(String),
+    /// WhatsApp does not take such a file.
+    #[error(
+        "the stored file {key} has the media type {media_type}, which WhatsApp does not take as {media}; store it with the \
+         right one (`flota storage put --as`)"
+    )]
+    NotTaken {
+        /// Its key.
+        key: String,
+        /// What it was stored as.
+        media_type: String,
+        /// What it was to be.
+        media: &'static str,
     },
     /// The disk did not do it.
     #[error("the directory of files cannot be used")]
@@ -77,7 +96,7 @@ impl Files {
     }
 
     /// Writes a result and answers its path inside the directory. The name is the job's id, so a repeat replaces it.
-    async fn keep(&self, id: JobId, result: &Value) -> Result<String, FileError> {
+    pub(crate) async fn keep(&self, id: JobId, result: &Value) -> Result<String, FileError> {
         let name = Path::new(RESULTS).join(format!("{id}.json"));
         let place = self.directory.join(&name);
         tokio::fs::create_dir_all(self.directory.join(RESULTS)).await.map_err(FileError::Disk)?;
@@ -96,10 +115,11 @@ pub(crate) async fn read(
     services: &Services,
 ) -> Result<Bytes, Error> {
     let now = clock::unix_now().as_secs() as i64;
-    match (&source.url, &source.whatsapp, &source.file) {
+    match (&source.url, &source.whatsapp, &source.storage, &source.file) {
         (Some(url), ..) => Ok(services.downloads.client_for(url).download(url, most_bytes, now).await?),
-        (_, Some(id), _) => from_whatsapp(id, most_bytes, job, services).await,
-        (_, _, path) => local(path.as_deref().unwrap_or_default(), most_bytes, services).await,
+        (_, Some(id), ..) => from_whatsapp(id, most_bytes, job, services).await,
+        (_, _, Some(key), _) => Ok(bucket::read(key, most_bytes, job, services).await?.content),
+        (_, _, _, path) => local(path.as_deref().unwrap_or_default(), most_bytes, services).await,
     }
 }
 
@@ -120,9 +140,10 @@ async fn from_whatsapp(id: &str, most_bytes: usize, job: &Job, services: &Servic
     Ok(content)
 }
 
-/// Uploads a file of the directory to WhatsApp, unless an earlier run of the job has, and answers its id there.
+/// Uploads a file of the directory or the bucket to WhatsApp, unless an earlier run of the job has, and answers its id
+/// there.
 pub(crate) async fn to_whatsapp(
-    path: &str,
+    source: &MediaSource,
     media: WhatsappMedia,
     job: &Job,
     services: &Services,
@@ -131,49 +152,49 @@ pub(crate) async fn to_whatsapp(
     if let Some(id) = services.uploads.of(job.id, Instant::now()) {
         return Ok(id);
     }
-    // The payload was checked, so there is a type.
-    let media_type = media.media_type(path).unwrap_or("application/octet-stream");
-    let content = local(path, media.most_bytes(), services).await?;
-    let name = Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or("file");
+    let Upload { content, name, media_type } = match &source.storage {
+        Some(key) => stored_upload(key, media, job, services).await?,
+        None => local_upload(source.file.as_deref().unwrap_or_default(), media, services).await?,
+    };
     let upload =
-        client.call(caller(job), |client| async move { client.upload(content, name, media_type).await });
+        client.call(caller(job), |client| async move { client.upload(content, &name, media_type).await });
     let id = upload.await?.provider_ref.unwrap_or_default();
     services.uploads.keep(job.id, &id, Instant::now());
     Ok(id)
 }
 
-const NO_WHATSAPP: Error = crate::service_settings::WHATSAPP.missing();
-
-/// A result that an outcome can hold: itself when it is small, else where it was written; without a directory its
-/// text field is cut, and says so.
-pub(crate) async fn fit(
-    id: JobId,
-    mut result: Value,
-    field: &str,
-    files: Option<&Files>,
-) -> Result<Value, Error> {
-    if result.to_string().len() <= MOST_INLINE {
-        return Ok(result);
-    }
-    let kept = match files {
-        Some(files) => Some(files.keep(id, &result).await?),
-        None => None,
-    };
-    let whole = result[field].as_str().unwrap_or_default().to_owned();
-    let mut cut: String = whole.chars().take(MOST_INLINE / 8).collect();
-    // Escapes can make text six times longer.
-    while MOST_INLINE / 2 < Value::from(cut.as_str()).to_string().len() {
-        cut = cut.chars().take(cut.chars().count() / 2).collect();
-    }
-    result[field] = cut.into();
-    if MOST_INLINE < result.to_string().len() {
-        result = json!({ field: result[field] });
-    }
-    result["truncated"] = json!(true);
-    result["bytes"] = json!(whole.len());
-    result["file"] = json!(kept);
-    Ok(result)
+/// What is uploaded.
+struct Upload {
+    content: Bytes,
+    name: String,
+    media_type: &'static str,
 }
+
+async fn local_upload(path: &str, media: WhatsappMedia, services: &Services) -> Result<Upload, Error> {
+    // The payload was checked, so there is a type.
+    let media_type = media.media_type(path).unwrap_or("application/octet-stream");
+    let content = local(path, media.most_bytes(), services).await?;
+    let name = Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or("file").to_owned();
+    Ok(Upload { content, name, media_type })
+}
+
+/// A key says nothing of what the file is; what it was stored as does.
+async fn stored_upload(
+    key: &str,
+    media: WhatsappMedia,
+    job: &Job,
+    services: &Services,
+) -> Result<Upload, Error> {
+    let stored = bucket::read(key, media.most_bytes(), job, services).await?;
+    let kept_as = stored.media_type.unwrap_or_default();
+    let Some((media_type, ending)) = media.of_type(&kept_as) else {
+        let (key, media) = (key.to_owned(), media.word());
+        return Err(FileError::NotTaken { key, media_type: kept_as, media }.into());
+    };
+    Ok(Upload { content: stored.content, name: format!("file.{ending}"), media_type })
+}
+
+const NO_WHATSAPP: Error = crate::service_settings::WHATSAPP.missing();
 
 #[cfg(test)]
 mod tests {
@@ -200,27 +221,5 @@ mod tests {
             assert!(matches!(error, FileError::NotThere(_)), "{path}: {error}");
         }
         assert!(matches!(files.read("note.ogg", 3).await, Err(FileError::TooLarge { .. })));
-    }
-
-    #[tokio::test]
-    async fn a_long_result_goes_to_a_file_or_is_cut_and_says_so() {
-        let (_outside, files) = files();
-        let (id, long) = (JobId::mint(), "\u{1}ñ".repeat(20_000));
-        let result = json!({ "text": long, "model": "whisper-1" });
-
-        let kept = fit(id, result.clone(), "text", Some(&files)).await.unwrap();
-        let cut = fit(id, result.clone(), "text", None).await.unwrap();
-
-        let file = files.read(kept["file"].as_str().unwrap(), 1_000_000).await.unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&file).unwrap(), result);
-        for shown in [&kept, &cut] {
-            assert!(
-                shown.to_string().len() <= 16 * 1024 && shown["truncated"] == true,
-                "{}",
-                shown.to_string().len()
-            );
-            assert_eq!((shown["bytes"].as_u64(), &shown["model"]), (Some(60_000), &json!("whisper-1")));
-        }
-        assert!(cut["file"].is_null());
     }
 }

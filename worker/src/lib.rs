@@ -6,6 +6,7 @@
 mod additions;
 pub mod assemble;
 pub mod audit;
+pub mod bucket;
 pub mod chaos;
 pub mod checks;
 pub mod cli;
@@ -27,6 +28,7 @@ mod pictures;
 pub mod process;
 pub mod processors;
 pub mod rests;
+mod results;
 pub mod retention;
 pub mod sandbox;
 pub mod schedules;

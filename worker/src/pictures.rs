@@ -5,7 +5,7 @@
 //! none of the picture's (a service that is away), because then a repeat helps.
 
 use flota_engine::{ErrorClass, Failure, Job};
-use flota_producer::{JobId, MediaSource, ReadImage, clock};
+use flota_producer::{MediaSource, ReadImage, clock};
 use flota_providers::{
     barcode,
     ocr::{Batch, TextReaders, Wanted},
@@ -17,7 +17,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     failure::Error,
-    files::{self, Files},
+    files,
+    results::{self, Kept},
     service_settings,
     services::Services,
 };
@@ -179,15 +180,19 @@ impl<'a> Reading<'a> {
 
 /// A result that an outcome can hold. Too long a list of pictures is written to a file like any other result, and its
 /// texts are shortened here, so that each picture still has its codes, its price and its error.
-pub(crate) async fn fit(id: JobId, result: Value, files: Option<&Files>) -> Result<Value, Error> {
-    let shortened = result["images"].as_array().map(|images| shortened(images));
-    let whole = result.to_string().len();
-    let mut fitting = files::fit(id, result, "text", files).await?;
-    if let (true, Some(images)) = (fitting["truncated"] == true, shortened) {
-        let file = fitting["file"].take();
-        fitting = json!({ "images": images, "truncated": true, "bytes": whole, "file": file });
+pub(crate) async fn fit(job: &Job, result: Value, services: &Services) -> Result<Value, Error> {
+    match results::keep(job, &result, services).await? {
+        Some(kept) => Ok(cut(result, &kept)),
+        None => Ok(result),
     }
-    Ok(fitting)
+}
+
+fn cut(result: Value, kept: &Kept) -> Value {
+    let Some(images) = result["images"].as_array() else { return results::cut(result, "text", kept) };
+    let mut cut =
+        json!({ "images": shortened(images), "truncated": true, "bytes": result.to_string().len() });
+    results::note(&mut cut, kept);
+    cut
 }
 
 fn shortened(images: &[Value]) -> Vec<Value> {
@@ -213,24 +218,19 @@ fn shortened(images: &[Value]) -> Vec<Value> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_long_list_keeps_every_picture_and_says_where_the_whole_is() {
-        let directory = tempfile::tempdir().unwrap();
-        let files = Files::new(directory.path().canonicalize().unwrap());
+    #[test]
+    fn a_long_list_keeps_every_picture_and_says_where_the_whole_is() {
         let image = |at: usize| json!({ "text": "\u{1}ñ".repeat(2_000), "barcodes": [], "number": at });
         let result = json!({ "images": (0..16).map(image).collect::<Vec<_>>(), "failed": 0 });
 
-        let kept = fit(JobId::mint(), result.clone(), Some(&files)).await.unwrap();
-        let cut = fit(JobId::mint(), result.clone(), None).await.unwrap();
-        let short = fit(JobId::mint(), json!({ "text": "short" }), None).await.unwrap();
+        let kept = cut(result.clone(), &Kept::File("results/1.json".into()));
+        let lost = cut(result.clone(), &Kept::Nowhere);
 
-        let file = files.read(kept["file"].as_str().unwrap(), 10_000_000).await.unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&file).unwrap(), result);
-        for shown in [&kept, &cut] {
+        for shown in [&kept, &lost] {
             assert!(shown.to_string().len() <= 16 * 1024, "{}", shown.to_string().len());
             assert_eq!((&shown["truncated"], shown["images"].as_array().unwrap().len()), (&json!(true), 16));
             assert_eq!(shown["images"][15]["number"], 15);
         }
-        assert_eq!(short, json!({ "text": "short" }));
+        assert_eq!((&kept["file"], &lost["file"]), (&json!("results/1.json"), &Value::Null));
     }
 }

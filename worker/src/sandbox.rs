@@ -24,6 +24,7 @@ mod serve;
 mod ses;
 mod sigv4;
 mod smtp;
+mod storage;
 mod transcription;
 mod twilio;
 mod vision;
@@ -33,7 +34,7 @@ mod whatsapp;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -49,6 +50,7 @@ use self::{
     house::{House, lock},
     journal::Journal,
     serve::Shared,
+    storage::Storage,
 };
 pub use self::{
     fault::{BadFault, Fault, Reset},
@@ -68,12 +70,14 @@ pub struct SandboxOptions {
     pub ledger: Option<PathBuf>,
     /// Whether whole requests are kept for [`Sandbox::received`]. They hold what the journal leaves out.
     pub keeps_requests: bool,
+    /// Where the bucket's files are kept; without it they go with the sandbox.
+    pub bucket: Option<PathBuf>,
 }
 
 impl Default for SandboxOptions {
     /// A port chosen by the kernel, no ledger, requests kept: what a test wants.
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 0).into(), ledger: None, keeps_requests: true }
+        Self { listen: (Ipv4Addr::LOCALHOST, 0).into(), ledger: None, keeps_requests: true, bucket: None }
     }
 }
 
@@ -92,6 +96,9 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
+    /// The bucket's directory cannot be used, or there is no port for it.
+    #[error("the sandbox's storage cannot be served: choose another folder, or correct its permissions")]
+    Storage(#[source] io::Error),
     /// The ledger cannot be written.
     #[error("the ledger {} cannot be opened: choose another file, or correct its permissions", .path.display())]
     Ledger {
@@ -123,7 +130,7 @@ impl Sandbox {
     /// # Errors
     /// See [`SandboxError`].
     pub async fn start_with(options: SandboxOptions) -> Result<Self, SandboxError> {
-        let SandboxOptions { listen: address, ledger, keeps_requests } = options;
+        let SandboxOptions { listen: address, ledger, keeps_requests, bucket } = options;
         if !address.ip().is_loopback() {
             return Err(SandboxError::NotLoopback(address));
         }
@@ -138,15 +145,18 @@ impl Sandbox {
         let smtp = SmtpSink::start_observed(options, move |mail| {
             mails.write(smtp::entry(mail), None);
         });
+        let (storage, bucket) = Storage::open(bucket.as_deref()).await.map_err(SandboxError::Storage)?;
         let stopping = CancellationToken::new();
         let shared = Arc::new(Shared {
             house: House::at(origin),
             journal,
             faults: Faults::default(),
             smtp: smtp.await.map_err(unheard)?,
+            storage,
             stopping: stopping.clone(),
         });
         serve::serve(listener, Arc::clone(&shared));
+        storage::serve(bucket, Arc::clone(&shared)).map_err(SandboxError::Storage)?;
         Ok(Self { shared, _stops_when_dropped: stopping.drop_guard() })
     }
 
@@ -158,6 +168,16 @@ impl Sandbox {
     /// The mail server, which has a port of its own.
     pub fn smtp(&self) -> &SmtpSink {
         &self.shared.smtp
+    }
+
+    /// The folder with the bucket's files, each under its key.
+    pub fn bucket(&self) -> PathBuf {
+        self.shared.storage.directory().join(storage::BUCKET)
+    }
+
+    /// Where the storage server keeps everything, unfinished uploads among it.
+    pub fn storage_directory(&self) -> &Path {
+        self.shared.storage.directory()
     }
 
     /// The variables that lead a worker here: addresses and marked credentials. Keys that sign (VAPID, webhooks) are
@@ -290,6 +310,11 @@ fn environment(shared: &Shared) -> Vec<(&'static str, String)> {
         ("OPENAI_API_KEY", text(credential::OPENAI)),
         ("GOOGLE_VISION_BASE_URL", at("/vision/v1")),
         ("GOOGLE_VISION_API_KEY", text(credential::GOOGLE)),
+        ("STORAGE_PROVIDER", text("minio")),
+        ("MINIO_ENDPOINT", shared.storage.url()),
+        ("MINIO_ACCESS_KEY", text(credential::STORAGE)),
+        ("MINIO_SECRET_KEY", text(credential::STORAGE_SECRET)),
+        ("MINIO_BUCKET", text(storage::BUCKET)),
     ]
 }
 

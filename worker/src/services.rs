@@ -12,6 +12,7 @@ use flota_providers::{
     pipeline::{Pipeline, Provider},
     push::VapidKey,
     sms::SmsClient,
+    storage::StorageClient,
     transcription::TranscriptionClient,
     webhook::{SigningSecret, UrlRules, WebhookClient},
     whatsapp::{WhatsappClient, media::WhatsappMediaClient},
@@ -63,6 +64,8 @@ pub struct Services {
     pub text_readers: Option<TextReaders>,
     /// Reads barcodes on pictures.
     pub barcodes: BarcodeReader,
+    /// The bucket with files and long results.
+    pub storage: Option<Provider<StorageClient>>,
     /// The directory that jobs may read files from.
     pub files: Option<Files>,
 }

@@ -19,10 +19,10 @@ use std::{
     io::{self, IsTerminal},
 };
 
-use tracing::{Subscriber, warn};
+use tracing::{Level, Metadata, Subscriber, warn};
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::{LevelFilter, ParseError, Targets},
+    filter::{LevelFilter, ParseError, Targets, filter_fn},
     fmt::{self, MakeWriter, format::JsonFields},
     layer::SubscriberExt,
     registry::LookupSpan,
@@ -39,6 +39,9 @@ pub use self::{
 };
 use crate::config::env::{DEFAULT_FILTER, LogFormat};
 
+/// Where the modules of the storage's SDK begin.
+const SDK: &str = "aws_";
+
 /// Sets up logging for this process. The first call counts; later ones change nothing.
 ///
 /// Without a format, people at a terminal get lines and everything else gets JSON. A filter that cannot be read is told
@@ -51,12 +54,18 @@ pub fn init(format: impl Into<Option<LogFormat>>, filter: Option<&str>, traces: 
         // Without traces one filter stands before everything, and what nobody reads is not even built.
         None => {
             let lines = lines(format, terminal, io::stderr);
-            tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok()
+            tracing_subscriber::registry()
+                .with(filter)
+                .with(filter_fn(is_discreet))
+                .with(lines)
+                .try_init()
+                .is_ok()
         }
         Some(traces) => {
             let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer());
             let spans = spans.with_location(false).with_threads(false).with_filter(ours());
             tracing_subscriber::registry()
+                .with(filter_fn(is_discreet))
                 .with(lines(format, terminal, io::stderr).with_filter(filter))
                 .with(spans)
                 .try_init()
@@ -76,6 +85,12 @@ fn ours() -> Targets {
     Targets::new()
         .with_target("flota_engine", LevelFilter::INFO)
         .with_target(traces::TARGET, LevelFilter::INFO)
+}
+
+/// False for what the SDK of the storage tells of single requests: whole answers, in which a server may have quoted our
+/// credentials, and signed addresses. `RUST_LOG` cannot ask for it.
+fn is_discreet(of: &Metadata<'_>) -> bool {
+    !of.target().starts_with(SDK) || *of.level() <= Level::INFO
 }
 
 fn chosen_filter(filter: Option<&str>) -> (EnvFilter, Option<ParseError>) {

@@ -26,8 +26,10 @@ use serde_json::Value;
 use super::search::Canary;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Signatures are verified with the sandbox's own, so that is its canary.
-const AWS_SECRET: &str = "AWS_SES_SECRET_ACCESS_KEY";
+/// Signatures are verified with the sandbox's own, so those are their canaries.
+const SIGNING: [&str; 2] = ["AWS_SES_SECRET_ACCESS_KEY", "MINIO_SECRET_KEY"];
+/// Secrets of storages that are configured and not used, because another is.
+const UNUSED: [&str; 2] = ["AWS_SECRET_ACCESS_KEY", "R2_SECRET_ACCESS_KEY"];
 pub(super) const MAIL_PASSWORD: &str = "canary-of-the-mail-server-7f3a9c";
 const REDIS_PASSWORD: &str = "canary-of-redis-19d2e8";
 const POSTGRES_PASSWORD: &str = "canary-of-postgres-5b61fe";
@@ -50,6 +52,10 @@ pub(super) struct Stage {
     account: Value,
 }
 
+/// A whole GIF whose bytes are all text.
+const ONE_PIXEL: &str = "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+/// The key of a stored picture.
+const STORED: &str = "acme/01890a5d-ac96-774b-bcce-b302099a8057";
 /// Faults of one provider in a row.
 const AT_ONCE: usize = 6;
 
@@ -67,7 +73,7 @@ impl Stage {
         for (name, value) in sandbox.environment() {
             let is_secret = VARIABLES.iter().any(|variable| variable.name == name && variable.is_secret());
             // Any credential with the sandbox's mark is as good as its own.
-            let value = if is_secret && name != AWS_SECRET { canary(name) } else { value };
+            let value = if is_secret && !SIGNING.contains(&name) { canary(name) } else { value };
             if is_secret {
                 secrets.insert(name, value.clone());
             }
@@ -83,8 +89,14 @@ impl Stage {
         for (name, value) in &secrets {
             flota.set(name, value);
         }
+        for name in UNUSED {
+            secrets.insert(name, canary(name));
+            flota.set(name, canary(name));
+        }
+        std::fs::create_dir_all(sandbox.bucket().join("acme")).expect("the stage is set");
+        std::fs::write(sandbox.bucket().join(STORED), ONE_PIXEL).expect("the stage is set");
         let files = flota.write("note.ogg", "OggS-sound-");
-        flota.write("receipt.gif", "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;");
+        flota.write("receipt.gif", ONE_PIXEL);
         let files = std::path::Path::new(&files).parent().expect("a folder").display().to_string();
         flota.mail_to(&mail).webhooks_inside().make_keys().await;
         flota
@@ -270,6 +282,10 @@ impl Stage {
             "llm" => NewJob::new(CompleteChat::ask("Why is the sky blue?")),
             "openai" => NewJob::new(TranscribeAudio::new(MediaSource::file("note.ogg"))),
             "google_vision" => NewJob::new(ReadImage::new(MediaSource::file("receipt.gif"))),
+            "storage" => {
+                let picture = ReadImage::new(MediaSource::storage(STORED));
+                NewJob::new(ReadImage { text: false, barcodes: true, ..picture })
+            }
             // A plain URL is https and public; this one is signed and leads nowhere.
             "nowhere" => NewJob::new(DeliverWebhook::to_url(
                 "https://receiver.invalid/hook",

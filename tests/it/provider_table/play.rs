@@ -10,7 +10,7 @@ use std::{
 };
 
 use flota_engine::{ErrorClass, Fleet, QueuePolicy, RetryPolicy, Verdict, inspect};
-use flota_producer::{JobId, NewJob};
+use flota_producer::{JobId, NewJob, StorageKey};
 use flota_providers::{
     pipeline::{CallEvent, CallObserver, CircuitPolicy, Pipeline},
     push::new_vapid_pair,
@@ -42,6 +42,9 @@ use super::{
 
 /// A whole GIF of one pixel without colours: its bytes are all text.
 const ONE_PIXEL: &str = "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+/// One that can be decoded.
+const WHITE_PIXEL: &[u8] =
+    b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 /// How long a client waits for an answer in rows where none comes.
 const IMPATIENT: Duration = Duration::from_millis(300);
 /// A retry that is put off longer than this was asked for by the provider: our own backoff is far shorter here.
@@ -276,6 +279,15 @@ impl Stage {
             fleet,
             _files: files,
         }
+    }
+
+    /// The key of a stored picture, or one under which nothing is stored.
+    pub(super) fn stored(&self, is_there: bool) -> String {
+        let key = StorageKey::mint(None).expect("a key").to_string();
+        if is_there {
+            std::fs::write(self.sandbox.bucket().join(&key), WHITE_PIXEL).expect("the stage is set");
+        }
+        key
     }
 
     async fn enqueue(&self, job: NewJob) -> JobId {

@@ -127,6 +127,7 @@ fn says(provider: &str, status: u16, word: &str) -> Value {
             json!({ "responses": [{ "error": { "code": number, "message": "told to" } }] })
         }
         "google_vision" => json!({ "error": { "code": status, "message": "told to", "status": word } }),
+        "storage" => format!("<Error><Code>{word}</Code><Message>told to</Message></Error>").into(),
         "push" => json!({ "code": status, "errno": number, "error": "told to", "message": "told to" }),
         _ => json!({ "error": word }),
     }

@@ -7,6 +7,7 @@ pub(super) mod push;
 pub(super) mod sendgrid;
 pub(super) mod ses;
 pub(super) mod smtp;
+pub(super) mod storage;
 pub(super) mod twilio;
 pub(super) mod vision;
 pub(super) mod webhook;

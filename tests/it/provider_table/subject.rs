@@ -76,6 +76,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
     rows::llm::SUBJECT,
     rows::whisper::SUBJECT,
     rows::vision::SUBJECT,
+    rows::storage::SUBJECT,
 ];
 
 /// A job that calls the provider, for the recipient with this number.
@@ -123,6 +124,14 @@ pub(super) fn job(stage: &Stage, recipient: u32, usable: bool) -> NewJob {
             let name = if usable { "receipt.gif" } else { "page.html" };
             NewJob::new(ReadImage::new(MediaSource::file(name)))
         }
+        "storage" => {
+            let key = stage.stored(usable);
+            NewJob::new(ReadImage {
+                text: false,
+                barcodes: true,
+                ..ReadImage::new(MediaSource::storage(key))
+            })
+        }
         other => panic!("{other} has no job"),
     }
 }
@@ -139,6 +148,7 @@ pub(super) fn lead_to_nobody(subject: &Subject, variables: &mut BTreeMap<&'stati
         "llm" => ("LLM_BASE_URL", NOBODY.to_owned()),
         "openai" => ("OPENAI_BASE_URL", NOBODY.to_owned()),
         "google_vision" => ("GOOGLE_VISION_BASE_URL", NOBODY.to_owned()),
+        "storage" => ("MINIO_ENDPOINT", NOBODY.to_owned()),
         // Their addresses come with the job.
         _ => return,
     };
@@ -155,6 +165,7 @@ pub(super) fn revoke(subject: &Subject, variables: &mut BTreeMap<&'static str, S
         "llm" => "OPENROUTER_API_KEY",
         "openai" => "OPENAI_API_KEY",
         "google_vision" => "GOOGLE_VISION_API_KEY",
+        "storage" => "MINIO_ACCESS_KEY",
         other => panic!("{other} has no credential to revoke"),
     };
     variables.insert(name, REVOKED.to_owned());

@@ -1,16 +1,16 @@
 //! Measures the stories with large numbers:
-//! `cargo run --release -p flota-tests --bin measure -- drain|kill|outage|flushall|replay|dead|sends|storm|pipeline|sizes`.
+//! `cargo run --release -p flota-tests --bin measure -- drain|kill|outage|flushall|replay|dead|sends|storm|pipeline|sizes|storage`.
 
 use std::time::Duration;
 
 use anyhow::bail;
 use flota_tests::{
     cluster::{DEFAULT, SHORT},
-    replays,
+    replays, stored_file,
     stories::{self, sends::What},
 };
 
-const USAGE: &str = "usage: measure drain [jobs] | kill [jobs] | outage [seconds] | flushall [jobs] | replay [letters] | dead [letters] | sends [jobs] | storm [jobs] | pipeline [calls] | sizes [jobs]";
+const USAGE: &str = "usage: measure drain [jobs] | kill [jobs] | outage [seconds] | flushall [jobs] | replay [letters] | dead [letters] | sends [jobs] | storm [jobs] | pipeline [calls] | sizes [jobs] | storage [MiB]";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -27,6 +27,7 @@ async fn main() -> anyhow::Result<()> {
         Some("storm") => storm(number.unwrap_or(50_000)).await,
         Some("sizes") => sizes(number.unwrap_or(50_000)).await,
         Some("pipeline") => pipeline(number.unwrap_or(100_000)).await,
+        Some("storage") => storage(number.unwrap_or(1_024)).await,
         _ => bail!(USAGE),
     }
 }
@@ -164,6 +165,18 @@ async fn pipeline(calls: usize) -> anyhow::Result<()> {
         let added = stories::storm::what_the_pipeline_adds(calls, at_once, limited).await?;
         let limit = if limited { "a window in Redis" } else { "no window" };
         println!("{at_once} at once, {limit}: median {:.1?}, p99 {:.1?}", added.median, added.p99);
+    }
+    Ok(())
+}
+
+async fn storage(mebibytes: usize) -> anyhow::Result<()> {
+    let moved = stored_file::move_one(mebibytes).await?;
+    println!(
+        "a file of {mebibytes} MiB to the sandbox's storage, a process of its own, and back; resident memory above that before"
+    );
+    for (way, leg) in [("up, in parts", moved.up), ("down", moved.down)] {
+        let rate = mebibytes as f64 / leg.took.as_secs_f64();
+        println!("  {way:<13} {:>6.1} MiB at most, {:>6.1?}, {rate:.0} MiB/s", leg.most_memory, leg.took);
     }
     Ok(())
 }

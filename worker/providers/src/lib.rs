@@ -19,6 +19,7 @@ mod retry_after;
 mod secrets;
 mod sigv4;
 pub mod sms;
+pub mod storage;
 pub mod tesseract;
 mod text;
 pub mod transcription;

@@ -13,6 +13,7 @@ use sqlx::PgPool;
 use crate::{
     assemble,
     audit::{self, Deed},
+    bucket::lifetime,
     checks::{self, Finding, Severity},
     config::{Environment, queues::Source},
     endpoints,
@@ -29,6 +30,9 @@ use super::{
 
 /// Live jobs of a queue up to which the doctor looks for each of them unasked: a second or so.
 const MOST_LOOKED_AT: u64 = 100_000;
+
+/// How long the bucket has to answer.
+const BUCKET_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:\n  flota doctor --online\n  flota doctor --repair")]
@@ -55,6 +59,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     findings.extend(checks::sealed(pool.as_ref(), &environment).await);
     let now = DateTime::from_timestamp(clock::unix_now().as_secs() as i64, 0).unwrap_or_default();
     findings.extend(endpoints::trouble(pool.as_ref(), now).await);
+    findings.extend(bucket(global, &environment).await);
     if args.online {
         findings.push(mail_server(global, &environment).await);
     }
@@ -172,6 +177,15 @@ fn told_of_rest(rest: Rest) -> Finding {
         "see that the host is up; its jobs wait uncharged".to_owned()
     };
     Finding::warning("provider", found, fix)
+}
+
+/// Whether the bucket is there, and keeps files as long as they are needed.
+async fn bucket(global: &Global, environment: &Environment) -> Option<Finding> {
+    let variables = environment.integrations.storage.as_ref()?;
+    let mut timeouts = CallTimeouts::default();
+    timeouts.set(flota_providers::storage::PROVIDER, BUCKET_PATIENCE);
+    let ages = context::queues(global).map(|queues| queues.ages).unwrap_or_default();
+    Some(lifetime::finding(&assemble::storage::client(variables, &timeouts), &ages).await)
 }
 
 async fn mail_server(global: &Global, environment: &Environment) -> Finding {

@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// File that gets one line of JSON for each request, without secrets
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
+    /// Folder where files that are stored are kept; without it they go with the sandbox
+    #[arg(long, value_name = "FOLDER")]
+    bucket: Option<PathBuf>,
 }
 
 /// The name of this machine is read as its address, which is what everybody means by it.
@@ -39,7 +42,12 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 pub(super) async fn run(global: &Global, args: Args) -> Done {
     let shutdown = Shutdown::on_signals()?;
-    let options = SandboxOptions { listen: args.listen, ledger: args.ledger, keeps_requests: false };
+    let options = SandboxOptions {
+        listen: args.listen,
+        ledger: args.ledger,
+        keeps_requests: false,
+        bucket: args.bucket,
+    };
     let sandbox = Sandbox::start_with(options)
         .await
         .map_err(|error| Stop { exit: Exit::Failed, error: error.into() })?;

@@ -14,6 +14,7 @@ mod ocr;
 mod reader;
 mod secrets;
 mod smtp;
+mod storage;
 mod summary;
 mod text;
 mod traces;
@@ -42,6 +43,7 @@ pub use self::{
     },
     reader::Lookup,
     smtp::{SmtpMode, SmtpVariables},
+    storage::{StorageProvider, StorageVariables},
     summary::{SummaryRow, ValueSource},
     text::{example, markdown},
     traces::TraceVariables,
@@ -68,7 +70,7 @@ pub struct Environment {
     pub webhook_allow: Vec<IpNet>,
     /// `FLOTA_ENCRYPTION_KEYS`: `id:base64key[,id:base64key]`, whose form has been checked.
     pub encryption_keys: Option<SecretString>,
-    /// Push, WhatsApp, SMS, language models, transcription, pictures.
+    /// Push, WhatsApp, SMS, language models, transcription, pictures, files.
     pub integrations: Integrations,
     /// `FLOTA_ENV`.
     pub deployment: Deployment,

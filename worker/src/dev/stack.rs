@@ -18,6 +18,8 @@ use crate::{
 const DATABASE: &str = "flota";
 /// Folder that jobs may read files from.
 const JOB_FILES: &str = "job-files";
+/// Folder of the sandbox's storage.
+const BUCKET: &str = "storage";
 /// Key file of the sandbox's Google account.
 const SERVICE_ACCOUNT: &str = "service-account.json";
 /// Name of the key that seals endpoint secrets.
@@ -62,7 +64,7 @@ impl Stack {
         pool.close().await;
         let files = PrivateDirectory::open(inside("files").as_deref(), None).await?;
         std::fs::create_dir_all(files.path().join(JOB_FILES))?;
-        let sandbox = sandbox().await?;
+        let sandbox = sandbox(files.path().join(BUCKET)).await?;
         let key_file =
             sandbox.service_account().context("no key for the sandbox could be made; try again")?;
         std::fs::write(files.path().join(SERVICE_ACCOUNT), key_file)?;
@@ -141,11 +143,11 @@ fn new_pair() -> anyhow::Result<String> {
 
 /// A secret that is made once for a folder: what was sealed yesterday must open today.
 /// At the address that the documentation names, or wherever there is room.
-async fn sandbox() -> Result<Sandbox, SandboxError> {
-    let usual =
-        SandboxOptions { listen: (Ipv4Addr::LOCALHOST, USUAL_PORT).into(), ..SandboxOptions::default() };
+async fn sandbox(bucket: PathBuf) -> Result<Sandbox, SandboxError> {
+    let anywhere = SandboxOptions { bucket: Some(bucket), ..SandboxOptions::default() };
+    let usual = SandboxOptions { listen: (Ipv4Addr::LOCALHOST, USUAL_PORT).into(), ..anywhere.clone() };
     match Sandbox::start_with(usual).await {
-        Err(SandboxError::Listen { .. }) => Sandbox::start().await,
+        Err(SandboxError::Listen { .. }) => Sandbox::start_with(anywhere).await,
         started => started,
     }
 }

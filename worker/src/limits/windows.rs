@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
-use flota_providers::{chat, email, push, sms, tesseract, transcription, vision, webhook, whatsapp};
+use flota_providers::{chat, email, push, sms, storage, tesseract, transcription, vision, webhook, whatsapp};
 
 /// At most `calls` in `length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,9 @@ const SPEECH: Duration = Duration::from_mins(5);
 /// 7 MB have to be uploaded and looked at.
 const PICTURE: Duration = Duration::from_mins(1);
 
+/// Jobs move files of up to 100 MB.
+const STORED: Duration = Duration::from_mins(1);
+
 /// A page of text on a slow core; three tries of it fit into the queue's own limit with room for the rest.
 const RECOGNITION: Duration = Duration::from_secs(40);
 
@@ -171,6 +174,12 @@ pub const BUILT_IN: &[Limit] = &[
         windows: &[],
         timeout: RECOGNITION,
         about: "Each machine by itself: as many at a time as it has cores.",
+    },
+    Limit {
+        provider: storage::PROVIDER,
+        windows: &[],
+        timeout: STORED,
+        about: "One bucket. S3 takes thousands of requests a second and asks to slow down above; `SlowDown` is obeyed.",
     },
 ];
 

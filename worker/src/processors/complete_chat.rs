@@ -10,8 +10,8 @@ use flota_providers::chat::{self, ChatRequest};
 
 use crate::{
     failure::Error,
-    files,
     llm::{DEFAULT_TIER, Defaults, Form, Question, Wanted},
+    results,
     service_settings,
     services::Services,
 };
@@ -28,7 +28,7 @@ impl Processor<Services> for CompleteChat {
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
         let llm = services.llm.as_ref().ok_or(service_settings::LLM.missing())?;
         let answered = llm.answer(job, question(self, llm.defaults)?).await?;
-        let mut result = files::fit(job.id, answered.result, "answer", services.files.as_ref()).await?;
+        let mut result = results::fit(job, answered.result, "answer", services).await?;
         // What it took is never cut: costs are added up from it.
         result["usage"] = answered.usage;
         let provider = Some(chat::PROVIDER.into());

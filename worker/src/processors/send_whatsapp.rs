@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use flota_engine::{IfRepeated, Job, Processor, Receipt};
-use flota_producer::{SendWhatsapp, WhatsappBody, WhatsappFile, WhatsappTemplate, WhatsappText, clock};
+use flota_producer::{
+    MediaSource, SendWhatsapp, WhatsappBody, WhatsappFile, WhatsappTemplate, WhatsappText, clock,
+};
 use flota_providers::{
     ErrorClass, ProviderError,
     whatsapp::{
@@ -104,13 +106,10 @@ fn from_template(template: WhatsappTemplate) -> WhatsappContent {
 /// WhatsApp downloads what has a URL by itself; a file of ours is uploaded.
 async fn from_file(file: WhatsappFile, job: &Job, services: &Services) -> Result<WhatsappContent, Error> {
     let WhatsappFile { media, source, caption, filename } = file;
-    let place = match (source.url, source.whatsapp, source.file) {
-        (Some(link), ..) => MediaPlace::Link(link),
-        (_, Some(id), _) => MediaPlace::Id(id),
-        (_, _, path) => {
-            let path = path.unwrap_or_default();
-            MediaPlace::Id(files::to_whatsapp(&path, media, job, services).await?)
-        }
+    let place = match source {
+        MediaSource { url: Some(link), .. } => MediaPlace::Link(link),
+        MediaSource { whatsapp: Some(id), .. } => MediaPlace::Id(id),
+        ours => MediaPlace::Id(files::to_whatsapp(&ours, media, job, services).await?),
     };
     Ok(WhatsappContent::File { media: media.word(), place, caption, filename })
 }

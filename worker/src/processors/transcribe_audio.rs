@@ -4,7 +4,7 @@ use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{TranscribeAudio, clock};
 use flota_providers::transcription::MOST_AUDIO_BYTES;
 
-use crate::{failure::Error, files, services::Services};
+use crate::{failure::Error, files, results, services::Services};
 
 impl Processor<Services> for TranscribeAudio {
     const IF_REPEATED: IfRepeated = IfRepeated {
@@ -18,7 +18,6 @@ impl Processor<Services> for TranscribeAudio {
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
         let missing = crate::service_settings::TRANSCRIPTION.missing();
         let client = services.transcription.as_ref().ok_or(missing)?;
-        let files = services.files.as_ref();
         let audio = files::read(&self.audio, MOST_AUDIO_BYTES, job, services).await?;
         let (language, prompt) = (self.language.as_deref(), self.prompt.as_deref());
         let now = clock::unix_now().as_secs() as i64;
@@ -28,7 +27,7 @@ impl Processor<Services> for TranscribeAudio {
             })
             .await?;
         if let Some(result) = done.detail.take() {
-            done.detail = Some(files::fit(job.id, result, "text", files).await?);
+            done.detail = Some(results::fit(job, result, "text", services).await?);
         }
         Ok(super::receipt(done))
     }

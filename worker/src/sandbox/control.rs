@@ -102,6 +102,7 @@ fn index(shared: &Shared) -> Answer {
     let body = json!({
         "routes": routes,
         "smtp": format!("127.0.0.1:{}", shared.smtp.port()),
+        "storage": shared.storage.url(),
         "environment": environment,
         "control": [
             "GET|DELETE /__journal", "GET|POST|DELETE /__faults", "POST /__push/subscriptions",

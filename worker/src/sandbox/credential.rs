@@ -28,6 +28,10 @@ pub const WHATSAPP: &str = "flota_sandbox_whatsapp";
 pub const LLM: &str = "flota_sandbox_llm";
 /// The transcription's key.
 pub const OPENAI: &str = "flota_sandbox_openai";
+/// The storage's access key.
+pub const STORAGE: &str = "flota_sandbox_storage";
+/// The secret of every access key of the storage.
+pub const STORAGE_SECRET: &str = "flota_sandbox_secret_of_storage";
 /// Google's API key.
 pub const GOOGLE: &str = "flota_sandbox_google";
 /// Google's service account.
@@ -58,6 +62,8 @@ mod tests {
             WHATSAPP,
             LLM,
             OPENAI,
+            STORAGE,
+            STORAGE_SECRET,
             GOOGLE,
             GOOGLE_ACCOUNT,
         ];

@@ -7,7 +7,7 @@ use axum::http::Method;
 
 use super::{
     call::{Answer, Call, Outcome},
-    chat, google_token, push, sendgrid, ses, smtp, transcription, twilio, vision, webhook, whatsapp,
+    chat, google_token, push, sendgrid, ses, smtp, storage, transcription, twilio, vision, webhook, whatsapp,
 };
 
 /// One API.
@@ -136,13 +136,16 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
 
 /// The names of all providers.
 pub(super) fn names() -> Vec<&'static str> {
-    PROVIDERS.iter().map(|provider| provider.name).chain([smtp::NAME]).collect()
+    PROVIDERS.iter().map(|provider| provider.name).chain([smtp::NAME, storage::NAME]).collect()
 }
 
 /// The operations of a provider; `None` when there is no such one.
 pub(super) fn operations(name: &str) -> Option<Vec<&'static str>> {
     if name == smtp::NAME {
         return Some(smtp::operations());
+    }
+    if name == storage::NAME {
+        return Some(storage::operations());
     }
     let provider = PROVIDERS.iter().find(|provider| provider.name == name)?;
     Some(provider.routes.iter().map(|route| route.operation).collect())

@@ -26,6 +26,7 @@ use super::{
     house::House,
     journal::{Entry, Journal, Verdict, shown},
     routes::{self, Found, Provider, Route},
+    storage::Storage,
 };
 
 /// Above the largest file that any vendor takes, so that its own limit is what a client meets.
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) journal: Arc<Journal>,
     pub(super) faults: Faults,
     pub(super) smtp: SmtpSink,
+    pub(super) storage: Storage,
     pub(super) stopping: CancellationToken,
 }
 

@@ -22,8 +22,9 @@ const MIB: usize = 1_024 * KIB;
 pub struct WhatsappFile {
     /// What it is.
     pub media: WhatsappMedia,
-    /// Where it is: a public https URL, which WhatsApp itself downloads; a file of the workers, which is uploaded first;
-    /// or media that WhatsApp has already.
+    /// Where it is: a public https URL, which WhatsApp itself downloads; a file of the workers or of the bucket, which is
+    /// uploaded first; or media that WhatsApp has already. What kind of file it is says the ending of its name, in the
+    /// bucket the media type that it was stored with.
     pub source: MediaSource,
     /// Text below it; not for recordings and stickers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,6 +111,14 @@ impl WhatsappMedia {
         TAKEN.iter().find(fits).map(|(_, media_type, _)| *media_type)
     }
 
+    /// The media type in our own words, and the usual ending, of a file of this media type; `None` when WhatsApp does not
+    /// take it as this.
+    pub fn of_type(self, media_type: &str) -> Option<(&'static str, &'static str)> {
+        let bare = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let fits = |(_, known, media): &&(&[&str], &str, Self)| *media == self && *known == bare;
+        TAKEN.iter().find(fits).map(|(endings, known, _)| (*known, endings[0]))
+    }
+
     fn endings(self) -> String {
         let own = TAKEN.iter().filter(|(_, _, media)| *media == self).flat_map(|(endings, ..)| *endings);
         own.copied().collect::<Vec<_>>().join(", ")
@@ -163,6 +172,8 @@ mod tests {
         assert_eq!(WhatsappMedia::Audio.media_type("nota.ogg"), Some("audio/ogg"));
         assert_eq!(WhatsappMedia::Image.media_type("a.pdf"), None);
         assert_eq!(WhatsappMedia::Document.media_type("pdf"), None);
+        assert_eq!(WhatsappMedia::Audio.of_type("Audio/OGG; codecs=opus"), Some(("audio/ogg", "ogg")));
+        assert_eq!(WhatsappMedia::Image.of_type("application/pdf"), None);
     }
 
     #[test]

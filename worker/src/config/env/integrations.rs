@@ -11,7 +11,12 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use super::ocr::{OcrProvider, OcrVariables};
-use super::{error::EnvironmentError, ocr, reader::Reader};
+use super::{
+    error::EnvironmentError,
+    ocr,
+    reader::Reader,
+    storage::{self, StorageVariables},
+};
 
 /// What the environment says of them, checked.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +35,8 @@ pub struct Integrations {
     pub vision: Option<VisionVariables>,
     /// `FLOTA_OCR_PROVIDERS`.
     pub ocr: OcrVariables,
+    /// `STORAGE_PROVIDER`, and `AWS_*`, `R2_*` or `MINIO_*`.
+    pub storage: Option<StorageVariables>,
     /// `FLOTA_FILES_DIR`: the only directory that jobs may read files from.
     pub files_dir: Option<PathBuf>,
 }
@@ -159,6 +166,7 @@ pub(super) fn read(reader: &mut Reader<'_>, production: bool) -> Integrations {
         transcription: transcription(reader, production),
         vision: vision(reader, production),
         ocr: ocr::read(reader),
+        storage: storage::read(reader, production),
         files_dir: reader.parse("FLOTA_FILES_DIR", directory),
     }
 }

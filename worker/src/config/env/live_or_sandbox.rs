@@ -30,7 +30,7 @@ const fn pair(credential: &'static str, address: &'static str, live: &'static [&
 }
 
 /// Every credential of a vendor. A row counts from when the table of variables has both of its names.
-const PAIRS: [Pair; 10] = [
+const PAIRS: [Pair; 13] = [
     pair("SMTP_PASSWORD", "SMTP_HOST", &["SG."]),
     pair("SENDGRID_API_KEY", "SENDGRID_BASE_URL", &["SG."]),
     pair("AWS_SES_ACCESS_KEY_ID", "AWS_SES_BASE_URL", &["AKIA", "ASIA"]),
@@ -41,13 +41,17 @@ const PAIRS: [Pair; 10] = [
     pair("OPENAI_API_KEY", "OPENAI_BASE_URL", &["sk-"]),
     pair("GOOGLE_VISION_API_KEY", "GOOGLE_VISION_BASE_URL", &["AIza"]),
     pair("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_VISION_BASE_URL", &[""]),
+    pair("AWS_ACCESS_KEY_ID", "AWS_S3_BASE_URL", &["AKIA", "ASIA"]),
+    pair("R2_ACCESS_KEY_ID", "R2_ENDPOINT", &[]),
+    pair("MINIO_ACCESS_KEY", "MINIO_ENDPOINT", &[]),
 ];
 
 /// Domains of the vendors.
-const VENDORS: [&str; 8] = [
+const VENDORS: [&str; 9] = [
     "sendgrid.com",
     "sendgrid.net",
     "amazonaws.com",
+    "cloudflarestorage.com",
     "facebook.com",
     "twilio.com",
     "openrouter.ai",
@@ -151,6 +155,7 @@ mod tests {
             ("SMTP_PASSWORD", "SG.abc"),
             ("SENDGRID_API_KEY", "SG.abc"),
             ("AWS_SES_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
             ("WHATSAPP_ACCESS_TOKEN", "EAAG"),
             ("TWILIO_ACCOUNT_SID", "AC0123456789"),
             ("OPENROUTER_API_KEY", "sk-or-v1-1"),
@@ -174,6 +179,8 @@ mod tests {
         for (name, host) in [
             ("SENDGRID_API_KEY", "api.sendgrid.com"),
             ("AWS_SES_ACCESS_KEY_ID", "email.eu-west-1.amazonaws.com"),
+            ("AWS_ACCESS_KEY_ID", "s3.eu-west-1.amazonaws.com"),
+            ("R2_ACCESS_KEY_ID", "xxx.r2.cloudflarestorage.com"),
             ("WHATSAPP_ACCESS_TOKEN", "graph.facebook.com"),
             ("TWILIO_AUTH_TOKEN", "api.twilio.com"),
             ("OPENROUTER_API_KEY", "openrouter.ai"),

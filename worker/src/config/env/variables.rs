@@ -22,6 +22,7 @@ const SMS: &str = "SMS (Twilio)";
 const LLM: &str = "Language models (OpenRouter or compatible)";
 const WHISPER: &str = "Transcription (OpenAI or compatible)";
 const VISION: &str = "Pictures (Google Vision, Tesseract)";
+const STORAGE: &str = "Storage (S3, R2, MinIO)";
 const FLEET: &str = "Fleet";
 const LOGS: &str = "Logs and metrics";
 
@@ -297,6 +298,51 @@ pub const VARIABLES: &[Variable] = &[
          machine, found through PATH). The next is asked when one is not accepted, has no allowance or is away. What is \
          not there is passed over, unless this is set. Barcodes need neither.",
     ),
+    plain(
+        STORAGE,
+        "STORAGE_PROVIDER",
+        Some("the one that is configured"),
+        "minio",
+        "Who keeps files: s3, r2 or minio. Needed only when several are configured. Without any, jobs that name a stored \
+         file wait, and long results go to FLOTA_FILES_DIR.",
+    ),
+    plain(STORAGE, "AWS_ACCESS_KEY_ID", None, "AKIAXXXXXXXXXXXXXXXX", "Id of S3's access key."),
+    secret(STORAGE, "AWS_SECRET_ACCESS_KEY", "REPLACE_ME", "Secret of that key."),
+    plain(STORAGE, "AWS_REGION", None, "us-east-1", "Region of S3's bucket."),
+    plain(
+        STORAGE,
+        "AWS_S3_BUCKET",
+        None,
+        "erp-core-files",
+        "Name of S3's bucket. Needs the three above; without it they are not looked at.",
+    ),
+    plain(
+        STORAGE,
+        "AWS_S3_BASE_URL",
+        Some("https://s3.REGION.amazonaws.com"),
+        "https://s3.us-east-1.amazonaws.com",
+        "Where S3 is, when not at the region's own address.",
+    ),
+    plain(STORAGE, "R2_ACCESS_KEY_ID", None, "0123456789abcdef0123456789abcdef", "Id of R2's access key."),
+    secret(STORAGE, "R2_SECRET_ACCESS_KEY", "REPLACE_ME", "Secret of that key."),
+    plain(
+        STORAGE,
+        "R2_ENDPOINT",
+        None,
+        "https://ACCOUNT.r2.cloudflarestorage.com",
+        "Where R2 is: the account's address, without the bucket.",
+    ),
+    plain(STORAGE, "R2_BUCKET", None, "erp-core-files", "Name of R2's bucket."),
+    plain(
+        STORAGE,
+        "MINIO_ENDPOINT",
+        None,
+        "http://localhost:9000",
+        "Where MinIO is, or another service that speaks S3. In production http:// is refused unless it is on this machine.",
+    ),
+    plain(STORAGE, "MINIO_ACCESS_KEY", None, "minioadmin", "MinIO's access key."),
+    secret(STORAGE, "MINIO_SECRET_KEY", "REPLACE_ME", "Secret of that key."),
+    plain(STORAGE, "MINIO_BUCKET", None, "erp-core-files", "Name of MinIO's bucket."),
     plain(
         FLEET,
         "FLOTA_ENV",

@@ -237,7 +237,7 @@ backoff = { delays = ["10ms"] }
     assert_eq!(delays("a"), [1, 90].map(Duration::from_secs));
     let hours: u64 = delays("b").iter().map(Duration::as_secs).sum::<u64>() / 3600;
     assert_eq!((delays("b").len(), hours), (9, 75));
-    assert_eq!(delays("c"), []);
+    assert!(delays("c").is_empty());
     assert_eq!(delays("d"), [Duration::from_millis(10)]);
     assert_eq!(Queues::built_in().unwrap().get("webhook").unwrap().retry.delays, delays("b"));
 }

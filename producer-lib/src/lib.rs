@@ -30,8 +30,8 @@ pub use payload::{Invalid, Payload};
 pub use payloads::{
     ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EmailAttachment, EmailBody, KNOWN_TEMPLATES,
     KnownTemplate, MediaSource, PushKeys, PushSubscription, PushUrgency, ReadImage, SendEmail, SendPush,
-    SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody, WhatsappFile, WhatsappMedia, WhatsappRead,
-    WhatsappTemplate, WhatsappText,
+    SendSms, SendWhatsapp, TranscribeAudio, TranscriptFormat, WhatsappBody, WhatsappFile, WhatsappMedia,
+    WhatsappRead, WhatsappTemplate, WhatsappText,
 };
 pub use producer::{BATCH, Producer, Receipt};
 pub use script::script;

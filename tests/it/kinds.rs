@@ -1,6 +1,7 @@
 //! One story for every kind of job: the real processors with services that lead to loopback.
 
 mod notifications;
+mod recordings;
 
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, time::Duration};
 
@@ -11,7 +12,7 @@ use flota_producer::{
     PushSubscription, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
 };
 use flota_providers::{pipeline::Pipeline, push::new_vapid_pair};
-use flota_tests::fleet::{QUEUE, TestQueue, drain};
+use flota_tests::fleet::{QUEUE, TestQueue, drain, eventually};
 use flota_worker::{
     assemble::{self, Ground},
     config::Environment,
@@ -29,6 +30,8 @@ use serde_json::{Value, json};
 /// A whole GIF of one white pixel, and one without colours, whose bytes are all text.
 const WHITE: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 const TEXT_ONLY: &str = "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+/// A sentence.
+const SPEECH: &[u8] = include_bytes!("../assets/audio/speech.ogg");
 const PATIENCE: Duration = Duration::from_secs(20);
 const NUMBER: &str = "+525512345678";
 
@@ -203,7 +206,7 @@ async fn an_answer_of_a_model_is_the_result_and_a_limit_costs_no_try() {
 #[tokio::test]
 async fn a_recording_is_read_from_the_directory_and_nothing_else_is() {
     let stage = Stage::set(true).await;
-    stage.put("note.ogg", b"OggS-sound-");
+    stage.put("note.ogg", SPEECH);
     stage.put("page.html", b"<html>");
 
     let heard =

@@ -23,6 +23,7 @@ use crate::{
     llm::{Defaults, Llm, LlmSettings},
     services::{Outbound, Services, Webhooks},
     suppressions::Suppressions,
+    transcription::Transcription,
     uploads::Uploads,
     vault::{Vault, VaultError},
 };
@@ -127,6 +128,16 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
             pipeline,
         )?,
         sms: piped(more.sms.as_ref(), |it| integrations::sms(it, timeouts), pipeline)?,
+        transcription: piped(
+            more.transcription.as_ref(),
+            |it| integrations::transcription(it, timeouts),
+            pipeline,
+        )?
+        .zip(more.transcription.as_ref())
+        .map(|(client, variables)| {
+            let ffmpeg = integrations::ffmpeg(variables);
+            Transcription::new(client, variables.model.clone(), ffmpeg, llm.speech.clone())
+        }),
         llm: piped(more.chat.as_ref(), |it| integrations::chat(it, timeouts), pipeline)?
             .zip(more.chat.as_ref())
             .map(|(client, chat)| {
@@ -134,11 +145,6 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
                 let defaults = Defaults { max_tokens: chat.max_tokens, temperature: chat.temperature };
                 Llm::new(client, llm, defaults, (link, prefix))
             }),
-        transcription: piped(
-            more.transcription.as_ref(),
-            |it| integrations::transcription(it, timeouts),
-            pipeline,
-        )?,
         text_readers: integrations::text_readers(&more.ocr, more.vision.as_ref(), timeouts, pipeline)?,
         barcodes: BarcodeReader::new(integrations::cores()),
         uploads: Uploads::default(),
@@ -174,6 +180,7 @@ mod tests {
         for (queue, longest) in [
             ("email", email::longest(timeouts)),
             ("notification", integrations::longest_notification(timeouts)),
+            ("transcription", DOWNLOAD + integrations::longest_transcription(timeouts)),
         ] {
             let limit = queues.get(queue).unwrap().timeout;
 

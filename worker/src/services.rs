@@ -12,7 +12,6 @@ use flota_providers::{
     pipeline::{Pipeline, Provider},
     push::VapidKey,
     sms::SmsClient,
-    transcription::TranscriptionClient,
     webhook::{SigningSecret, UrlRules, WebhookClient},
     whatsapp::{WhatsappClient, media::WhatsappMediaClient},
 };
@@ -24,6 +23,7 @@ use crate::{
     files::Files,
     llm::Llm,
     suppressions::Suppressions,
+    transcription::Transcription,
     uploads::Uploads,
 };
 
@@ -58,7 +58,7 @@ pub struct Services {
     /// Asks language models.
     pub llm: Option<Llm>,
     /// Transcribes recordings.
-    pub transcription: Option<Provider<TranscriptionClient>>,
+    pub transcription: Option<Transcription>,
     /// Reads text on pictures.
     pub text_readers: Option<TextReaders>,
     /// Reads barcodes on pictures.

@@ -28,6 +28,8 @@ use super::search::Canary;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Signatures are verified with the sandbox's own, so that is its canary.
 const AWS_SECRET: &str = "AWS_SES_SECRET_ACCESS_KEY";
+/// A sentence.
+const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/audio/speech.ogg");
 pub(super) const MAIL_PASSWORD: &str = "canary-of-the-mail-server-7f3a9c";
 const REDIS_PASSWORD: &str = "canary-of-redis-19d2e8";
 const POSTGRES_PASSWORD: &str = "canary-of-postgres-5b61fe";
@@ -83,15 +85,16 @@ impl Stage {
         for (name, value) in &secrets {
             flota.set(name, value);
         }
-        let files = flota.write("note.ogg", "OggS-sound-");
-        flota.write("receipt.gif", "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;");
-        let files = std::path::Path::new(&files).parent().expect("a folder").display().to_string();
+        let files =
+            flota.write("receipt.gif", "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;");
+        let files = std::path::Path::new(&files).parent().expect("a folder").to_owned();
+        std::fs::copy(RECORDING, files.join("note.ogg")).expect("the stage is set");
         flota.mail_to(&mail).webhooks_inside().make_keys().await;
         flota
             .set("SMTP_USERNAME", "flota")
             .set("VAPID_PUBLIC_KEY", &vapid_public_key)
             .set("VAPID_SUBJECT", "mailto:admin@flota.example")
-            .set("FLOTA_FILES_DIR", files)
+            .set("FLOTA_FILES_DIR", files.display().to_string())
             .set("FLOTA_EMAIL_PROVIDERS", "sendgrid,ses")
             .set("FLOTA_ADMIN_ADDR", "127.0.0.1:0")
             .set("LOG_FORMAT", "json")

@@ -10,6 +10,7 @@ use super::{
     models::{DEFAULT_TIER, FALLBACK_TIER, Models, Next},
     money::{Dollars, Price},
 };
+use crate::transcription::SpeechSettings;
 
 /// Stands for every tenant that is not named.
 const EVERYBODY: &str = "*";
@@ -23,6 +24,8 @@ pub struct LlmSettings {
     pub models: Models,
     /// What it may cost.
     pub budgets: Budgets,
+    /// Models that transcribe: `[transcription]`, a table of its own.
+    pub speech: SpeechSettings,
 }
 
 /// The table as written. Each part that is there replaces the built-in one as a whole.
@@ -72,7 +75,7 @@ impl LlmSettings {
         let prices =
             prices.into_iter().map(|(model, input, output)| (model.to_owned(), Price { input, output }));
         let models = Models { tiers, prices: prices.collect(), next };
-        Self { models, budgets: Budgets::default() }
+        Self { models, budgets: Budgets::default(), speech: SpeechSettings::built_in() }
     }
 
     /// What is written in the place of what is built in.
@@ -80,7 +83,7 @@ impl LlmSettings {
     /// # Errors
     /// Every part that cannot be meant, as the rest of a sentence that starts with `llm.`.
     pub fn of(written: Written) -> Result<Self, Vec<String>> {
-        let Self { models: built_in, .. } = Self::built_in();
+        let Self { models: built_in, speech, .. } = Self::built_in();
         let models = Models {
             tiers: written.tiers.unwrap_or(built_in.tiers),
             prices: written.prices.unwrap_or(built_in.prices),
@@ -95,7 +98,7 @@ impl LlmSettings {
                 Err(more) => problems.extend(more),
             }
         }
-        if problems.is_empty() { Ok(Self { models, budgets }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { models, budgets, speech }) } else { Err(problems) }
     }
 
     /// The models that the environment names, in the place of their tiers.

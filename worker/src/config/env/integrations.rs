@@ -7,11 +7,12 @@ use std::{net::IpAddr, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use flota_producer::payloads::check_public_url;
+use flota_providers::ffmpeg;
 use secrecy::SecretString;
 use url::Url;
 
 pub use super::ocr::{OcrProvider, OcrVariables};
-use super::{error::EnvironmentError, ocr, reader::Reader};
+use super::{error::EnvironmentError, ocr, programs, reader::Reader};
 
 /// What the environment says of them, checked.
 #[derive(Debug, Clone, Default)]
@@ -106,6 +107,8 @@ pub struct TranscriptionVariables {
     pub api_key: SecretString,
     /// Model.
     pub model: String,
+    /// ffmpeg, when `PATH` leads to it.
+    pub ffmpeg: Option<PathBuf>,
 }
 
 /// Google Vision.
@@ -216,7 +219,8 @@ fn transcription(reader: &mut Reader<'_>, production: bool) -> Option<Transcript
     let base_url = base_url(reader, "OPENAI_BASE_URL", production);
     let model = or_default(reader, "WHISPER_MODEL");
     let api_key = reader.parse("OPENAI_API_KEY", credential)?;
-    Some(TranscriptionVariables { base_url: base_url?, api_key, model })
+    let ffmpeg = programs::in_path(reader, ffmpeg::PROGRAM);
+    Some(TranscriptionVariables { base_url: base_url?, api_key, model, ffmpeg })
 }
 
 fn vision(reader: &mut Reader<'_>, production: bool) -> Option<VisionVariables> {

@@ -52,6 +52,11 @@ impl Stage {
 
     /// With these variables too; an empty one is not set.
     async fn set_with(configured: bool, more: &[(&'static str, &str)]) -> Self {
+        Self::set_like(configured, more, LlmSettings::built_in()).await
+    }
+
+    /// With these models too.
+    async fn set_like(configured: bool, more: &[(&'static str, &str)], llm: LlmSettings) -> Self {
         let sandbox = Sandbox::start().await.expect("the stage is set");
         let files = tempfile::tempdir().expect("the stage is set");
         let (vapid_public_key, private) = new_vapid_pair().expect("the stage is set");
@@ -75,14 +80,16 @@ impl Stage {
         // Nothing here asks Postgres, and a pool connects when it is first asked.
         let pool =
             database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1).expect("the stage is set");
-        let queue = TestQueue::new().await;
+        let mut queue = TestQueue::new().await;
+        // ffmpeg has few cores here.
+        queue.policy.timeout = Duration::from_mins(2);
         let ground = Ground {
             pool: &pool,
             pipeline: &Pipeline::bare(),
             link: &queue.link,
             prefix: queue.prefix(),
             timeouts: &CallTimeouts::default(),
-            llm: LlmSettings::built_in(),
+            llm,
         };
         let mut services = assemble::services(&environment, ground).expect("the stage is set");
         services.suppressions = Suppressions::empty();
@@ -258,9 +265,16 @@ async fn several_pictures_keep_what_was_read_beside_those_that_are_broken() {
         (&json!("permanent"), &json!("format"))
     );
     assert_eq!(stage.sent("google_vision")["requests"].as_array().unwrap().len(), 1);
-    for broken in ["cut.png", "page.jpg"] {
-        let id = stage.enqueue(NewJob::new(ReadImage::new(MediaSource::file(broken)))).await;
-        stage.queue.witness.wait_for(id, Verdict::Bury).await;
+    stage.put("empty.png", b"");
+    stage.put("secret.pdf", b"%PDF-1.7 trailer << /Encrypt 5 0 R >>");
+    for (broken, code) in [
+        ("cut.png", "truncated"),
+        ("page.jpg", "format"),
+        ("empty.png", "empty"),
+        ("secret.pdf", "encrypted_pdf"),
+    ] {
+        let job = NewJob::new(ReadImage::new(MediaSource::file(broken)));
+        assert_eq!(stage.bury(job).await, (Some(ErrorClass::Permanent), Some(code.to_owned())), "{broken}");
     }
     stage.end().await;
 }

@@ -3,6 +3,7 @@
 mod canaries;
 mod cli;
 mod control;
+mod cost_rows;
 mod dead;
 mod drain;
 mod enqueue;

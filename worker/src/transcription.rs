@@ -15,6 +15,8 @@ mod prepare;
 mod settings;
 mod subtitles;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use flota_engine::{Job, Receipt};
 use flota_producer::{TranscribeAudio, TranscriptFormat as Asked};
@@ -72,7 +74,7 @@ impl Transcription {
         let preparation = Preparation {
             ffmpeg: self.ffmpeg.as_ref(),
             longest: self.settings.longest,
-            longest_call: limits(&self.model).longest,
+            longest_call: self.longest_call(),
         };
         let pieces = preparation.pieces(file).await?;
         let heard = Hearing::new(self, job, wanted(asked)).hear(&pieces).await?;
@@ -80,6 +82,11 @@ impl Transcription {
         // What it took is never cut: costs are added up from it.
         result["usage"] = heard.usage;
         Ok(Receipt { provider: Some(heard.provider.into()), provider_ref: heard.id, result: Some(result) })
+    }
+
+    fn longest_call(&self) -> Duration {
+        let of_model = limits(&self.model).longest;
+        self.settings.longest_call.map_or(of_model, |longest| longest.min(of_model))
     }
 
     async fn read(&self, asked: &TranscribeAudio, job: &Job, services: &Services) -> Result<Bytes, Error> {

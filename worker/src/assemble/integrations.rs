@@ -23,6 +23,8 @@ use flota_providers::{
     },
 };
 
+use tracing::info;
+
 use super::AssembleError;
 use crate::{
     config::env::{
@@ -102,7 +104,13 @@ pub(super) fn transcription(
 
 /// ffmpeg, where it was found.
 pub(super) fn ffmpeg(speech: &TranscriptionVariables) -> Option<Ffmpeg> {
-    let program = speech.ffmpeg.clone()?;
+    let Some(program) = speech.ffmpeg.clone() else {
+        info!(
+            "PATH leads to no ffmpeg: recordings above 25 MiB, longer than a call or in other formats are refused; to have \
+             them transcribed, install it (Debian: apt-get install ffmpeg) and start again"
+        );
+        return None;
+    };
     Some(Ffmpeg::new(FfmpegSettings { program, timeout: CONVERSION, cores: cores() }))
 }
 

@@ -141,7 +141,7 @@ impl Show for Sum {
         let numbers = [self.calls, self.failed].into_iter().chain(tokens).chain([self.audio_seconds]);
         let name = if self.name.is_empty() { "(no tenant)".to_owned() } else { self.name.clone() };
         let numbers = numbers.map(|number| number.to_string());
-        [name].into_iter().chain(numbers).chain([format!("{:.4}", self.cost_usd)]).collect()
+        [name].into_iter().chain(numbers).chain([format!("{:.6}", self.cost_usd)]).collect()
     }
 
     fn id(&self) -> String {

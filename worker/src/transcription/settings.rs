@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::llm::Dollars;
 
-/// Seconds that `longest` may be: half a minute to half a day.
+/// Seconds that a length may be: half a minute to half a day.
 const LONGEST: std::ops::RangeInclusive<u64> = 30..=12 * 3_600;
 const A_MINUTE: f64 = 60.0;
 
@@ -15,6 +15,8 @@ const A_MINUTE: f64 = 60.0;
 pub struct SpeechSettings {
     /// The longest recording that is transcribed.
     pub longest: Duration,
+    /// The longest recording of one call, where that is less than what the model takes.
+    pub longest_call: Option<Duration>,
     /// What a minute costs, in dollars, by model.
     pub prices: BTreeMap<String, f64>,
 }
@@ -24,6 +26,7 @@ pub struct SpeechSettings {
 #[serde(default, deny_unknown_fields)]
 pub struct Written {
     longest: Option<String>,
+    longest_call: Option<String>,
     prices: Option<BTreeMap<String, f64>>,
 }
 
@@ -38,7 +41,7 @@ impl SpeechSettings {
             ("gpt-4o-transcribe-diarize", 0.006),
         ];
         let prices = prices.into_iter().map(|(model, price)| (model.to_owned(), price)).collect();
-        Self { longest: Duration::from_hours(4), prices }
+        Self { longest: Duration::from_hours(4), longest_call: None, prices }
     }
 
     /// What is written in the place of what is built in.
@@ -47,20 +50,24 @@ impl SpeechSettings {
     /// Every part that cannot be meant, as the rest of a sentence that starts with `transcription.`.
     pub fn of(written: Written) -> Result<Self, Vec<String>> {
         let built_in = Self::built_in();
-        let (mut longest, prices) = (built_in.longest, written.prices.unwrap_or(built_in.prices));
+        let prices = written.prices.unwrap_or(built_in.prices);
         let mut problems = Vec::new();
-        if let Some(text) = written.longest {
-            match humantime::parse_duration(&text) {
-                Ok(time) if LONGEST.contains(&time.as_secs()) => longest = time,
-                _ => problems.push(format!("longest = \"{text}\" is no length; write \"30s\" to \"12h\"")),
+        let mut length = |key: &str, written: Option<String>| {
+            let text = written?;
+            let time = humantime::parse_duration(&text).ok().filter(|time| LONGEST.contains(&time.as_secs()));
+            if time.is_none() {
+                problems.push(format!("{key} = \"{text}\" is no length; write \"30s\" to \"12h\""));
             }
-        }
+            time
+        };
+        let longest = length("longest", written.longest).unwrap_or(built_in.longest);
+        let longest_call = length("longest_call", written.longest_call);
         for (model, price) in prices.iter().filter(|(_, price)| !(0.0..=100.0).contains(*price)) {
             problems.push(format!(
                 "prices.\"{model}\" = {price} is no price; write dollars per minute, 0 to 100"
             ));
         }
-        if problems.is_empty() { Ok(Self { longest, prices }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { longest, longest_call, prices }) } else { Err(problems) }
     }
 
     /// What so many seconds cost; `None` for a model without a price.

@@ -40,11 +40,12 @@ mod tests {
 
     #[test]
     fn what_is_written_replaces_a_part_and_leaves_the_others() {
-        let text = "[queues.x]\n[transcription]\nlongest = \"90m\"\n";
+        let text = "[queues.x]\n[transcription]\nlongest = \"90m\"\nlongest_call = \"5m\"\n";
 
         let speech = parse("queues.toml", text).unwrap().llm.speech;
 
         assert_eq!(speech.longest, Duration::from_mins(90));
+        assert_eq!(speech.longest_call, Some(Duration::from_mins(5)));
         assert_eq!(speech.prices, SpeechSettings::built_in().prices);
     }
 
@@ -53,6 +54,7 @@ mod tests {
         let cases = [
             ("[transcription]\nprice = 1", "transcription: unknown field `price`"),
             ("[transcription]\nlongest = \"13h\"", "transcription.longest = \"13h\" is no length"),
+            ("[transcription]\nlongest_call = \"1s\"", "transcription.longest_call = \"1s\" is no length"),
             ("[transcription]\nlongest = \"soon\"", "write \"30s\" to \"12h\""),
             ("[transcription.prices]\nm = -1.0", "transcription.prices.\"m\" = -1 is no price"),
             ("[transcription.prices]\nm = 6000.0", "dollars per minute, 0 to 100"),

@@ -142,6 +142,30 @@ async fn one_that_does_not_end_is_killed_and_one_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn one_whose_job_is_given_up_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid_file = folder.path().join("pid");
+    let program = script(folder.path(), &format!("echo $$ > {}; exec /bin/sleep 600", pid_file.display()));
+    let run =
+        tokio::spawn(async move { ffmpeg(program, SOON).speech(asset("speech.aac"), HOUR).await.map(drop) });
+    let pid = || fs::read_to_string(&pid_file).ok().filter(|pid| pid.ends_with('\n'));
+    wait_until("it has started", || pid().is_some()).await;
+    let process = Path::new("/proc").join(pid().unwrap().trim());
+
+    run.abort();
+
+    wait_until("it is gone", || !process.exists()).await;
+}
+
+async fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < SOON, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
 async fn more_than_speech_can_be_is_not_taken_and_nothing_of_our_environment_is_passed_on() {
     let folder = tempfile::tempdir().unwrap();
     let endless = ffmpeg(script(folder.path(), "exec /bin/cat /dev/zero"), SOON);

@@ -30,7 +30,7 @@ pub use payload::{Invalid, Payload, read_payload};
 pub use payloads::{
     ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EMAIL_TEMPLATES, EmailAttachment, EmailBody,
     EmailTemplate, EmailVariable, EmailVariableKind, KNOWN_TEMPLATES, KnownTemplate, MediaSource, PushKeys,
-    PushSubscription, PushUrgency, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, StorageKey, TranscribeAudio,
+    PushSubscription, PushUrgency, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, StorageKey, TranscribeAudio, TranscriptFormat,
     WhatsappBody, WhatsappFile, WhatsappMedia, WhatsappRead, WhatsappTemplate, WhatsappText,
 };
 pub use producer::{BATCH, Producer, Receipt};

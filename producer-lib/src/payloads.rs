@@ -5,6 +5,7 @@ mod audio;
 mod chat;
 mod email;
 mod image;
+mod language;
 mod media;
 mod phone;
 mod push;
@@ -14,7 +15,7 @@ mod webhook;
 mod whatsapp;
 
 pub use attachment::EmailAttachment;
-pub use audio::TranscribeAudio;
+pub use audio::{TranscribeAudio, TranscriptFormat};
 pub use chat::{ChatMessage, ChatRole, CompleteChat};
 pub use email::{EMAIL_TEMPLATES, EmailBody, EmailTemplate, EmailVariable, EmailVariableKind, SendEmail};
 pub use image::ReadImage;

@@ -1,6 +1,7 @@
 //! One story for every kind of job: the real processors with services that lead to loopback.
 
 mod notifications;
+mod recordings;
 mod stored_files;
 
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, time::Duration};
@@ -12,7 +13,7 @@ use flota_producer::{
     PushSubscription, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
 };
 use flota_providers::{pipeline::Pipeline, push::new_vapid_pair};
-use flota_tests::fleet::{QUEUE, TestQueue, drain};
+use flota_tests::fleet::{QUEUE, TestQueue, drain, eventually};
 use flota_worker::{
     assemble::{self, Ground},
     config::Environment,
@@ -30,6 +31,8 @@ use serde_json::{Value, json};
 /// A whole GIF of one white pixel, and one without colours, whose bytes are all text.
 const WHITE: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 const TEXT_ONLY: &str = "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+/// A sentence.
+const SPEECH: &[u8] = include_bytes!("../assets/audio/speech.ogg");
 const PATIENCE: Duration = Duration::from_secs(20);
 const NUMBER: &str = "+525512345678";
 
@@ -50,6 +53,11 @@ impl Stage {
 
     /// With these variables too; an empty one is not set.
     async fn set_with(configured: bool, more: &[(&'static str, &str)]) -> Self {
+        Self::set_like(configured, more, LlmSettings::built_in()).await
+    }
+
+    /// With these models too.
+    async fn set_like(configured: bool, more: &[(&'static str, &str)], llm: LlmSettings) -> Self {
         let sandbox = Sandbox::start().await.expect("the stage is set");
         let files = tempfile::tempdir().expect("the stage is set");
         let (vapid_public_key, private) = new_vapid_pair().expect("the stage is set");
@@ -73,14 +81,16 @@ impl Stage {
         // Nothing here asks Postgres, and a pool connects when it is first asked.
         let pool =
             database::connect(&"postgres://nobody@127.0.0.1:1/none".into(), 1).expect("the stage is set");
-        let queue = TestQueue::new().await;
+        let mut queue = TestQueue::new().await;
+        // ffmpeg has few cores here.
+        queue.policy.timeout = Duration::from_mins(2);
         let ground = Ground {
             pool: &pool,
             pipeline: &Pipeline::bare(),
             link: &queue.link,
             prefix: queue.prefix(),
             timeouts: &CallTimeouts::default(),
-            llm: LlmSettings::built_in(),
+            llm,
         };
         let mut services = assemble::services(&environment, ground).expect("the stage is set");
         services.suppressions = Suppressions::empty();
@@ -204,7 +214,7 @@ async fn an_answer_of_a_model_is_the_result_and_a_limit_costs_no_try() {
 #[tokio::test]
 async fn a_recording_is_read_from_the_directory_and_nothing_else_is() {
     let stage = Stage::set(true).await;
-    stage.put("note.ogg", b"OggS-sound-");
+    stage.put("note.ogg", SPEECH);
     stage.put("page.html", b"<html>");
 
     let heard =
@@ -256,9 +266,16 @@ async fn several_pictures_keep_what_was_read_beside_those_that_are_broken() {
         (&json!("permanent"), &json!("format"))
     );
     assert_eq!(stage.sent("google_vision")["requests"].as_array().unwrap().len(), 1);
-    for broken in ["cut.png", "page.jpg"] {
-        let id = stage.enqueue(NewJob::new(ReadImage::new(MediaSource::file(broken)))).await;
-        stage.queue.witness.wait_for(id, Verdict::Bury).await;
+    stage.put("empty.png", b"");
+    stage.put("secret.pdf", b"%PDF-1.7 trailer << /Encrypt 5 0 R >>");
+    for (broken, code) in [
+        ("cut.png", "truncated"),
+        ("page.jpg", "format"),
+        ("empty.png", "empty"),
+        ("secret.pdf", "encrypted_pdf"),
+    ] {
+        let job = NewJob::new(ReadImage::new(MediaSource::file(broken)));
+        assert_eq!(stage.bury(job).await, (Some(ErrorClass::Permanent), Some(code.to_owned())), "{broken}");
     }
     stage.end().await;
 }

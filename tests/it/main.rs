@@ -3,6 +3,7 @@
 mod canaries;
 mod cli;
 mod control;
+mod cost_rows;
 mod dead;
 mod deployment;
 mod drain;

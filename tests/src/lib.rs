@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod foreign_mail_server;
 pub mod generated_text;
 pub mod hostile;
+pub mod installed;
 pub mod limited_provider;
 pub mod program;
 pub mod properties;

@@ -24,6 +24,7 @@ use crate::{
     llm::{Defaults, Llm, LlmSettings},
     services::{Outbound, Services, Webhooks},
     suppressions::Suppressions,
+    transcription::Transcription,
     uploads::Uploads,
     vault::{Vault, VaultError},
 };
@@ -128,6 +129,16 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
             pipeline,
         )?,
         sms: piped(more.sms.as_ref(), |it| integrations::sms(it, timeouts), pipeline)?,
+        transcription: piped(
+            more.transcription.as_ref(),
+            |it| integrations::transcription(it, timeouts),
+            pipeline,
+        )?
+        .zip(more.transcription.as_ref())
+        .map(|(client, variables)| {
+            let ffmpeg = integrations::ffmpeg(variables);
+            Transcription::new(client, variables.model.clone(), ffmpeg, llm.speech.clone())
+        }),
         llm: piped(more.chat.as_ref(), |it| integrations::chat(it, timeouts), pipeline)?
             .zip(more.chat.as_ref())
             .map(|(client, chat)| {
@@ -135,11 +146,6 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
                 let defaults = Defaults { max_tokens: chat.max_tokens, temperature: chat.temperature };
                 Llm::new(client, llm, defaults, (link, prefix))
             }),
-        transcription: piped(
-            more.transcription.as_ref(),
-            |it| integrations::transcription(it, timeouts),
-            pipeline,
-        )?,
         text_readers: integrations::text_readers(&more.ocr, more.vision.as_ref(), timeouts, pipeline)?,
         barcodes: BarcodeReader::new(integrations::cores()),
         uploads: Uploads::default(),
@@ -176,6 +182,7 @@ mod tests {
         for (queue, longest) in [
             ("email", email::longest(timeouts)),
             ("notification", integrations::longest_notification(timeouts)),
+            ("transcription", DOWNLOAD + integrations::longest_transcription(timeouts)),
         ] {
             let limit = queues.get(queue).unwrap().timeout;
 

@@ -118,7 +118,7 @@ async fn ordinary_jobs(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) 
 async fn other_kinds(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
     tell("one job of every other kind: push, WhatsApp, SMS, chat, transcription, picture");
     let sandbox = &stage.stack.sandbox;
-    std::fs::write(stage.stack.job_files().join(stories::RECORDING), b"OggS-sound-")?;
+    std::fs::write(stage.stack.job_files().join(stories::RECORDING), stories::SOUND)?;
     std::fs::write(stage.stack.job_files().join(stories::PICTURE), stories::PIXELS)?;
     sandbox.fault(Fault::status("llm", 429).header("retry-after", "1"))?;
     play_all(stage, report, stories::other_kinds(stage)).await?;

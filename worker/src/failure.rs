@@ -10,7 +10,7 @@ use flota_engine::{ErrorClass, Failure, INVALID_PAYLOAD, Remedy};
 use flota_producer::{Invalid, link::LinkError};
 use flota_providers::{
     ErrorClass as ProviderClass, ProviderError, Standing, email::templates::TemplateError,
-    picture::BadPicture,
+    ffmpeg::FfmpegError, picture::BadPicture,
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     llm::{BadSchema, BudgetSpent, UnknownTier},
     service_settings::with_variables,
     suppressions::{Channel, NotReadYet},
+    transcription::Untranscribable,
 };
 
 /// How long work waits for a person to mend a credential, a quota or a setting, before it is tried again.
@@ -55,6 +56,9 @@ pub enum Error {
     /// A picture of the job cannot be read.
     #[error(transparent)]
     Picture(#[from] BadPicture),
+    /// A recording of the job cannot be transcribed.
+    #[error(transparent)]
+    Recording(#[from] Untranscribable),
     /// Everybody that it is for is not to be written to.
     #[error(
         "{who} of this job is on the suppression list of channel {channel}, so nothing was sent; see `flota suppression list --channel {channel}`"
@@ -116,6 +120,7 @@ impl From<Error> for Failure {
             Error::Picture(error) => {
                 Self { code: Some(error.code().into()), ..Self::permanent(error.to_string()) }
             }
+            Error::Recording(error) => from_recording(&error),
             // A subscription is on the list because it has ended, for whoever was not told the first time.
             Error::Suppressed { channel: Channel::Push, .. } => Self {
                 code: Some("suppressed".into()),
@@ -213,6 +218,19 @@ fn from_file(error: &FileError) -> Failure {
         | FileError::NotTaken { .. } => Failure::permanent(message),
         FileError::Disk(_) => Failure::internal(message),
     }
+}
+
+fn from_recording(error: &Untranscribable) -> Failure {
+    let message = chain(error);
+    let failure = match error {
+        Untranscribable::Ffmpeg(FfmpegError::TooSlow(_)) => {
+            Failure::new(ErrorClass::Timeout, Remedy::Retry { after: None }, message)
+        }
+        Untranscribable::Ffmpeg(FfmpegError::Disk(_)) => Failure::internal(message),
+        Untranscribable::Ffmpeg(FfmpegError::NotThere(_)) => park(ErrorClass::Auth, FOR_A_PERSON, message),
+        _ => Failure::permanent(message),
+    };
+    Failure { code: Some(error.code().into()), ..failure }
 }
 
 fn park(class: ErrorClass, after: Duration, message: String) -> Failure {

@@ -40,6 +40,7 @@ pub mod shutdown;
 mod statements;
 pub mod suppressions;
 pub mod telemetry;
+pub mod transcription;
 pub mod uploads;
 pub mod vault;
 pub mod view;

@@ -31,6 +31,7 @@ use flota_providers::{
 use metrics::counter;
 
 use self::{ask::Asking, cache::Cache};
+pub(crate) use self::{ask::waits, money::Teller};
 pub use self::{
     ask::{Answered, BudgetSpent, Question},
     budget::{Budget, Budgets, WhenSpent, Window},
@@ -77,7 +78,7 @@ impl Llm {
         defaults: Defaults,
         (link, prefix): (&Link, &Prefix),
     ) -> Self {
-        let LlmSettings { models, budgets } = settings;
+        let LlmSettings { models, budgets, .. } = settings;
         let purses = Purses::new(link.again(), prefix.clone());
         let cache = Cache::new(link.again(), prefix.clone());
         Self { client, models, budgets, purses, cache, defaults }

@@ -13,7 +13,6 @@ use flota_providers::{
     push::VapidKey,
     sms::SmsClient,
     storage::StorageClient,
-    transcription::TranscriptionClient,
     webhook::{SigningSecret, UrlRules, WebhookClient},
     whatsapp::{WhatsappClient, media::WhatsappMediaClient},
 };
@@ -25,6 +24,7 @@ use crate::{
     files::Files,
     llm::Llm,
     suppressions::Suppressions,
+    transcription::Transcription,
     uploads::Uploads,
 };
 
@@ -59,7 +59,7 @@ pub struct Services {
     /// Asks language models.
     pub llm: Option<Llm>,
     /// Transcribes recordings.
-    pub transcription: Option<Provider<TranscriptionClient>>,
+    pub transcription: Option<Transcription>,
     /// Reads text on pictures.
     pub text_readers: Option<TextReaders>,
     /// Reads barcodes on pictures.

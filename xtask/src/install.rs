@@ -26,6 +26,8 @@ pub(crate) enum Need {
     Servers,
     /// Test against software that is not ours.
     Tests,
+    /// Tests that say that they are skipped where this is missing.
+    Extras,
 }
 
 /// Something that must be on the machine.
@@ -37,7 +39,7 @@ struct Tool {
     is_here: fn() -> bool,
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 8] = [
     Tool {
         name: "a C compiler",
         need: Need::Compiler,
@@ -63,6 +65,13 @@ const TOOLS: [Tool; 6] = [
         need: Need::Tests,
         packages: &["python3-aiosmtpd"],
         is_here: has_aiosmtpd,
+    },
+    Tool { name: "ffmpeg", need: Need::Extras, packages: &["ffmpeg"], is_here: || any_in_path(&["ffmpeg"]) },
+    Tool {
+        name: "Tesseract",
+        need: Need::Extras,
+        packages: &["tesseract-ocr", "tesseract-ocr-spa"],
+        is_here: || any_in_path(&["tesseract"]),
     },
 ];
 
@@ -99,6 +108,28 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<(), ExitCode> {
         (_, []) => Ok(()),
         (true, _) => Err(give_up(&still_missing, "apt-get succeeded, but it is still not found")),
         (false, _) => Err(give_up(&still_missing, "apt-get failed; its messages are above")),
+    }
+}
+
+/// Installs what some tests can do without, as far as that is possible here. What is missing even so is a note.
+pub(crate) fn try_extras() {
+    let missing = missing(&[Need::Extras]);
+    let means = means();
+    for tool in &missing {
+        // One by one, so that a package that is not to be had keeps no other away.
+        let packages = packages_of(&[tool]);
+        let installed = means != Means::Nothing
+            && command(means, "", &packages).status().is_ok_and(|status| status.success())
+            && (tool.is_here)();
+        if installed {
+            println!("==> install: {} is here now", tool.name);
+        } else {
+            println!(
+                "==> NOTE: {} is not installed; its tests will be SKIPPED. {}",
+                tool.name,
+                by_hand(&packages)
+            );
+        }
     }
 }
 

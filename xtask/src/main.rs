@@ -24,7 +24,7 @@ Project tasks.
   cargo xtask help               this text
 
 `demo`, `test` and `chaos` need a Redis and a Postgres server program and a C compiler, `test` also Python's aiosmtpd;
-`check` needs the compiler. What is missing is installed with apt-get, if this is root or has passwordless sudo. No
+`check` needs the compiler. Tests of ffmpeg and Tesseract are skipped where those are not to be had. What is missing is installed with apt-get, if this is root or has passwordless sudo. No
 system service is started.
 
 Exit codes: 0 all held, 1 a step failed, 2 wrong usage, 6 something is missing and cannot be installed here.

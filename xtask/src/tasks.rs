@@ -66,6 +66,7 @@ pub(crate) fn test(quick: bool) -> ExitCode {
     if let Err(exit) = install::ensure(&[Need::Compiler, Need::Servers, Need::Tests]) {
         return exit;
     }
+    install::try_extras();
     format(&mut steps);
     if quick {
         steps.skip("clippy");

@@ -1,22 +1,24 @@
-//! `transcribe_audio`: what is said in a recording, as text.
+//! `transcribe_audio`: what is said in a recording, as text or subtitles.
 
 use serde::{Deserialize, Serialize};
 
-use super::media::MediaSource;
+use super::{language, media::MediaSource};
 use crate::payload::{Invalid, Payload};
 
 /// Longest hint, in bytes; the model reads its last 224 tokens.
 const MAX_PROMPT: usize = 2_000;
 
-/// Transcribes one recording of at most 25 MiB: flac, m4a, mp3, mp4, ogg, wav or webm.
+/// Transcribes one recording: flac, m4a, mp3, mp4, mpeg, mpga, ogg, wav or webm of at most 25 MiB; where workers have
+/// ffmpeg also other formats, and larger and longer ones.
 ///
 /// ```
-/// use flota_producer::{MediaSource, Payload, TranscribeAudio};
+/// use flota_producer::{MediaSource, Payload, TranscribeAudio, TranscriptFormat};
 ///
 /// let note = TranscribeAudio::new(MediaSource::url("https://files.example.com/note.ogg")).language("es");
-/// assert!(note.validate().is_ok());
+/// let film = TranscribeAudio::new(MediaSource::file("films/1.mp4")).format(TranscriptFormat::Srt);
+/// assert!(note.validate().is_ok() && film.validate().is_ok());
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TranscribeAudio {
     /// The recording.
@@ -27,18 +29,52 @@ pub struct TranscribeAudio {
     /// Names and words that occur in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
+    /// How the transcript is written; `json` unless given. Models of the `gpt-4o` family write no other.
+    #[serde(default, skip_serializing_if = "TranscriptFormat::is_json")]
+    pub format: TranscriptFormat,
+    /// 0 to 1: how freely the model guesses; its own choice unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+}
+
+/// How a transcript is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TranscriptFormat {
+    /// The text.
+    #[default]
+    Json,
+    /// The text, asked for as such: for servers that know no JSON.
+    Text,
+    /// Subtitles of `SubRip`.
+    Srt,
+    /// Subtitles of `WebVTT`.
+    Vtt,
+    /// The text, its language, and its segments with their times.
+    VerboseJson,
+}
+
+impl TranscriptFormat {
+    fn is_json(&self) -> bool {
+        *self == Self::Json
+    }
 }
 
 impl TranscribeAudio {
     /// Without hints.
     pub fn new(audio: MediaSource) -> Self {
-        Self { audio, language: None, prompt: None }
+        Self { audio, language: None, prompt: None, format: TranscriptFormat::Json, temperature: None }
     }
 
     /// With its language.
     pub fn language(mut self, language: impl Into<String>) -> Self {
         self.language = Some(language.into());
         self
+    }
+
+    /// Written like this.
+    pub fn format(self, format: TranscriptFormat) -> Self {
+        Self { format, ..self }
     }
 }
 
@@ -48,10 +84,51 @@ impl Payload for TranscribeAudio {
 
     fn validate(&self) -> Result<(), Invalid> {
         self.audio.validate("audio")?;
-        let two_letters = |code: &str| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_lowercase());
-        let language = self.language.as_deref().is_none_or(two_letters);
-        Invalid::unless(language, "language", "must be a code of two letters such as `es`")?;
+        let language = self.language.as_deref().is_none_or(language::is_known);
+        let problem = "must be a code of ISO 639-1, two small letters such as `es`";
+        Invalid::unless(language, "language", problem)?;
         let prompt = self.prompt.as_deref().is_none_or(|prompt| prompt.len() <= MAX_PROMPT);
-        Invalid::unless(prompt, "prompt", "must have at most 2,000 bytes")
+        Invalid::unless(prompt, "prompt", "must have at most 2,000 bytes")?;
+        let temperature = self.temperature.is_none_or(|temperature| (0.0..=1.0).contains(&temperature));
+        Invalid::unless(temperature, "temperature", "must be 0 to 1")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(payload: &str) -> Result<(), String> {
+        let payload: TranscribeAudio = serde_json::from_str(payload).map_err(|error| error.to_string())?;
+        payload.validate().map_err(|invalid| invalid.field)
+    }
+
+    #[test]
+    fn jobs_of_before_are_written_as_before() {
+        let old = r#"{"audio":{"file":"a.ogg"},"language":"es"}"#;
+
+        let payload: TranscribeAudio = serde_json::from_str(old).unwrap();
+
+        assert_eq!((payload.validate(), serde_json::to_string(&payload).unwrap()), (Ok(()), old.to_owned()));
+    }
+
+    #[test]
+    fn what_no_model_takes_is_refused_by_field() {
+        let rows = [
+            (r#","format":"verbose_json","temperature":0.2,"prompt":"Ana""#, Ok(())),
+            (r#","language":"eo""#, Ok(())),
+            (r#","language":"xx""#, Err("language")),
+            (r#","language":"ES""#, Err("language")),
+            (r#","language":"spanish""#, Err("language")),
+            (r#","temperature":1.1"#, Err("temperature")),
+            (r#","temperature":-0.1"#, Err("temperature")),
+        ];
+
+        for (fields, expected) in rows {
+            let payload = format!(r#"{{"audio":{{"file":"a.ogg"}}{fields}}}"#);
+            assert_eq!(checked(&payload), expected.map_err(str::to_owned), "{payload}");
+        }
+        let error = checked(r#"{"audio":{"file":"a.ogg"},"format":"docx"}"#).unwrap_err();
+        assert!(error.contains("unknown variant `docx`") && error.contains("srt"), "{error}");
     }
 }

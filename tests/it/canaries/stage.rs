@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SIGNING: [&str; 2] = ["AWS_SES_SECRET_ACCESS_KEY", "MINIO_SECRET_KEY"];
 /// Secrets of storages that are configured and not used, because another is.
 const UNUSED: [&str; 2] = ["AWS_SECRET_ACCESS_KEY", "R2_SECRET_ACCESS_KEY"];
+/// A sentence.
+const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/audio/speech.ogg");
 pub(super) const MAIL_PASSWORD: &str = "canary-of-the-mail-server-7f3a9c";
 const REDIS_PASSWORD: &str = "canary-of-redis-19d2e8";
 const POSTGRES_PASSWORD: &str = "canary-of-postgres-5b61fe";
@@ -95,15 +97,15 @@ impl Stage {
         }
         std::fs::create_dir_all(sandbox.bucket().join("acme")).expect("the stage is set");
         std::fs::write(sandbox.bucket().join(STORED), ONE_PIXEL).expect("the stage is set");
-        let files = flota.write("note.ogg", "OggS-sound-");
-        flota.write("receipt.gif", ONE_PIXEL);
-        let files = std::path::Path::new(&files).parent().expect("a folder").display().to_string();
+        let files = flota.write("receipt.gif", ONE_PIXEL);
+        let files = std::path::Path::new(&files).parent().expect("a folder").to_owned();
+        std::fs::copy(RECORDING, files.join("note.ogg")).expect("the stage is set");
         flota.mail_to(&mail).webhooks_inside().make_keys().await;
         flota
             .set("SMTP_USERNAME", "flota")
             .set("VAPID_PUBLIC_KEY", &vapid_public_key)
             .set("VAPID_SUBJECT", "mailto:admin@flota.example")
-            .set("FLOTA_FILES_DIR", files)
+            .set("FLOTA_FILES_DIR", files.display().to_string())
             .set("FLOTA_EMAIL_PROVIDERS", "sendgrid,ses")
             .set("FLOTA_ADMIN_ADDR", "127.0.0.1:0")
             .set("LOG_FORMAT", "json")

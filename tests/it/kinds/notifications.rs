@@ -10,7 +10,7 @@ const PNG: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x01
 
 impl Stage {
     /// Runs a job to its burial and answers class and code.
-    async fn bury(&self, job: NewJob) -> (Option<ErrorClass>, Option<String>) {
+    pub(super) async fn bury(&self, job: NewJob) -> (Option<ErrorClass>, Option<String>) {
         let id = self.enqueue(job).await;
         self.queue.witness.wait_for(id, Verdict::Bury).await;
         let records = self.queue.records().await;
@@ -24,7 +24,7 @@ impl Stage {
         self.sandbox.fault(Fault { body, ..Fault::status("whatsapp", 400) }).expect("the stage is set");
     }
 
-    fn calls(&self, provider: &str) -> usize {
+    pub(super) fn calls(&self, provider: &str) -> usize {
         self.sandbox.journal(Some(provider)).len()
     }
 }

@@ -45,6 +45,8 @@ const ONE_PIXEL: &str = "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02
 /// One that can be decoded.
 const WHITE_PIXEL: &[u8] =
     b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+/// A sentence.
+const SPEECH: &[u8] = include_bytes!("../../assets/audio/speech.ogg");
 /// How long a client waits for an answer in rows where none comes.
 const IMPATIENT: Duration = Duration::from_millis(300);
 /// A retry that is put off longer than this was asked for by the provider: our own backoff is far shorter here.
@@ -204,9 +206,7 @@ impl Stage {
     async fn set(subject: &'static Subject, order: Order, has_next: bool) -> Self {
         let sandbox = Sandbox::start().await.expect("the stage is set");
         let files = tempfile::tempdir().expect("the stage is set");
-        for (name, content) in
-            [("note.ogg", "OggS-sound-"), ("receipt.gif", ONE_PIXEL), ("page.html", "<html>")]
-        {
+        for (name, content) in [("note.ogg", SPEECH), ("receipt.gif", ONE_PIXEL), ("page.html", b"<html>")] {
             std::fs::write(files.path().join(name), content).expect("the stage is set");
         }
         let (vapid_public_key, private) = new_vapid_pair().expect("the stage is set");

@@ -1,21 +1,28 @@
 //! Speech to text through an OpenAI-compatible endpoint (Whisper).
 //!
-//! The format is read from the first bytes of the file and never from its name: the API refuses a file whose name does
-//! not fit what is inside. A call only reads, so a lost answer is asked for again.
+//! The file goes out under a name that fits what is inside: the API refuses any other. A call only reads, so a lost answer
+//! is asked for again.
+
+mod answer;
+mod models;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use bytes::Bytes;
 use reqwest::multipart::{Form, Part};
 
+pub use self::{
+    answer::{Took, took},
+    models::{Limits, limits},
+};
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
     chat::classify,
     exchange::{HttpAnswer, Repeat},
     pipeline::{Client, Target},
+    recording::Recording,
 };
 
 /// The name of this provider in receipts, errors and metrics.
@@ -45,39 +52,46 @@ pub struct TranscriptionClient {
     model: String,
 }
 
-/// A container of sound that the API takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AudioFormat {
-    /// What a file name ends with.
-    pub extension: &'static str,
-    /// Its media type.
-    pub media_type: &'static str,
+/// How a transcript is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TranscriptFormat {
+    /// JSON with the text.
+    #[default]
+    Json,
+    /// The text alone.
+    Text,
+    /// Subtitles of `SubRip`.
+    Srt,
+    /// Subtitles of `WebVTT`.
+    Vtt,
+    /// JSON with the text, its language and its segments with their times.
+    VerboseJson,
 }
 
-impl AudioFormat {
-    /// The format of a file, by its first bytes; `None` when the API would not take it.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        let format = |extension, media_type| Some(Self { extension, media_type });
-        match bytes {
-            [b'f', b'L', b'a', b'C', ..] => format("flac", "audio/flac"),
-            [b'O', b'g', b'g', b'S', ..] => format("ogg", "audio/ogg"),
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => format("wav", "audio/wav"),
-            [0x1a, 0x45, 0xdf, 0xa3, ..] => format("webm", "audio/webm"),
-            [_, _, _, _, b'f', b't', b'y', b'p', b'M', b'4', b'A', ..] => format("m4a", "audio/mp4"),
-            [_, _, _, _, b'f', b't', b'y', b'p', ..] => format("mp4", "audio/mp4"),
-            // An ID3 tag, or the sync word of an MPEG audio frame: eleven ones, then a layer that is not reserved.
-            [b'I', b'D', b'3', ..] => format("mp3", "audio/mpeg"),
-            [0xff, second, ..] if second & 0xe0 == 0xe0 && second & 0x06 != 0 => format("mp3", "audio/mpeg"),
-            _ => None,
+impl TranscriptFormat {
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+            Self::Srt => "srt",
+            Self::Vtt => "vtt",
+            Self::VerboseJson => "verbose_json",
         }
     }
 }
 
-#[derive(Deserialize)]
-struct Transcript {
-    text: String,
-    #[serde(default)]
-    usage: Option<Value>,
+/// What is wanted of a recording.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wanted {
+    /// Code of ISO 639-1; found out when absent.
+    pub language: Option<String>,
+    /// Names and words that occur in it.
+    pub prompt: Option<String>,
+    /// How the transcript is written.
+    pub format: TranscriptFormat,
+    /// 0 to 1; the API's own choice when absent.
+    pub temperature: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -106,40 +120,72 @@ impl TranscriptionClient {
         Ok(Self { api: Api::new(PROVIDER, api, api_key.clone())?, api_key, model })
     }
 
-    /// Transcribes one file. `language` is a code of ISO 639-1, `prompt` helps with names.
+    /// Transcribes one recording.
     ///
-    /// The receipt's detail holds `text`, `model` and `usage`.
+    /// The receipt's detail holds `text`, which is the document for subtitles, `model` and `usage`; of
+    /// [`TranscriptFormat::VerboseJson`] also `language`, `duration` and `segments`.
+    ///
+    /// # Errors
+    /// Before anything is sent when the model cannot do it; else what the API refuses.
     pub async fn transcribe(
         &self,
-        audio: Bytes,
-        language: Option<&str>,
-        prompt: Option<&str>,
+        recording: &Recording,
+        wanted: &Wanted,
         now_unix: i64,
     ) -> Result<Receipt, ProviderError> {
-        let format = check(&audio)?;
-        let file = Part::stream_with_length(audio.clone(), audio.len() as u64)
-            .file_name(format!("audio.{}", format.extension))
-            .mime_str(format.media_type)
+        self.check(recording, wanted.format)?;
+        let request = self.api.post("/audio/transcriptions").bearer_auth(self.api_key.expose_secret());
+        let request = request.multipart(self.form(recording, wanted)?);
+        let answer = self.api.call(TRANSCRIBE, request, Repeat::Safe).await?;
+        let read = answer.is_success().then(|| answer::read(&answer, wanted.format)).flatten();
+        let Some(mut detail) = read else { return Err(self.refused(&answer, now_unix)) };
+        detail.insert("model".to_owned(), self.model.clone().into());
+        let provider_ref = answer.header("x-request-id").map(ToOwned::to_owned);
+        Ok(Receipt { provider: PROVIDER, provider_ref, detail: Some(Value::Object(detail)) })
+    }
+
+    fn form(&self, recording: &Recording, wanted: &Wanted) -> Result<Form, ProviderError> {
+        let (bytes, format) = (recording.bytes(), recording.format());
+        let file = Part::stream_with_length(bytes.clone(), bytes.len() as u64)
+            .file_name(format!("audio.{}", format.extension()))
+            .mime_str(format.media_type())
             .map_err(|_| permanent("format", "The media type of the file cannot be named."))?;
-        let mut form =
-            Form::new().part("file", file).text("model", self.model.clone()).text("response_format", "json");
-        for (name, value) in [("language", language), ("prompt", prompt)] {
+        let mut form = Form::new()
+            .part("file", file)
+            .text("model", self.model.clone())
+            .text("response_format", wanted.format.word());
+        let temperature = wanted.temperature.map(|temperature| temperature.to_string());
+        let optional = [
+            ("language", wanted.language.clone()),
+            ("prompt", wanted.prompt.clone()),
+            ("temperature", temperature),
+        ];
+        for (name, value) in optional {
             if let Some(value) = value {
-                form = form.text(name, value.to_owned());
+                form = form.text(name, value);
             }
         }
-        let request = self.api.post("/audio/transcriptions").bearer_auth(self.api_key.expose_secret());
-        let answer = self.api.call(TRANSCRIBE, request.multipart(form), Repeat::Safe).await?;
-        match answer.is_success().then(|| answer.json::<Transcript>()).flatten() {
-            Some(transcript) => Ok(Receipt {
-                provider: PROVIDER,
-                provider_ref: answer.header("x-request-id").map(ToOwned::to_owned),
-                detail: Some(
-                    json!({ "text": transcript.text, "model": self.model, "usage": transcript.usage }),
-                ),
-            }),
-            None => Err(self.refused(&answer, now_unix)),
+        Ok(form)
+    }
+
+    /// Refuses what the API would refuse after the upload.
+    fn check(&self, recording: &Recording, format: TranscriptFormat) -> Result<(), ProviderError> {
+        let limits = limits(&self.model);
+        if !limits.formats.contains(&format) {
+            let known: Vec<&str> = limits.formats.iter().map(|format| format.word()).collect();
+            let message = format!(
+                "Model {} does not write transcripts as {}; ask for {}, or set WHISPER_MODEL to whisper-1.",
+                self.model,
+                format.word(),
+                known.join(" or ")
+            );
+            return Err(permanent("format_of_model", &message));
         }
+        if MOST_AUDIO_BYTES < recording.bytes().len() {
+            let message = "The file is larger than 25 MiB; split it, or encode it smaller.";
+            return Err(permanent("too_large", message));
+        }
+        Ok(())
     }
 
     fn refused(&self, answer: &HttpAnswer, now_unix: i64) -> ProviderError {
@@ -167,56 +213,6 @@ impl Client for TranscriptionClient {
     }
 }
 
-/// Refuses what the API would refuse after the upload.
-fn check(audio: &[u8]) -> Result<AudioFormat, ProviderError> {
-    if MOST_AUDIO_BYTES < audio.len() {
-        return Err(permanent(
-            "too_large",
-            "The file is larger than 25 MiB; split it, or encode it smaller.",
-        ));
-    }
-    let message = "The file is not sound of a known format; use flac, m4a, mp3, mp4, ogg, wav or webm.";
-    AudioFormat::of(audio).ok_or_else(|| permanent("format", message))
-}
-
 fn permanent(code: &str, message: &str) -> ProviderError {
     ProviderError::new(PROVIDER, TRANSCRIBE, ErrorClass::Permanent, message).with_code(code)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formats_are_known_by_their_first_bytes() {
-        let cases: [(&[u8], Option<&str>); 12] = [
-            (b"fLaC\0\0", Some("flac")),
-            (b"OggS\0\x02", Some("ogg")),
-            (b"RIFF\x24\0\0\0WAVEfmt ", Some("wav")),
-            (b"\x1a\x45\xdf\xa3\x01", Some("webm")),
-            (b"\0\0\0\x20ftypM4A \0", Some("m4a")),
-            (b"\0\0\0\x20ftypisom", Some("mp4")),
-            (b"ID3\x04\0", Some("mp3")),
-            (b"\xff\xfb\x90\x64", Some("mp3")),
-            // A JPEG begins with 0xff too.
-            (b"\xff\xd8\xff\xe0", None),
-            (b"RIFF\x24\0\0\0AVI ", None),
-            (b"<html>", None),
-            (b"", None),
-        ];
-
-        for (bytes, expected) in cases {
-            assert_eq!(AudioFormat::of(bytes).map(|format| format.extension), expected, "for {bytes:?}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_too_large_is_refused_before_the_upload() {
-        let mut audio = b"OggS".to_vec();
-        audio.resize(MOST_AUDIO_BYTES + 1, 0);
-
-        let error = check(&audio).unwrap_err();
-
-        assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Permanent, Some("too_large")));
-    }
 }

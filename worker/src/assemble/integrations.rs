@@ -8,6 +8,7 @@ use flota_providers::{
     ProviderError,
     api::ApiSettings,
     chat::{self, ChatClient, ChatSettings},
+    ffmpeg::{Ffmpeg, FfmpegSettings},
     google_token::{ApiKey, ServiceAccount, TokenSource},
     ocr::{TextReader, TextReaders},
     pipeline::{Pipeline, Provider},
@@ -22,6 +23,8 @@ use flota_providers::{
     },
 };
 
+use tracing::info;
+
 use super::AssembleError;
 use crate::{
     config::env::{
@@ -33,6 +36,8 @@ use crate::{
 
 /// Most time to get a token of Google's.
 const TOKEN: Duration = Duration::from_secs(20);
+/// Most time for one run of ffmpeg: half a day of sound on a slow core.
+const CONVERSION: Duration = Duration::from_mins(5);
 
 pub(super) fn push(push: &PushVariables) -> Result<VapidKey, AssembleError> {
     Ok(VapidKey::new(&push.public_key, &push.private_key, &push.subject)?)
@@ -95,6 +100,18 @@ pub(super) fn transcription(
         model: speech.model.clone(),
     });
     client.map_err(because_of("OPENAI_BASE_URL"))
+}
+
+/// ffmpeg, where it was found.
+pub(super) fn ffmpeg(speech: &TranscriptionVariables) -> Option<Ffmpeg> {
+    let Some(program) = speech.ffmpeg.clone() else {
+        info!(
+            "PATH leads to no ffmpeg: recordings above 25 MiB, longer than a call or in other formats are refused; to have \
+             them transcribed, install it (Debian: apt-get install ffmpeg) and start again"
+        );
+        return None;
+    };
+    Some(Ffmpeg::new(FfmpegSettings { program, timeout: CONVERSION, cores: cores() }))
 }
 
 /// Whoever reads text on pictures and is there, in the order of `FLOTA_OCR_PROVIDERS`.
@@ -161,6 +178,13 @@ pub(super) fn because_of(variable: &'static str) -> impl Fn(ProviderError) -> As
 #[cfg(test)]
 pub(super) fn longest_notification(timeouts: &CallTimeouts) -> Duration {
     timeouts.of(media::PROVIDER) + timeouts.of(whatsapp::PROVIDER) * 2
+}
+
+/// The most that a run of `transcribe_audio` takes for a recording of one call: one run of ffmpeg, and the call. A run on
+/// a longer recording that is cut off has kept the pieces that it has heard, and the next one goes on from there.
+#[cfg(test)]
+pub(super) fn longest_transcription(timeouts: &CallTimeouts) -> Duration {
+    CONVERSION + timeouts.of(transcription::PROVIDER)
 }
 
 #[cfg(test)]

@@ -23,9 +23,9 @@ pub(super) enum Command {
     /// Tiers with their models and prices, and who is asked when one cannot answer
     #[command(after_help = "Example: flota llm models")]
     Models,
-    /// Tokens and dollars of all calls, from history
+    /// Tokens, seconds of sound and dollars of all questions and transcriptions, from history
     #[command(
-        after_help = "Examples: flota llm usage --since 30d --by tenant\n          flota llm usage --tenant acme --by day -o json"
+        after_help = "Examples: flota llm usage --since 30d --by tenant\n          flota llm usage --tenant acme --by day -o json\n          flota llm usage --by kind"
     )]
     Usage {
         /// How far back: 2h, 30d, 2026-11-01 or 2026-11-21T18:00:00Z
@@ -71,7 +71,10 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
             let now = DateTime::from_timestamp_millis(clock::unix_now_ms() as i64).unwrap_or_default();
             let since = dead::filter::moment(&since, now)?;
             let rows = usage(&postgres(&environment)?, since, tenant.as_deref(), by).await?;
-            global.output.list(&rows, "No question to a language model was recorded in this time.")?;
+            global.output.list(
+                &rows,
+                "No question to a language model and no transcription was recorded in this time.",
+            )?;
         }
         Command::Budget { tenant } => {
             let budget = settings.budgets.of(tenant.as_deref()).ok_or_else(|| {
@@ -131,12 +134,13 @@ impl Show for ModelRow {
 
 impl Show for Sum {
     const COLUMNS: &'static [&'static str] =
-        &["name", "calls", "failed", "tokens in", "tokens out", "dollars"];
+        &["name", "calls", "failed", "tokens in", "tokens out", "audio s", "dollars"];
 
     fn row(&self) -> Vec<String> {
-        let numbers = [self.calls, self.failed, self.prompt_tokens, self.completion_tokens];
+        let tokens = [self.prompt_tokens, self.completion_tokens];
+        let numbers = [self.calls, self.failed].into_iter().chain(tokens).chain([self.audio_seconds]);
         let name = if self.name.is_empty() { "(no tenant)".to_owned() } else { self.name.clone() };
-        let numbers = numbers.iter().map(ToString::to_string);
+        let numbers = numbers.map(|number| number.to_string());
         [name].into_iter().chain(numbers).chain([Dollars::new(self.cost_usd).to_string()]).collect()
     }
 

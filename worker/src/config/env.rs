@@ -11,6 +11,7 @@ mod error;
 mod integrations;
 mod live_or_sandbox;
 mod ocr;
+mod programs;
 mod reader;
 mod secrets;
 mod smtp;

@@ -16,6 +16,7 @@ mod providers;
 mod raw;
 mod retention;
 mod schedules;
+mod transcription;
 
 #[cfg(test)]
 mod tests;
@@ -202,7 +203,8 @@ fn queues(document: Document<'_>, raw: &RawQueues, problems: &mut Vec<Problem>) 
     for (name, raw) in &raw.providers {
         ProviderTable { document, name, raw }.check(&mut limits, &mut timeouts, problems);
     }
-    let llm = llm::check(document, raw.llm.as_ref(), problems);
+    let mut llm = llm::check(document, raw.llm.as_ref(), problems);
+    llm.speech = transcription::check(document, raw.transcription.as_ref(), problems);
     Queues { policies, schedules: checked, ages, limits, timeouts, llm, source: Source::BuiltIn }
 }
 

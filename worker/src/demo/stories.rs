@@ -25,6 +25,8 @@ pub(super) struct Expected {
 const PHONE: &str = "+525512345678";
 /// A recording in the directory of files.
 pub(super) const RECORDING: &str = "note.ogg";
+/// A sentence in Spanish, said by espeak-ng.
+pub(super) const SOUND: &[u8] = include_bytes!("../../../tests/assets/audio/speech.ogg");
 /// A picture in the directory of files.
 pub(super) const PICTURE: &str = "receipt.gif";
 /// What is in it: one white pixel.

@@ -292,7 +292,7 @@ impl<'a> Asking<'a> {
 }
 
 /// Whether a job that fails like this waits without being charged for it, and so without a record.
-fn waits(error: &ProviderError) -> bool {
+pub(crate) fn waits(error: &ProviderError) -> bool {
     let is_limit =
         matches!(error.class, ErrorClass::RateLimited { .. } | ErrorClass::Auth | ErrorClass::Quota);
     is_limit || error.was_not_sent()

@@ -82,9 +82,9 @@ impl Price {
 }
 
 /// Who said what something cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Teller {
+pub(crate) enum Teller {
     /// The provider.
     Provider,
     /// Our table of prices.
@@ -92,6 +92,7 @@ pub(super) enum Teller {
     /// Our estimate from before the call: its answer was lost or cut off, and it may be billed.
     Estimate,
     /// Nobody: the model has no price, and counts as free.
+    #[default]
     Nobody,
 }
 

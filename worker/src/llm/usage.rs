@@ -1,4 +1,4 @@
-//! What questions took, added up from history: one row per call is in the result of every job and failed run.
+//! What questions and transcriptions took, added up from history: one row per call is in the result of every job and failed run.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -9,6 +9,8 @@ use sqlx::{PgPool, Row, postgres::PgRow};
 pub enum By {
     /// For each model.
     Model,
+    /// For each kind of job.
+    Kind,
     /// For each tenant.
     Tenant,
     /// For each day, in UTC.
@@ -19,6 +21,7 @@ impl By {
     const fn word(self) -> &'static str {
         match self {
             Self::Model => "model",
+            Self::Kind => "kind",
             Self::Tenant => "tenant",
             Self::Day => "day",
         }
@@ -28,7 +31,7 @@ impl By {
 /// One sum.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Sum {
-    /// The model, tenant or day.
+    /// The model, kind, tenant or day.
     pub name: String,
     /// Calls that were made.
     pub calls: i64,
@@ -38,11 +41,13 @@ pub struct Sum {
     pub prompt_tokens: i64,
     /// Tokens of answers.
     pub completion_tokens: i64,
+    /// Seconds of sound that were transcribed.
+    pub audio_seconds: i64,
     /// Dollars.
     pub cost_usd: f64,
 }
 
-/// What questions took since a moment, dearest first.
+/// What questions and transcriptions took since a moment, dearest first.
 ///
 /// # Errors
 /// When Postgres does not answer.
@@ -63,6 +68,7 @@ fn sum(row: &PgRow) -> Result<Sum, sqlx::Error> {
         failed: row.try_get("failed")?,
         prompt_tokens: row.try_get("prompt_tokens")?,
         completion_tokens: row.try_get("completion_tokens")?,
+        audio_seconds: row.try_get("audio_seconds")?,
         cost_usd: row.try_get("cost_usd")?,
     })
 }
@@ -84,16 +90,21 @@ mod tests {
 
         let told: Vec<_> =
             by_model.iter().map(|sum| (&*sum.name, sum.calls, sum.failed, sum.cost_usd)).collect();
-        assert_eq!(told, [("sonnet", 1, 0, 0.5), ("haiku", 3, 1, 0.25)]);
+        assert_eq!(told, [("sonnet", 1, 0, 0.5), ("haiku", 3, 1, 0.25), ("whisper-1", 2, 1, 0.0625)]);
         let expected = Sum {
             name: "acme".into(),
             calls: 3,
             failed: 1,
             prompt_tokens: 20,
             completion_tokens: 4,
+            audio_seconds: 0,
             cost_usd: 0.625,
         };
         assert_eq!(of_acme, [expected]);
         assert_eq!(later, []);
+        let by_kind = usage(&pool, since, Some("globex"), By::Kind).await.unwrap();
+        let told: Vec<_> =
+            by_kind.iter().map(|sum| (&*sum.name, sum.calls, sum.audio_seconds, sum.cost_usd)).collect();
+        assert_eq!(told, [("complete_chat", 1, 0, 0.125), ("transcribe_audio", 2, 14, 0.0625)]);
     }
 }

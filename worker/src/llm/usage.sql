@@ -1,18 +1,22 @@
--- What questions took, from the results of jobs and of their failed runs. $1 first moment, $2 tenant or NULL, $3 how the
--- rows are added up: tenant, model, day.
+-- What questions and transcriptions took, from the results of jobs and of their failed runs. $1 first moment, $2 tenant or NULL, $3 how the
+-- rows are added up: tenant, model, kind, day.
 SELECT
     CASE $3 WHEN 'tenant' THEN coalesce(runs.tenant, '')
+            WHEN 'kind' THEN runs.kind
             WHEN 'day' THEN to_char(runs.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')
             ELSE call->>'model' END AS name,
     count(*) AS calls,
     count(*) FILTER (WHERE call ? 'error') AS failed,
     coalesce(sum((call->>'prompt_tokens')::bigint), 0)::bigint AS prompt_tokens,
     coalesce(sum((call->>'completion_tokens')::bigint), 0)::bigint AS completion_tokens,
+    coalesce(sum((call->>'seconds')::bigint), 0)::bigint AS audio_seconds,
     coalesce(sum((call->>'cost_usd')::double precision), 0) AS cost_usd
 FROM (
-    SELECT tenant, finished_at, result FROM outcomes WHERE kind = 'complete_chat' AND finished_at >= $1
+    SELECT kind, tenant, finished_at, result FROM outcomes
+    WHERE kind IN ('complete_chat', 'transcribe_audio') AND finished_at >= $1
     UNION ALL
-    SELECT tenant, finished_at, result FROM attempts WHERE kind = 'complete_chat' AND finished_at >= $1
+    SELECT kind, tenant, finished_at, result FROM attempts
+    WHERE kind IN ('complete_chat', 'transcribe_audio') AND finished_at >= $1
 ) AS runs
 CROSS JOIN LATERAL jsonb_array_elements(
     CASE jsonb_typeof(runs.result->'usage'->'calls') WHEN 'array' THEN runs.result->'usage'->'calls' ELSE '[]' END

@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use super::*;
 
 const SOON: Duration = Duration::from_secs(20);
+/// A sentence.
+const SPEECH: &[u8] = include_bytes!("../../../tests/assets/audio/speech.ogg");
 
 /// A sandbox and somebody who calls it.
 struct Stage {
@@ -47,6 +49,10 @@ impl Stage {
     }
 
     async fn post_text(&self, path: &str, headers: &[(&str, &str)], body: String) -> reqwest::Result<Came> {
+        self.post_bytes(path, headers, body.into_bytes()).await
+    }
+
+    async fn post_bytes(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> reqwest::Result<Came> {
         let request = self.http.post(self.sandbox.url(path)).timeout(SOON).body(body);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         Ok(Came::from(request.send().await?).await)

@@ -1,6 +1,10 @@
-//! Transcriptions as OpenAI serves them, against its own OpenAPI. Every recording says good morning in Spanish.
+//! Transcriptions as OpenAI serves them, against its own OpenAPI. Every recording says good morning in Spanish, but for a
+//! wave whose samples are all the same: in that one nobody speaks.
 
-use flota_providers::transcription::{AudioFormat, MOST_AUDIO_BYTES};
+use flota_providers::{
+    recording::{AudioFormat, BadRecording, Recording},
+    transcription::{MOST_AUDIO_BYTES, limits},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -13,6 +17,10 @@ use super::{
 
 /// What every recording says.
 const TEXT: &str = "Buenos días.";
+/// Where the samples of a wave begin, when its header is the usual one.
+const WAVE_HEADER: usize = 44;
+/// Sound that `gpt-4o-transcribe` makes into one token, in seconds.
+const SECONDS_PER_TOKEN: f64 = 0.1;
 /// What a file name may end with.
 const EXTENSIONS: [&str; 9] = ["flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "ogg", "wav", "webm"];
 /// Models that only answer JSON.
@@ -39,7 +47,7 @@ pub(super) fn transcribe(call: &Call<'_>) -> Outcome {
     }
     let file =
         parts.iter().find(|part| part.name == "file").ok_or_else(|| bad("file is required", Some("file")))?;
-    check_file(file)?;
+    let recording = check_file(file)?;
     let model = fields["model"].as_str().unwrap_or_default();
     let format = fields["response_format"].as_str().unwrap_or("json");
     if model.starts_with(JSON_ONLY) && format != "json" {
@@ -55,36 +63,80 @@ pub(super) fn transcribe(call: &Call<'_>) -> Outcome {
     if fields["temperature"].as_f64().is_some_and(|temperature| !(0.0..=1.0).contains(&temperature)) {
         return Err(bad("temperature must be between 0 and 1", Some("temperature")));
     }
-    let summary = json!({ "model": model, "file_bytes": file.content.len(), "language": fields["language"] });
-    Ok(Done::new(answer(format).with("x-request-id", format!("req_{}", new_id())), summary))
+    check_values(model, &fields, &recording)?;
+    let seconds = recording.billed_seconds();
+    let summary = json!({
+        "model": model, "file_bytes": file.content.len(), "language": fields["language"], "format": format, "seconds": seconds,
+    });
+    let answer = answer(format, usage(model, &recording), &recording);
+    Ok(Done::new(answer.with("x-request-id", format!("req_{}", new_id())), summary))
 }
 
-fn answer(format: &str) -> Answer {
-    let usage = json!({ "type": "duration", "seconds": 1 });
+/// What the specification leaves to words.
+fn check_values(model: &str, fields: &Value, recording: &Recording) -> Result<(), Refusal> {
+    let bad = |code: &str, what: &str, field| refuse(400, "invalid_request_error", code, what, Some(field));
+    let is_code =
+        |code: &str| (2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase());
+    if fields["language"].as_str().is_some_and(|language| !is_code(language)) {
+        let message =
+            "Invalid language. Language parameter must be specified in ISO-639-1 or ISO-639-3 format.";
+        return Err(bad("invalid_language_format", message, "language"));
+    }
+    let (length, most) = (recording.length().as_secs_f64(), limits(model).longest.as_secs_f64());
+    // Whisper itself has no limit.
+    if model.starts_with(JSON_ONLY) && most < length {
+        let message = format!(
+            "audio duration {length} seconds is longer than {most} seconds which is the maximum for this model"
+        );
+        return Err(bad("invalid_value", &message, "file"));
+    }
+    Ok(())
+}
+
+/// How the vendor counts: seconds of Whisper, tokens of the others.
+fn usage(model: &str, recording: &Recording) -> Value {
+    if !model.starts_with(JSON_ONLY) {
+        return json!({ "type": "duration", "seconds": recording.billed_seconds() });
+    }
+    let heard = (recording.length().as_secs_f64() / SECONDS_PER_TOKEN).ceil() as u64;
+    let said = TEXT.split(' ').count() as u64;
+    json!({
+        "type": "tokens", "input_tokens": heard, "output_tokens": said, "total_tokens": heard + said,
+        "input_token_details": { "text_tokens": 0, "audio_tokens": heard },
+    })
+}
+
+fn answer(format: &str, usage: Value, recording: &Recording) -> Answer {
+    let text = if is_silent(recording) { "" } else { TEXT };
+    let length = recording.length();
+    let (minutes, seconds, millis) = (length.as_secs() / 60, length.as_secs() % 60, length.subsec_millis());
+    let end = |point: char| format!("{:02}:{:02}:{seconds:02}{point}{millis:03}", minutes / 60, minutes % 60);
+    let plain = |text: String| Answer::of(200, "text/plain; charset=utf-8", text);
     match format {
-        "text" => Answer::of(200, "text/plain; charset=utf-8", format!("{TEXT}\n")),
-        "srt" => Answer::of(
-            200,
-            "text/plain; charset=utf-8",
-            format!("1\n00:00:00,000 --> 00:00:01,000\n{TEXT}\n\n"),
-        ),
-        "vtt" => Answer::of(
-            200,
-            "text/plain; charset=utf-8",
-            format!("WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n{TEXT}\n\n"),
-        ),
+        "text" => plain(format!("{text}\n")),
+        "srt" if text.is_empty() => plain(String::new()),
+        "vtt" if text.is_empty() => plain("WEBVTT\n\n".to_owned()),
+        "srt" => plain(format!("1\n00:00:00,000 --> {}\n{text}\n\n", end(','))),
+        "vtt" => plain(format!("WEBVTT\n\n00:00:00.000 --> {}\n{text}\n\n", end('.'))),
         "verbose_json" => {
             let segment = json!({
-                "id": 0, "seek": 0, "start": 0.0, "end": 1.0, "text": TEXT, "tokens": [50_364], "temperature": 0.0,
+                "id": 0, "seek": 0, "start": 0.0, "end": length.as_secs_f64(), "text": text, "tokens": [50_364], "temperature": 0.0,
                 "avg_logprob": -0.2, "compression_ratio": 0.8, "no_speech_prob": 0.01,
             });
+            let segments = if text.is_empty() { json!([]) } else { json!([segment]) };
             let body = json!({
-                "task": "transcribe", "language": "spanish", "duration": 1.0, "text": TEXT, "segments": [segment], "usage": usage,
+                "task": "transcribe", "language": "spanish", "duration": length.as_secs_f64(), "text": text,
+                "segments": segments, "usage": usage,
             });
             Answer::json(200, &body)
         }
-        _ => Answer::json(200, &json!({ "text": TEXT, "usage": usage })),
+        _ => Answer::json(200, &json!({ "text": text, "usage": usage })),
     }
+}
+
+fn is_silent(recording: &Recording) -> bool {
+    let samples = recording.bytes().get(WAVE_HEADER..).unwrap_or_default();
+    recording.format() == AudioFormat::Wav && samples.windows(2).all(|pair| pair[0] == pair[1])
 }
 
 /// The form as the specification describes it: numbers as numbers, `name[]` as a list, the file as text.
@@ -107,7 +159,7 @@ fn fields(parts: &[Part]) -> Value {
     Value::Object(fields)
 }
 
-fn check_file(file: &Part) -> Result<(), Refusal> {
+fn check_file(file: &Part) -> Result<Recording, Refusal> {
     let bad = |what: &str| refuse(400, "invalid_request_error", "", what, Some("file"));
     let Some(name) = &file.file_name else { return Err(bad("file is no file")) };
     if MOST_AUDIO_BYTES < file.content.len() {
@@ -121,10 +173,13 @@ fn check_file(file: &Part) -> Result<(), Refusal> {
             "Unrecognized file format. Supported formats: ['flac', 'm4a', 'mp3', 'mp4', 'mpeg', 'mpga', 'oga', 'ogg', 'wav', 'webm']",
         ));
     }
-    if AudioFormat::of(&file.content).is_none() {
-        return Err(bad("The audio file could not be decoded or its format is not supported."));
-    }
-    Ok(())
+    Recording::look_at(file.content.clone()).map_err(|error| match error {
+        BadRecording::TooShort(_) => {
+            let message = "Audio file is too short. Minimum audio length is 0.1 seconds.";
+            refuse(400, "invalid_request_error", "audio_too_short", message, Some("file"))
+        }
+        _ => bad("The audio file could not be decoded or its format is not supported."),
+    })
 }
 
 fn refuse(status: u16, kind: &str, code: &str, message: &str, param: Option<&str>) -> Refusal {

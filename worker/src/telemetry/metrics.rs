@@ -96,6 +96,10 @@ pub const WEBHOOK_ENDPOINTS_DISABLED: &str = "flota_webhook_endpoints_disabled_t
 pub const LLM_TOKENS: &str = "flota_llm_tokens_total";
 /// What language models cost, in millionths of a dollar: counters hold whole numbers.
 pub const LLM_COST: &str = "flota_llm_cost_micro_usd_total";
+/// Seconds of sound that were transcribed.
+pub const TRANSCRIPTION_SECONDS: &str = "flota_transcription_seconds_total";
+/// What transcription costs, in millionths of a dollar.
+pub const TRANSCRIPTION_COST: &str = "flota_transcription_cost_micro_usd_total";
 /// Which release this is.
 pub const BUILD_INFO: &str = "flota_build_info";
 
@@ -290,6 +294,18 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &[MODEL],
         help: "What language models cost, in millionths of a US dollar.",
+    },
+    Metric {
+        name: TRANSCRIPTION_SECONDS,
+        kind: MetricKind::Counter,
+        labels: &[MODEL],
+        help: "Seconds of sound that transcription was billed for, or may be where its answer was lost.",
+    },
+    Metric {
+        name: TRANSCRIPTION_COST,
+        kind: MetricKind::Counter,
+        labels: &[MODEL],
+        help: "What transcription cost by the prices in queues.toml, in millionths of a US dollar.",
     },
     Metric {
         name: BUILD_INFO,

@@ -95,7 +95,7 @@ fn an_interrupted_run_puts_everything_back() {
 
 #[test]
 fn the_command_for_a_person_names_every_package_and_no_alternatives() {
-    let tools: Vec<&Tool> = TOOLS.iter().collect();
+    let tools: Vec<&Tool> = TOOLS.iter().filter(|tool| tool.need != Need::Extras).collect();
 
     let command = by_hand(&packages_of(&tools));
 
@@ -114,4 +114,15 @@ fn sudo_is_asked_never_to_ask_for_a_password() {
     assert_eq!(command.get_program(), "sudo");
     assert_eq!(words[..3], ["-n", "sh", "-c"]);
     assert_eq!(words[words.len() - 1], "postgresql");
+}
+
+#[test]
+fn what_tests_can_do_without_stops_no_task() {
+    let extras: Vec<&str> =
+        TOOLS.iter().filter(|tool| tool.need == Need::Extras).map(|tool| tool.name).collect();
+
+    let needed = missing(&[Need::Compiler, Need::Servers, Need::Tests]);
+
+    assert_eq!(extras, ["ffmpeg", "Tesseract"]);
+    assert!(needed.iter().all(|tool| !extras.contains(&tool.name)));
 }

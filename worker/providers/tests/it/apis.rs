@@ -5,6 +5,7 @@
 mod messages;
 mod models;
 mod pictures;
+mod speech;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,14 +17,18 @@ use flota_providers::{
     google_token::{ApiKey, ServiceAccount, TokenSource},
     ocr::Wanted,
     picture::Picture,
+    recording::Recording,
     sms::{SmsClient, SmsSender, SmsSettings},
-    transcription::{TranscriptionClient, TranscriptionSettings},
+    transcription::{TranscriptionClient, TranscriptionSettings, Wanted as Hearing},
     vision::{VisionClient, VisionSettings},
     whatsapp::{WhatsappClient, WhatsappContent, WhatsappSettings, media::WhatsappMediaClient},
 };
 use serde_json::{Value, json};
 
-use crate::receiver::{Answer, Receiver, RudeServer, Rudeness};
+use crate::{
+    receiver::{Answer, Receiver, RudeServer, Rudeness},
+    recordings::asset,
+};
 
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 const NOW: i64 = 784_111_777;
@@ -67,7 +72,8 @@ impl Api {
             Self::Sms => sms(api).send("+525512345678", "Código 1234 & más", NOW).await,
             Self::Chat => chat(api).complete(&question(), NOW).await,
             Self::Speech => {
-                speech(api).transcribe(Bytes::from_static(b"OggS-sound-"), Some("es"), None, NOW).await
+                let wanted = Hearing { language: Some("es".into()), ..Hearing::default() };
+                speech(api).transcribe(&spoken(), &wanted, NOW).await
             }
             Self::Vision => {
                 let wanted = Wanted { labels: true, languages: vec!["es".into()], ..Wanted::default() };
@@ -112,6 +118,11 @@ fn question() -> ChatRequest {
 fn speech(api: ApiSettings) -> TranscriptionClient {
     let settings = TranscriptionSettings { api, api_key: SECRET.into(), model: "whisper-1".into() };
     TranscriptionClient::new(settings).unwrap()
+}
+
+/// A sentence.
+pub(crate) fn spoken() -> Recording {
+    Recording::look_at(asset("speech.ogg")).unwrap()
 }
 
 fn vision(api: ApiSettings, tokens: Arc<dyn TokenSource>) -> VisionClient {

@@ -5,6 +5,12 @@ mod apis;
 #[cfg(test)]
 mod bad_pictures;
 #[cfg(test)]
+mod ffmpeg;
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "the crate of tests exports it")]
+#[path = "../../../../tests/src/installed.rs"]
+mod installed;
+#[cfg(test)]
 mod memory_of_pictures;
 #[cfg(test)]
 mod ocr_accuracy;
@@ -16,6 +22,8 @@ mod pipeline;
 mod push;
 #[cfg(test)]
 mod receiver;
+#[cfg(test)]
+mod recordings;
 #[cfg(test)]
 mod smtp;
 #[cfg(test)]

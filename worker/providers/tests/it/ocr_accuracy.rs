@@ -16,6 +16,8 @@ use flota_providers::{
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::installed::{installed, skipped};
+
 /// Kinds of picture, in the order of the table.
 const VARIANTS: [&str; 6] = ["plain", "rotated", "photo", "perspective", "several", "format"];
 const UPDATE: &str = "UPDATE_DOCS=1 cargo test -p flota-providers --test it ocr_accuracy";
@@ -211,12 +213,7 @@ fn prices_and_names_are_found_as_often_as_the_documentation_says() {
 /// Versions of Tesseract differ, so only a floor is asked for.
 #[tokio::test]
 async fn tags_are_read_for_real_where_tesseract_is_installed() {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let programs = path.split(':').map(|folder| PathBuf::from(folder).join("tesseract"));
-    let Some(program) = programs.into_iter().find(|program| program.is_file()) else {
-        println!("skipped: not installed (Debian: tesseract-ocr tesseract-ocr-spa)");
-        return;
-    };
+    let Some(program) = installed("tesseract", "tesseract-ocr tesseract-ocr-spa") else { return };
     let settings = TesseractSettings { program, timeout: Duration::from_mins(1), cores: CORES };
     let client = TesseractClient::new(settings);
     let wanted = Wanted { sparse: true, languages: vec!["es".into()], ..Wanted::default() };
@@ -225,7 +222,7 @@ async fn tags_are_read_for_real_where_tesseract_is_installed() {
     for tag in labels().tags {
         let read = match client.read(&[picture(&tag.file)], &wanted).await {
             Err(error) if error.code.as_deref() == Some("language") => {
-                println!("skipped: not installed (Debian: tesseract-ocr-spa)");
+                skipped("Spanish for tesseract", "tesseract-ocr-spa");
                 return;
             }
             read => read.unwrap(),

@@ -7,13 +7,14 @@ use std::{net::IpAddr, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use flota_producer::payloads::check_public_url;
+use flota_providers::ffmpeg;
 use secrecy::SecretString;
 use url::Url;
 
 pub use super::ocr::{OcrProvider, OcrVariables};
 use super::{
     error::EnvironmentError,
-    ocr,
+    ocr, programs,
     reader::Reader,
     storage::{self, StorageVariables},
 };
@@ -113,6 +114,8 @@ pub struct TranscriptionVariables {
     pub api_key: SecretString,
     /// Model.
     pub model: String,
+    /// ffmpeg, when `PATH` leads to it.
+    pub ffmpeg: Option<PathBuf>,
 }
 
 /// Google Vision.
@@ -224,7 +227,8 @@ fn transcription(reader: &mut Reader<'_>, production: bool) -> Option<Transcript
     let base_url = base_url(reader, "OPENAI_BASE_URL", production);
     let model = or_default(reader, "WHISPER_MODEL");
     let api_key = reader.parse("OPENAI_API_KEY", credential)?;
-    Some(TranscriptionVariables { base_url: base_url?, api_key, model })
+    let ffmpeg = programs::in_path(reader, ffmpeg::PROGRAM);
+    Some(TranscriptionVariables { base_url: base_url?, api_key, model, ffmpeg })
 }
 
 fn vision(reader: &mut Reader<'_>, production: bool) -> Option<VisionVariables> {

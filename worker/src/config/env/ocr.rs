@@ -3,9 +3,9 @@
 //! Both readers are in the order unless it is set, and the one that is not there is passed over. Whoever sets the order
 //! counts on what it names, so a Tesseract that cannot be found is told then.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{integrations::or_default, reader::Reader};
+use super::{integrations::or_default, programs, reader::Reader};
 
 const ORDER: &str = "FLOTA_OCR_PROVIDERS";
 const PROGRAM: &str = "tesseract";
@@ -37,9 +37,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> OcrVariables {
             return OcrVariables::default();
         }
     };
-    // PATH is no setting of ours, so it is not in the table of variables; what cannot be read leads nowhere.
-    let path = (reader.lookup)("PATH").ok().flatten().unwrap_or_default();
-    let tesseract = order.contains(&OcrProvider::Tesseract).then(|| program(&path)).flatten();
+    let tesseract =
+        order.contains(&OcrProvider::Tesseract).then(|| programs::in_path(reader, PROGRAM)).flatten();
     if is_set && order.contains(&OcrProvider::Tesseract) && tesseract.is_none() {
         let problem = "it names tesseract, but PATH leads to no such program; install it (Debian: tesseract-ocr and \
                        tesseract-ocr-spa), or leave it out";
@@ -69,13 +68,6 @@ fn order(text: &str) -> Result<Vec<OcrProvider>, String> {
     Ok(order)
 }
 
-/// The program in the first folder that has it.
-fn program(path: &str) -> Option<PathBuf> {
-    // An empty part would mean the working directory, which is nobody's place for programs.
-    let folders = path.split(':').filter(|folder| !folder.is_empty());
-    folders.map(|folder| Path::new(folder).join(PROGRAM)).find(|program| program.is_file())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,15 +81,5 @@ mod tests {
         for wrong in ["", "google", "tesseract,tesseract", "google_vision,"] {
             assert!(order(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn the_program_is_looked_for_in_the_folders_of_the_path() {
-        let (without, with) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::fs::write(with.path().join(PROGRAM), "").unwrap();
-        let path = format!(":{}:{}", without.path().display(), with.path().display());
-
-        assert_eq!(program(&path), Some(with.path().join(PROGRAM)));
-        assert_eq!(program(&without.path().display().to_string()), None);
     }
 }

@@ -28,6 +28,7 @@ pub(super) struct RawQueues {
     pub(super) retention: RawRetention,
     pub(super) providers: BTreeMap<Spanned<String>, RawProvider>,
     pub(super) llm: Option<Spanned<Value>>,
+    pub(super) transcription: Option<Spanned<Value>>,
 }
 
 /// One schedule as written.
@@ -283,7 +284,9 @@ impl Table {
     fn names(self) -> Vec<&'static str> {
         match self {
             Self::Queues | Self::Schedules | Self::Providers => Vec::new(),
-            Self::File => vec!["defaults", "queues", "schedules", "retention", "providers", "llm"],
+            Self::File => {
+                vec!["defaults", "queues", "schedules", "retention", "providers", "llm", "transcription"]
+            }
             Self::Schedule => SCHEDULE.to_vec(),
             Self::Retention => RETENTION.to_vec(),
             Self::Provider => PROVIDER.to_vec(),

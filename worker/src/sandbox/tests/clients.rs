@@ -7,8 +7,9 @@ use flota_providers::{
     google_token::{ApiKey, ServiceAccount},
     ocr::Wanted,
     picture::Picture,
+    recording::Recording,
     sms::{SmsClient, SmsSettings},
-    transcription::{TranscriptionClient, TranscriptionSettings},
+    transcription::{TranscriptFormat, TranscriptionClient, TranscriptionSettings, Wanted as HearingWanted},
     vision::{VisionClient, VisionSettings},
     whatsapp::{MediaPlace, WhatsappClient, WhatsappContent, WhatsappSettings, media::WhatsappMediaClient},
 };
@@ -193,9 +194,17 @@ async fn a_recording_is_transcribed() {
     };
     let client = TranscriptionClient::new(settings).unwrap();
 
-    let receipt = client.transcribe("OggS-sound-".into(), Some("es"), Some("Flota"), now()).await.unwrap();
+    let recording = Recording::look_at(SPEECH.into()).unwrap();
+    let wanted = |format| HearingWanted { language: Some("es".into()), format, ..HearingWanted::default() };
 
-    assert_eq!(receipt.detail.unwrap()["text"], "Buenos días.");
+    let receipt = client.transcribe(&recording, &wanted(TranscriptFormat::Json), now()).await.unwrap();
+    let vtt = client.transcribe(&recording, &wanted(TranscriptFormat::Vtt), now()).await.unwrap();
+    let verbose = client.transcribe(&recording, &wanted(TranscriptFormat::VerboseJson), now()).await.unwrap();
+
+    let heard = receipt.detail.unwrap();
+    assert_eq!((&heard["text"], &heard["usage"]["seconds"]), (&json!("Buenos días."), &json!(7)));
+    assert_eq!(vtt.detail.unwrap()["text"], "WEBVTT\n\n00:00:00.000 --> 00:00:06.814\nBuenos días.");
+    assert_eq!(verbose.detail.unwrap()["segments"][0]["end"], 6.814_375);
 }
 
 #[tokio::test]

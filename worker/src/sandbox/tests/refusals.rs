@@ -161,33 +161,34 @@ async fn a_language_model_says_the_type_of_its_refusal() {
 #[tokio::test]
 async fn a_transcription_needs_a_known_file_and_fitting_fields() {
     let stage = Stage::set().await;
-    let form = |fields: &[(&str, &str)], name: &str, content: &str| {
+    let form = |fields: &[(&str, &str)], name: &str, content: &[u8]| {
         let field = |(name, value): &(&str, &str)| {
             format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
         };
         let fields: Vec<String> = fields.iter().map(field).collect();
-        format!(
-            "{}--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n--x--\r\n",
-            fields.concat()
-        )
+        let file =
+            format!("--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+        [fields.concat().as_bytes(), file.as_bytes(), content, b"\r\n--x--\r\n"].concat()
     };
     let model = ("model", "whisper-1");
     let cases = [
-        form(&[], "a.ogg", "OggS"),
-        form(&[model], "a.txt", "OggS"),
-        form(&[model], "a.ogg", "<html>"),
-        form(&[model, ("temperature", "2")], "a.ogg", "OggS"),
-        form(&[model, ("response_format", "xml")], "a.ogg", "OggS"),
-        form(&[model, ("timestamp_granularities[]", "word")], "a.ogg", "OggS"),
-        form(&[model, ("colour", "red")], "a.ogg", "OggS"),
-        form(&[("model", "gpt-4o-transcribe"), ("response_format", "srt")], "a.ogg", "OggS"),
-        "not a form".to_owned(),
+        form(&[], "a.ogg", SPEECH),
+        form(&[model], "a.txt", SPEECH),
+        form(&[model], "a.ogg", b"<html>"),
+        form(&[model, ("temperature", "2")], "a.ogg", SPEECH),
+        form(&[model, ("response_format", "xml")], "a.ogg", SPEECH),
+        form(&[model, ("timestamp_granularities[]", "word")], "a.ogg", SPEECH),
+        form(&[model, ("language", "español")], "a.ogg", SPEECH),
+        form(&[model], "a.ogg", &SPEECH[..SPEECH.len() / 2]),
+        form(&[model, ("colour", "red")], "a.ogg", SPEECH),
+        form(&[("model", "gpt-4o-transcribe"), ("response_format", "srt")], "a.ogg", SPEECH),
+        b"not a form".to_vec(),
     ];
     let bearer = format!("Bearer {}", credential::OPENAI);
     let headers = [("authorization", &*bearer), ("content-type", "multipart/form-data; boundary=x")];
 
     for body in cases {
-        let came = stage.post_text("/openai/v1/audio/transcriptions", &headers, body).await.unwrap();
+        let came = stage.post_bytes("/openai/v1/audio/transcriptions", &headers, body).await.unwrap();
         assert_eq!(
             (came.status, &came.json()["error"]["type"]),
             (400, &json!("invalid_request_error")),
@@ -195,8 +196,8 @@ async fn a_transcription_needs_a_known_file_and_fitting_fields() {
             came.text
         );
     }
-    let srt = form(&[model, ("response_format", "srt")], "a.ogg", "OggS");
-    let came = stage.post_text("/openai/v1/audio/transcriptions", &headers, srt).await.unwrap();
+    let srt = form(&[model, ("response_format", "srt")], "a.ogg", SPEECH);
+    let came = stage.post_bytes("/openai/v1/audio/transcriptions", &headers, srt).await.unwrap();
     assert!(came.text.starts_with("1\n00:00:00,000 --> "), "{}", came.text);
 }
 

@@ -1,4 +1,4 @@
-//! Language models and transcription.
+//! Language models.
 
 use flota_providers::chat::{Took, Usage, took};
 
@@ -90,52 +90,4 @@ async fn a_wish_to_wait_is_kept_in_all_its_forms() {
     let told = json!({ "error": { "code": 503, "availability": { "retry_after": 12 } } });
     let (_receiver, result) = answered(Api::Chat, 503, told).await;
     assert_eq!(result.unwrap_err().retry_after(), Some(Duration::from_secs(12)));
-}
-
-#[tokio::test]
-async fn a_recording_goes_out_with_the_name_of_what_it_is() {
-    let (receiver, result) =
-        answered(Api::Speech, 200, json!({ "text": "Hola", "usage": { "seconds": 2 } })).await;
-
-    let got = &receiver.received()[0];
-    let body = String::from_utf8_lossy(&got.body);
-    assert_eq!(result.unwrap().detail.unwrap()["text"], "Hola");
-    assert_eq!(got.path, "/v1/audio/transcriptions");
-    assert!(got.header("content-type").starts_with("multipart/form-data; boundary="));
-    for part in
-        ["filename=\"audio.ogg\"", "Content-Type: audio/ogg", "OggS-sound-", "whisper-1", "name=\"language\""]
-    {
-        assert!(body.contains(part), "{part} in {body}");
-    }
-}
-
-#[tokio::test]
-async fn every_answer_of_the_transcription_api_has_its_class() {
-    let error =
-        |kind: &str, code: Option<&str>| json!({ "error": { "message": "no", "type": kind, "code": code } });
-    let rows = [
-        (400, error("invalid_request_error", None), ErrorClass::Permanent),
-        (401, error("invalid_request_error", Some("invalid_api_key")), ErrorClass::Auth),
-        (
-            403,
-            error("request_forbidden", Some("unsupported_country_region_territory")),
-            ErrorClass::Permanent,
-        ),
-        (404, error("invalid_request_error", Some("model_not_found")), ErrorClass::Permanent),
-        (408, Value::Null, ErrorClass::ServerError),
-        (409, Value::Null, ErrorClass::ServerError),
-        (413, Value::Null, ErrorClass::Permanent),
-        (429, error("insufficient_quota", Some("insufficient_quota")), ErrorClass::Quota),
-        (429, error("requests", Some("rate_limit_exceeded")), LIMITED),
-        (429, Value::Null, LIMITED),
-        (500, error("server_error", None), ErrorClass::ServerError),
-        (502, Value::Null, ErrorClass::ServerError),
-        (503, error("server_error", Some("slow_down")), ErrorClass::ServerError),
-        (503, Value::Null, ErrorClass::ServerError),
-        (200, json!({ "surprise": true }), ErrorClass::ServerError),
-    ];
-
-    for (status, body, class) in rows {
-        check(Api::Speech, status, body, class).await;
-    }
 }

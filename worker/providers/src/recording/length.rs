@@ -1,0 +1,125 @@
+//! How long a recording plays, from its container: every packet is walked over, none is decoded.
+//!
+//! Headers alone do not do: some have no length (what browsers record), and others promise what is no longer there.
+
+use std::{
+    io::{Cursor, ErrorKind},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use symphonia::{
+    core::{
+        errors::Error,
+        formats::{FormatOptions, FormatReader, TrackType, probe::Hint},
+        io::{MediaSourceStream, MediaSourceStreamOptions},
+        meta::MetadataOptions,
+    },
+    default::get_probe,
+};
+
+use super::{AudioFormat, BadRecording};
+
+/// A header may promise a little more than there is: the last packet, or what encoders add at both ends.
+const SLACK: f64 = 0.5;
+/// Where a header of an MPEG stream's length can be in its first frame (Xing, LAME), in bytes.
+const FIRST_FRAME: usize = 256;
+
+/// What walking over it has shown, in units of the track.
+#[derive(Default)]
+struct Walked {
+    /// Of all packets together; Matroska need not say it of each.
+    together: u64,
+    first: Option<i64>,
+    end: i64,
+    /// The file ended in the middle of something.
+    broke_off: bool,
+}
+
+pub(super) fn of(bytes: &Bytes, format: AudioFormat) -> Result<Duration, BadRecording> {
+    let stream =
+        MediaSourceStream::new(Box::new(Cursor::new(bytes.clone())), MediaSourceStreamOptions::default());
+    let found = get_probe().probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default());
+    let mut reader = found.map_err(|error| refusal(&error, format))?;
+    let track = reader.default_track(TrackType::Audio).ok_or(BadRecording::NoSound(format))?;
+    let (id, base, promised) = (track.id, track.time_base, track.duration);
+    let walked = walk(reader.as_mut(), id, format)?;
+    let base = base.ok_or(BadRecording::Damaged(format))?;
+    let seconds = |units: u64| units as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get());
+    let span = walked.end.saturating_sub(walked.first.unwrap_or_default());
+    let there = seconds(walked.together.max(span.try_into().unwrap_or_default()));
+    let promised = promised.map(|units| seconds(units.get())).filter(|_| keeps_promises(bytes, format));
+    if promised.is_some_and(|promised| there + SLACK < promised)
+        || (walked.broke_off && !is_live(format, promised))
+    {
+        return Err(BadRecording::Truncated(format));
+    }
+    Duration::try_from_secs_f64(there).map_err(|_| BadRecording::Damaged(format))
+}
+
+fn walk(reader: &mut dyn FormatReader, track: u32, format: AudioFormat) -> Result<Walked, BadRecording> {
+    let mut walked = Walked::default();
+    loop {
+        match reader.next_packet() {
+            Ok(Some(packet)) if packet.track_id == track => {
+                let (starts, lasts) = (packet.pts.get(), packet.dur.get());
+                walked.together = walked.together.saturating_add(lasts);
+                walked.first = Some(walked.first.map_or(starts, |first| first.min(starts)));
+                walked.end = walked.end.max(starts.saturating_add_unsigned(lasts));
+            }
+            Ok(Some(_)) => {}
+            // A second stream after the first: only chained Ogg, of which the first is what it is about.
+            Ok(None) | Err(Error::ResetRequired) => return Ok(walked),
+            Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                walked.broke_off = true;
+                return Ok(walked);
+            }
+            Err(_) => return Err(BadRecording::Damaged(format)),
+        }
+    }
+}
+
+/// What cannot even be opened. The index of an MPEG-4 or a segment of Matroska is missed when the end is.
+fn refusal(error: &Error, format: AudioFormat) -> BadRecording {
+    match error {
+        Error::IoError(_) | Error::Unsupported(_) => BadRecording::Truncated(format),
+        _ => BadRecording::Damaged(format),
+    }
+}
+
+/// What a browser records has no length in its header, and ends where its stream was stopped.
+fn is_live(format: AudioFormat, promised: Option<f64>) -> bool {
+    format == AudioFormat::Webm && promised.is_none()
+}
+
+/// Without a count of its frames, the length of an MPEG stream is only estimated from its first ones.
+fn keeps_promises(bytes: &[u8], format: AudioFormat) -> bool {
+    if format != AudioFormat::Mp3 {
+        return true;
+    }
+    let tag = match bytes {
+        // Seven bits of each byte count (ID3v2.3, section 3.1).
+        [b'I', b'D', b'3', _, _, _, a, b, c, d, ..] => {
+            10 + [a, b, c, d].iter().fold(0, |size, byte| size << 7 | usize::from(**byte & 0x7f))
+        }
+        _ => 0,
+    };
+    let frame = bytes.get(tag..).map_or(&[][..], |rest| &rest[..rest.len().min(FIRST_FRAME)]);
+    frame.windows(4).any(|word| word == b"Xing" || word == b"Info")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_counted_length_is_a_promise() {
+        let mut tagged = b"ID3\x03\0\0\0\0\x01\x00".to_vec();
+        tagged.resize(10 + 128, b'x');
+        tagged.extend_from_slice(b"\xff\xfb\x90\x64....Xing");
+
+        assert!(keeps_promises(&tagged, AudioFormat::Mp3));
+        assert!(!keeps_promises(b"\xff\xfb\x90\x64....", AudioFormat::Mp3));
+        assert!(keeps_promises(b"RIFF", AudioFormat::Wav));
+    }
+}

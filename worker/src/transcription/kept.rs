@@ -1,0 +1,177 @@
+//! What has been heard and paid before a run broke off, so that the next run of the job neither pays for a piece again nor
+//! forgets what it has paid.
+//!
+//! A long recording is several calls, and any of them may meet a limit, a failure or the end of the run's time. Pieces are
+//! known by their content, so that another cut or another file is never taken for the same. The memory is that of one
+//! process: transcripts are personal, and a second call, which another process would make, costs a few cents and does no
+//! harm. What was paid by a run that had to wait, or was cut off, is told with the next run's record; a process that
+//! ends in between takes that with it, and the metrics alone have counted it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use flota_producer::JobId;
+use serde_json::Value;
+
+use super::hear::Paid;
+
+/// How long it is kept: longer than a job usually waits for its next run.
+const AGE: Duration = Duration::from_hours(36);
+/// Most jobs that are remembered.
+const MOST_JOBS: usize = 10_000;
+/// Most transcripts of one process, in bytes as JSON.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// A piece by its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct PieceKey([u8; 32]);
+
+impl PieceKey {
+    pub(super) fn of(content: &[u8]) -> Self {
+        let mut key = [0; 32];
+        key.copy_from_slice(digest(&SHA256, content).as_ref());
+        Self(key)
+    }
+}
+
+/// What is known of jobs on their way.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Mutex<HashMap<JobId, Unfinished>>);
+
+#[derive(Debug)]
+struct Unfinished {
+    heard: HashMap<PieceKey, Value>,
+    bytes: usize,
+    untold: Vec<Paid>,
+    since: Instant,
+}
+
+impl Kept {
+    /// The transcript of this piece, when an earlier run of the job has it.
+    pub(super) fn heard(&self, job: JobId, piece: PieceKey) -> Option<Value> {
+        self.lock().get(&job)?.heard.get(&piece).cloned()
+    }
+
+    /// A piece was heard. Where there is no room, it is heard again if need be.
+    pub(super) fn keep(&self, job: JobId, piece: PieceKey, transcript: &Value, now: Instant) {
+        let bytes = transcript.to_string().len();
+        let mut jobs = self.lock();
+        let taken: usize = jobs.values().map(|job| job.bytes).sum();
+        if MOST_BYTES < taken + bytes {
+            return;
+        }
+        if let Some(job) = room(&mut jobs, job, now) {
+            job.bytes += bytes;
+            job.heard.insert(piece, transcript.clone());
+        }
+    }
+
+    /// A call was paid, and no record says so yet.
+    pub(super) fn owe(&self, job: JobId, paid: Paid, now: Instant) {
+        if let Some(job) = room(&mut self.lock(), job, now) {
+            job.untold.push(paid);
+        }
+    }
+
+    /// Every call of this job that no record tells of; the caller tells of them now.
+    pub(super) fn untold(&self, job: JobId) -> Vec<Paid> {
+        let mut jobs = self.lock();
+        let untold = jobs.get_mut(&job).map(|job| std::mem::take(&mut job.untold)).unwrap_or_default();
+        leave_out_empty(&mut jobs, job);
+        untold
+    }
+
+    /// Calls that cost nothing need not be told after all: the job waits, and may do so often.
+    pub(super) fn forget_free(&self, job: JobId) {
+        let mut jobs = self.lock();
+        if let Some(job) = jobs.get_mut(&job) {
+            job.untold.retain(|paid| 0.0 < paid.cost_usd);
+        }
+        leave_out_empty(&mut jobs, job);
+    }
+
+    /// The job has its transcript, or will never have one.
+    pub(super) fn forget(&self, job: JobId) {
+        self.lock().remove(&job);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Unfinished>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Jobs that merely wait take up no room.
+fn leave_out_empty(jobs: &mut HashMap<JobId, Unfinished>, job: JobId) {
+    if jobs.get(&job).is_some_and(|job| job.heard.is_empty() && job.untold.is_empty()) {
+        jobs.remove(&job);
+    }
+}
+
+/// The place of a job; `None` when too many are remembered.
+fn room(jobs: &mut HashMap<JobId, Unfinished>, job: JobId, now: Instant) -> Option<&mut Unfinished> {
+    if MOST_JOBS <= jobs.len() {
+        jobs.retain(|_, job| now.saturating_duration_since(job.since) < AGE);
+    }
+    if MOST_JOBS <= jobs.len() && !jobs.contains_key(&job) {
+        return None;
+    }
+    let empty = || Unfinished { heard: HashMap::new(), bytes: 0, untold: Vec::new(), since: now };
+    Some(jobs.entry(job).or_insert_with(empty))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn paid(cost_usd: f64) -> Paid {
+        Paid { cost_usd, ..Paid::default() }
+    }
+
+    #[test]
+    fn a_piece_is_known_to_its_job_by_its_content_until_the_job_is_done() {
+        let (kept, now) = (Kept::default(), Instant::now());
+        let (job, other) = (JobId::mint(), JobId::mint());
+        let (piece, later) = (PieceKey::of(b"first"), PieceKey::of(b"second"));
+        kept.keep(job, piece, &json!({ "text": "Hola" }), now);
+
+        assert_eq!(kept.heard(job, piece), Some(json!({ "text": "Hola" })));
+        assert_eq!((kept.heard(job, later), kept.heard(other, piece)), (None, None));
+        kept.forget(job);
+        assert_eq!(kept.heard(job, piece), None);
+    }
+
+    #[test]
+    fn what_was_paid_is_told_once_and_what_cost_nothing_is_forgotten_while_the_job_waits() {
+        let (kept, now, job) = (Kept::default(), Instant::now(), JobId::mint());
+        kept.owe(job, paid(0.12), now);
+        kept.owe(job, paid(0.0), now);
+
+        kept.forget_free(job);
+
+        assert_eq!(kept.untold(job).iter().map(|paid| paid.cost_usd).collect::<Vec<_>>(), [0.12]);
+        assert_eq!(kept.untold(job).len(), 0);
+    }
+
+    #[test]
+    fn no_more_is_kept_than_there_is_room_for_and_old_jobs_make_room() {
+        let (kept, now) = (Kept::default(), Instant::now());
+        let (piece, transcript) = (PieceKey::of(b"p"), json!({ "text": "Hola" }));
+        let large = json!("x".repeat(MOST_BYTES));
+        (0..MOST_JOBS).for_each(|_| kept.owe(JobId::mint(), paid(1.0), now));
+        let (late, later) = (JobId::mint(), JobId::mint());
+
+        kept.keep(late, piece, &transcript, now);
+        kept.keep(later, piece, &transcript, now + AGE);
+        kept.keep(later, PieceKey::of(b"q"), &large, now + AGE);
+
+        assert_eq!(kept.heard(late, piece), None);
+        assert_eq!(kept.heard(later, piece), Some(transcript));
+        assert_eq!(kept.heard(later, PieceKey::of(b"q")), None);
+    }
+}

@@ -13,6 +13,8 @@ use flota_producer::{
 };
 use serde::Serialize;
 
+use crate::control;
+
 /// Jobs that workers have, or will have, something to do with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Backlog {
@@ -22,7 +24,7 @@ pub struct Backlog {
     pub in_flight: u64,
     /// Put off, and due within the time that was asked for.
     pub due_soon: u64,
-    /// True when nothing is fetched.
+    /// True when nothing is fetched, now and during that time.
     pub paused: bool,
 }
 
@@ -33,7 +35,7 @@ impl Backlog {
     }
 }
 
-/// Reads the backlog of a queue: two round trips, whose cost does not grow with the queue.
+/// Reads the backlog of a queue: three round trips, whose cost does not grow with the queue.
 ///
 /// # Errors
 /// When Redis does not answer.
@@ -44,10 +46,13 @@ pub async fn backlog(link: &Link, keys: &QueueKeys, soon: Duration) -> Result<Ba
     }
     // The permanent member of the set has no end.
     pipeline.cmd("ZCOUNT").arg(keys.running()).arg("-inf").arg("(+inf");
-    pipeline.cmd("HEXISTS").arg(keys.config()).arg("paused").cmd("TIME");
-    type Reply = (u64, u64, u64, u64, bool, (u64, u64));
-    let (high, normal, low, in_flight, paused, (seconds, micros)): Reply = link.pipeline(&pipeline).await?;
+    pipeline.cmd("TIME");
+    type Reply = (u64, u64, u64, u64, (u64, u64));
+    let (high, normal, low, in_flight, (seconds, micros)): Reply = link.pipeline(&pipeline).await?;
     let by = seconds * 1_000 + micros / 1_000 + soon.as_millis() as u64;
+    // A pause that ends within the time that is asked about is nearly over: what waits will be fetched.
+    let pause = control::read(link, keys).await?.paused;
+    let paused = pause.is_some_and(|pause| pause.until_ms.is_none_or(|until| by < until));
     let due_soon = link.query(redis::cmd("ZCOUNT").arg(keys.delayed()).arg("-inf").arg(by)).await?;
     Ok(Backlog { ready: high + normal + low, in_flight, due_soon, paused })
 }

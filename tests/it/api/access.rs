@@ -22,11 +22,11 @@ const TENANT: &str = "acme";
 
 /// A token for each who has one.
 async fn tokens(flota: &Installation) -> BTreeMap<&'static str, String> {
-    let past: DateTime<Utc> = "2020-01-01T00:00:00Z".parse().unwrap();
+    let past: DateTime<Utc> = "2020-01-01T00:00:00Z".parse().expect("a time");
     let revoked = token(flota, Role::Admin, |new| new.name = "revoked".into()).await;
-    revoke(&flota.pool(), "revoked", "cli:test").await.unwrap();
+    revoke(&flota.pool(), "revoked", "cli:test").await.expect("Postgres answers");
     BTreeMap::from([
-        ("bad", TokenText::mint().unwrap().reveal().to_owned()),
+        ("bad", TokenText::mint().expect("randomness").reveal().to_owned()),
         ("expired", token(flota, Role::Admin, |new| new.expires_at = Some(past)).await),
         ("revoked", revoked),
         ("viewer", token(flota, Role::Viewer, |_| {}).await),
@@ -72,7 +72,7 @@ async fn request(flota: &Installation, method: &str, path: &str) -> (String, Opt
                 tenant: None,
                 expires_at: None,
             };
-            (create(&flota.pool(), &new, "cli:test").await.unwrap().1.id.to_string(), None)
+            (create(&flota.pool(), &new, "cli:test").await.expect("a token").1.id.to_string(), None)
         }
         (_, path) if path.ends_with("/pause") => (String::new(), reason),
         _ => (String::new(), None),

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn mail(change: Value) -> Value {
     let payload = json!({ "to": ["ana@example.com"], "body": { "subject": "Hi", "text": "Hello" } });
     let mut job = json!({ "kind": "send_email", "payload": payload });
-    for (name, value) in change.as_object().unwrap() {
+    for (name, value) in change.as_object().expect("an object") {
         job[name] = value.clone();
     }
     job

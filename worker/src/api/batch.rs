@@ -58,7 +58,7 @@ pub(super) struct ItemResult {
 /// Every job is accepted or refused by itself. Jobs with a `key` may be sent again after a lost answer; the header
 /// `Idempotency-Key` is refused here, because it could not stand for all of them.
 #[utoipa::path(
-    post, path = "/api/v1/jobs:batch", tag = "jobs",
+    post, path = "/api/v1/jobs:batch", operation_id = "enqueueJobs", tag = "jobs",
     request_body = BatchRequest,
     responses((status = 200, description = "What became of each", body = BatchAnswer)),
     security(("token" = ["operator"]))

@@ -131,7 +131,7 @@ impl Selection {
 /// Makes an operation with a frozen selection, which this server then carries out. With `dry_run` it only shows how many
 /// letters fit, the newest of them and the largest groups.
 #[utoipa::path(
-    post, path = "/api/v1/bulk-operations", tag = "bulk operations",
+    post, path = "/api/v1/bulk-operations", operation_id = "createBulkOperation", tag = "bulk operations",
     request_body = BulkRequest,
     responses(
         (status = 202, description = "The operation; `Location` leads to it", body = Operation),
@@ -199,7 +199,7 @@ pub(super) struct Page {
 
 /// Operations, newest first
 #[utoipa::path(
-    get, path = "/api/v1/bulk-operations", tag = "bulk operations",
+    get, path = "/api/v1/bulk-operations", operation_id = "listBulkOperations", tag = "bulk operations",
     params(Page),
     responses((status = 200, description = "The operations", body = [Operation])),
     security(("token" = ["viewer", "fleet"]))
@@ -217,7 +217,7 @@ pub(super) async fn list(
 
 /// How far an operation has come
 #[utoipa::path(
-    get, path = "/api/v1/bulk-operations/{id}", tag = "bulk operations",
+    get, path = "/api/v1/bulk-operations/{id}", operation_id = "getBulkOperation", tag = "bulk operations",
     params(("id" = Uuid, Path, description = "The operation's id")),
     responses((status = 200, description = "The operation", body = Operation)),
     security(("token" = ["viewer"]))
@@ -234,7 +234,7 @@ pub(super) async fn get(
 ///
 /// What it has done stays. One that has ended is 409.
 #[utoipa::path(
-    post, path = "/api/v1/bulk-operations/{id}/abort", tag = "bulk operations",
+    post, path = "/api/v1/bulk-operations/{id}/abort", operation_id = "abortBulkOperation", tag = "bulk operations",
     params(("id" = Uuid, Path, description = "The operation's id")),
     responses((status = 200, description = "The operation as it stands", body = Operation)),
     security(("token" = ["admin"]))
@@ -255,7 +255,7 @@ pub(super) async fn abort(
 ///
 /// One that has ended is 409.
 #[utoipa::path(
-    post, path = "/api/v1/bulk-operations/{id}/resume", tag = "bulk operations",
+    post, path = "/api/v1/bulk-operations/{id}/resume", operation_id = "resumeBulkOperation", tag = "bulk operations",
     params(("id" = Uuid, Path, description = "The operation's id")),
     responses((status = 202, description = "The operation as it stands", body = Operation)),
     security(("token" = ["admin"]))

@@ -117,7 +117,7 @@ pub(super) fn now() -> DateTime<Utc> {
 
 /// Dead letters, newest first
 #[utoipa::path(
-    get, path = "/api/v1/dead-letters", tag = "dead letters",
+    get, path = "/api/v1/dead-letters", operation_id = "listDeadLetters", tag = "dead letters",
     params(Wanted),
     responses((status = 200, description = "A page; the next one is `before` the last letter of this one", body = [DeadRow])),
     security(("token" = ["viewer"]))
@@ -142,7 +142,7 @@ async fn position(api: &Api, caller: &Caller, id: JobId) -> Result<crate::outcom
 
 /// Dead letters by how they failed, largest group first
 #[utoipa::path(
-    get, path = "/api/v1/dead-letter-groups", tag = "dead letters",
+    get, path = "/api/v1/dead-letter-groups", operation_id = "listDeadLetterGroups", tag = "dead letters",
     params(Wanted),
     responses((status = 200, description = "The groups", body = [Group])),
     security(("token" = ["viewer"]))
@@ -163,7 +163,7 @@ pub(super) async fn groups(
 /// Payload fields that the kind marks as secret are shown to tokens that may see payloads; each such look is in the
 /// audit log.
 #[utoipa::path(
-    get, path = "/api/v1/dead-letters/{id}", tag = "dead letters",
+    get, path = "/api/v1/dead-letters/{id}", operation_id = "getDeadLetter", tag = "dead letters",
     params(("id" = Uuid, Path, description = "The letter's id: that of the job that died")),
     responses((status = 200, description = "The letter", body = Letter)),
     security(("token" = ["viewer"]))
@@ -221,7 +221,7 @@ pub(super) struct Decided {
 ///
 /// Under a new id. A letter that somebody has decided about already is 409; a replay that dies is a letter of its own.
 #[utoipa::path(
-    post, path = "/api/v1/dead-letters/{id}/replay", tag = "dead letters",
+    post, path = "/api/v1/dead-letters/{id}/replay", operation_id = "replayDeadLetter", tag = "dead letters",
     params(("id" = Uuid, Path, description = "The letter's id")),
     request_body = Reason,
     responses((status = 202, description = "It is on its way", body = Decided)),
@@ -241,7 +241,7 @@ pub(super) async fn replay(
 ///
 /// It stays in the database with the reason.
 #[utoipa::path(
-    post, path = "/api/v1/dead-letters/{id}/discard", tag = "dead letters",
+    post, path = "/api/v1/dead-letters/{id}/discard", operation_id = "discardDeadLetter", tag = "dead letters",
     params(("id" = Uuid, Path, description = "The letter's id")),
     request_body = Reason,
     responses((status = 200, description = "It is discarded", body = Decided)),

@@ -43,7 +43,7 @@ const RECORDING: Duration = Duration::from_secs(2);
 /// it answers 200 with the job of the first time, and 422 when kind or payload are others. Two such requests at once are
 /// one job, too, so there is no 409.
 #[utoipa::path(
-    post, path = "/api/v1/jobs", tag = "jobs",
+    post, path = "/api/v1/jobs", operation_id = "enqueueJob", tag = "jobs",
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 200 characters, in quotation marks or not; remembered for a day")),
     request_body = JobRequest,
     responses(
@@ -106,7 +106,7 @@ pub(super) struct Look {
 /// Live state from Redis, history from Postgres. What a kind marks as secret in its result is shown to tokens that may
 /// see payloads only.
 #[utoipa::path(
-    get, path = "/api/v1/jobs/{id}", tag = "jobs",
+    get, path = "/api/v1/jobs/{id}", operation_id = "getJob", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job's id"), Look),
     responses((status = 200, description = "The job", body = JobView)),
     security(("token" = ["viewer"]))
@@ -201,7 +201,7 @@ pub(super) struct CancelAnswer {
 ///
 /// At once while it waits; a job that runs is asked to stop. A job that has ended is not there any more: 404.
 #[utoipa::path(
-    delete, path = "/api/v1/jobs/{id}", tag = "jobs",
+    delete, path = "/api/v1/jobs/{id}", operation_id = "cancelJob", tag = "jobs",
     params(("id" = Uuid, Path, description = "The job's id")),
     responses(
         (status = 200, description = "It is cancelled", body = CancelAnswer),

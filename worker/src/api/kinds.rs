@@ -28,7 +28,7 @@ pub(super) struct KindRow {
 
 /// Every kind of job
 #[utoipa::path(
-    get, path = "/api/v1/kinds", tag = "kinds",
+    get, path = "/api/v1/kinds", operation_id = "listKinds", tag = "kinds",
     responses((status = 200, description = "The kinds, by name", body = [KindRow])),
     security(("token" = ["viewer"]))
 )]
@@ -47,7 +47,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Json<Vec<KindRow>> {
 ///
 /// A payload that fits may still be refused: addresses, sizes and such are checked when it is enqueued.
 #[utoipa::path(
-    get, path = "/api/v1/kinds/{kind}/schema", tag = "kinds",
+    get, path = "/api/v1/kinds/{kind}/schema", operation_id = "getKindSchema", tag = "kinds",
     params(("kind" = String, Path, description = "Name of the kind")),
     responses((status = 200, description = "A JSON Schema (draft 2020-12)", body = Object, content_type = "application/schema+json")),
     security(("token" = ["viewer"]))

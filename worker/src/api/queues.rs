@@ -25,7 +25,7 @@ const MAX_REASON: usize = 200;
 
 /// Every queue with its counts
 #[utoipa::path(
-    get, path = "/api/v1/queues", tag = "queues",
+    get, path = "/api/v1/queues", operation_id = "listQueues", tag = "queues",
     responses((status = 200, description = "The queues, by name", body = [QueueView])),
     security(("token" = ["viewer", "fleet"]))
 )]
@@ -36,7 +36,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Json<Vec<QueueVi
 
 /// One queue in full
 #[utoipa::path(
-    get, path = "/api/v1/queues/{queue}", tag = "queues",
+    get, path = "/api/v1/queues/{queue}", operation_id = "getQueue", tag = "queues",
     params(("queue" = String, Path, description = "Name of the queue")),
     responses((status = 200, description = "The queue", body = QueueDetail)),
     security(("token" = ["viewer", "fleet"]))
@@ -75,7 +75,7 @@ pub(super) struct PauseAnswer {
 ///
 /// In every worker. Jobs are accepted and wait; what runs goes on.
 #[utoipa::path(
-    post, path = "/api/v1/queues/{queue}/pause", tag = "queues",
+    post, path = "/api/v1/queues/{queue}/pause", operation_id = "pauseQueue", tag = "queues",
     params(("queue" = String, Path, description = "Name of the queue")),
     request_body = PauseRequest,
     responses((status = 200, description = "It is paused", body = PauseAnswer)),
@@ -109,7 +109,7 @@ fn lasting(seconds: u64) -> Result<Duration, Problem> {
 
 /// Fetch from a queue again
 #[utoipa::path(
-    post, path = "/api/v1/queues/{queue}/resume", tag = "queues",
+    post, path = "/api/v1/queues/{queue}/resume", operation_id = "resumeQueue", tag = "queues",
     params(("queue" = String, Path, description = "Name of the queue")),
     responses((status = 200, description = "It is fetched", body = PauseAnswer)),
     security(("token" = ["operator", "fleet"]))

@@ -55,7 +55,7 @@ pub(crate) struct Scaling {
 ///
 /// Counts what is ready, what runs and what is due within a minute; of a paused queue only what runs.
 #[utoipa::path(
-    get, path = "/api/v1/queues/{queue}/scaling", tag = "queues",
+    get, path = "/api/v1/queues/{queue}/scaling", operation_id = "getScaling", tag = "queues",
     params(("queue" = String, Path, description = "Name of the queue"), PerReplica),
     responses((status = 200, description = "What the queue needs", body = Scaling)),
     security(("token" = ["viewer", "fleet"]))

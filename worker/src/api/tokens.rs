@@ -44,7 +44,7 @@ pub(super) struct NewTokenAnswer {
 
 /// Every token, without its secret
 #[utoipa::path(
-    get, path = "/api/v1/tokens", tag = "tokens",
+    get, path = "/api/v1/tokens", operation_id = "listTokens", tag = "tokens",
     responses((status = 200, description = "Newest first, with those that were revoked", body = [TokenRow])),
     security(("token" = ["admin", "fleet"]))
 )]
@@ -54,7 +54,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Json<Vec<TokenRo
 
 /// Make a token
 #[utoipa::path(
-    post, path = "/api/v1/tokens", tag = "tokens",
+    post, path = "/api/v1/tokens", operation_id = "createToken", tag = "tokens",
     request_body = TokenRequest,
     responses((status = 201, description = "The token, shown once", body = NewTokenAnswer)),
     security(("token" = ["admin", "fleet"]))
@@ -81,7 +81,7 @@ pub(super) async fn create(
 ///
 /// Every server refuses it after five seconds at the latest.
 #[utoipa::path(
-    delete, path = "/api/v1/tokens/{id}", tag = "tokens",
+    delete, path = "/api/v1/tokens/{id}", operation_id = "revokeToken", tag = "tokens",
     params(("id" = Uuid, Path, description = "The token's id")),
     responses((status = 200, description = "The token as it was", body = TokenRow)),
     security(("token" = ["admin", "fleet"]))

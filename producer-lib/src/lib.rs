@@ -26,12 +26,13 @@ pub use keys::Priority;
 pub use new_job::{DEFAULT_KEY_WINDOW, NewJob, When, check_tenant};
 #[cfg(feature = "outbox")]
 pub use outbox::{Outbox, OutboxError};
-pub use payload::{Invalid, Payload, read_payload};
+pub use payload::{Invalid, Payload, SecretFields, read_payload};
 pub use payloads::{
     ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EMAIL_TEMPLATES, EmailAttachment, EmailBody,
     EmailTemplate, EmailVariable, EmailVariableKind, KNOWN_TEMPLATES, KnownTemplate, MediaSource, PushKeys,
-    PushSubscription, PushUrgency, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, StorageKey, TranscribeAudio, TranscriptFormat,
-    WhatsappBody, WhatsappFile, WhatsappMedia, WhatsappRead, WhatsappTemplate, WhatsappText,
+    PushSubscription, PushUrgency, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, StorageKey,
+    TranscribeAudio, TranscriptFormat, WhatsappBody, WhatsappFile, WhatsappMedia, WhatsappRead,
+    WhatsappTemplate, WhatsappText,
 };
 pub use producer::{BATCH, Producer, Receipt};
 pub use script::{script, script_with};

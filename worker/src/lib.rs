@@ -4,6 +4,7 @@
 //! composition root: here, and only here, the engine meets Postgres, providers and people.
 
 mod additions;
+pub mod api;
 pub mod assemble;
 pub mod audit;
 pub mod bucket;
@@ -32,14 +33,15 @@ mod results;
 pub mod retention;
 pub mod sandbox;
 pub mod schedules;
-pub mod service_settings;
 pub mod service_manager;
+pub mod service_settings;
 pub mod services;
 pub mod shutdown;
 #[cfg(test)]
 mod statements;
 pub mod suppressions;
 pub mod telemetry;
+pub mod tokens;
 pub mod transcription;
 pub mod uploads;
 pub mod vault;

@@ -34,6 +34,7 @@ pub use self::{
 use crate::{
     failure::Error,
     files::{self, FileError},
+    results,
     services::Services,
 };
 
@@ -78,7 +79,7 @@ impl Transcription {
         };
         let pieces = preparation.pieces(file).await?;
         let heard = Hearing::new(self, job, wanted(asked)).hear(&pieces).await?;
-        let mut result = files::fit(job.id, heard.result, "text", services.files.as_ref()).await?;
+        let mut result = results::fit(job, heard.result, "text", services).await?;
         // What it took is never cut: costs are added up from it.
         result["usage"] = heard.usage;
         Ok(Receipt { provider: Some(heard.provider.into()), provider_ref: heard.id, result: Some(result) })

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{language, media::MediaSource};
-use crate::payload::{Invalid, Payload};
+use crate::payload::{Invalid, Payload, SecretFields};
 
 /// Longest hint, in bytes; the model reads its last 224 tokens.
 const MAX_PROMPT: usize = 2_000;
@@ -19,6 +19,7 @@ const MAX_PROMPT: usize = 2_000;
 /// assert!(note.validate().is_ok() && film.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TranscribeAudio {
     /// The recording.
@@ -39,6 +40,7 @@ pub struct TranscribeAudio {
 
 /// How a transcript is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TranscriptFormat {
     /// The text.
@@ -81,6 +83,13 @@ impl TranscribeAudio {
 impl Payload for TranscribeAudio {
     const KIND: &'static str = "transcribe_audio";
     const QUEUE: &'static str = "transcription";
+    const SECRET: SecretFields =
+        SecretFields { payload: &["audio.url", "prompt"], result: &["text", "segments"] };
+
+    #[cfg(feature = "schema")]
+    fn schema() -> Option<serde_json::Value> {
+        Some(crate::payload::schema_of::<Self>())
+    }
 
     fn validate(&self) -> Result<(), Invalid> {
         self.audio.validate("audio")?;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 pub use self::template::{EMAIL_TEMPLATES, EmailTemplate, EmailVariable, EmailVariableKind};
 use super::attachment::{EmailAttachment, check_attachments};
-use crate::payload::{Invalid, Payload};
+use crate::payload::{Invalid, Payload, SecretFields};
 
 /// Most recipients of one message, all fields together (the lowest limit of the providers: SES, 50).
 const MAX_RECIPIENTS: usize = 50;
@@ -27,6 +27,7 @@ const MAX_SUBJECT: usize = 998;
 /// assert!(mail.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SendEmail {
     /// Main recipients, at least one: `ana@example.com` or `Ana Díaz <ana@example.com>`.
@@ -49,6 +50,7 @@ pub struct SendEmail {
 
 /// What an email says: a template with its variables, or finished text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(
     untagged,
     expecting = "it must be an object with `template`, `locale` and `variables`, or with `subject`, `text` and `html`"
@@ -126,6 +128,15 @@ impl SendEmail {
 impl Payload for SendEmail {
     const KIND: &'static str = "send_email";
     const QUEUE: &'static str = "email";
+    const SECRET: SecretFields = SecretFields {
+        payload: &["body.variables", "body.text", "body.html", "attachments.source.url"],
+        result: &[],
+    };
+
+    #[cfg(feature = "schema")]
+    fn schema() -> Option<serde_json::Value> {
+        Some(crate::payload::schema_of::<Self>())
+    }
 
     fn validate(&self) -> Result<(), Invalid> {
         Invalid::unless(!self.to.is_empty(), "to", "must name at least one recipient")?;

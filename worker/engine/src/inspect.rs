@@ -183,6 +183,11 @@ async fn stand(link: &Link, keys: &QueueKeys, id: JobId, body: &[u8]) -> Result<
     Ok(InLine { behind, ahead })
 }
 
+/// True while a job of this queue is alive, wherever it is: the cheapest question about a job.
+pub async fn is_alive(link: &Link, keys: &QueueKeys, id: JobId) -> Result<bool, LinkError> {
+    link.query(redis::cmd("HEXISTS").arg(keys.jobs()).arg(id)).await
+}
+
 /// Cancels a live job of this queue. `canceller` is written down.
 pub async fn cancel(
     link: &Link,

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use flota_producer::{Invalid, Payload, read_payload};
+use flota_producer::{Invalid, Payload, SecretFields, read_payload};
 use futures_util::{FutureExt, future::BoxFuture};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     failure::{ErrorClass, Failure, Remedy},
@@ -29,6 +29,10 @@ pub struct Kind<S> {
     pub if_repeated: IfRepeated,
     /// What a run is that its time limit cut off.
     pub cut_off: ErrorClass,
+    /// What of its payload and result only some people may see.
+    pub secret: SecretFields,
+    /// JSON Schema of its payload, where there is one.
+    pub schema: fn() -> Option<Value>,
     run: for<'a> fn(&'a Job, &'a S) -> BoxFuture<'a, Result<Receipt, Failure>>,
 }
 
@@ -48,6 +52,8 @@ impl<S: Send + Sync + 'static> Registry<S> {
             check: check::<P>,
             if_repeated: P::IF_REPEATED,
             cut_off: P::CUT_OFF,
+            secret: P::SECRET,
+            schema: P::schema,
             run: |job, services| run::<P, S>(job, services).boxed(),
         };
         assert!(self.kinds.insert(P::KIND, kind).is_none(), "kind {} has two processors", P::KIND);

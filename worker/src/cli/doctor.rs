@@ -19,6 +19,7 @@ use crate::{
     endpoints,
     exit::{Done, Exit},
     failure::chain,
+    limits::CallTimeouts,
     rests, service_settings,
 };
 

@@ -11,8 +11,7 @@ use flota_providers::chat::{self, ChatRequest};
 use crate::{
     failure::Error,
     llm::{DEFAULT_TIER, Defaults, Form, Question, Wanted},
-    results,
-    service_settings,
+    results, service_settings,
     services::Services,
 };
 

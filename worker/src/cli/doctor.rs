@@ -169,8 +169,8 @@ async fn resting(redis: &Redis) -> Vec<Finding> {
 
 fn told_of_rest(rest: Rest) -> Finding {
     let left = humantime::format_duration(Duration::from_secs(rest.left.as_secs() + 1));
-    let why = format!("{} {}", rest.class.name(), rest.why);
-    let found = format!("{} rests for {left}, then one call asks again: {}", rest.name, why.trim_end());
+    let found =
+        format!("{} rests for {left} and is asked again: {} {}", rest.name, rest.class.name(), rest.why);
     let fix = if rest.name.is_credential() {
         let mend = service_settings::credential_of(rest.name.provider());
         format!("{}; its jobs wait uncharged", mend.unwrap_or_else(|| "see what was refused".to_owned()))

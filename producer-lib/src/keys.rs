@@ -67,11 +67,6 @@ impl Prefix {
         format!("{}:answer:{hash}", self.0)
     }
 
-    /// `flota:rests`, a hash: what is left alone at providers → until when, and why.
-    pub fn rests(&self) -> String {
-        format!("{}:rests", self.0)
-    }
-
     /// `flota:schedules`, a hash: name of a schedule → its last tick that was dealt with, Unix ms.
     pub fn schedules(&self) -> String {
         format!("{}:schedules", self.0)

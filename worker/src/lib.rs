@@ -28,7 +28,6 @@ pub mod outcomes;
 mod pictures;
 pub mod process;
 pub mod processors;
-pub mod rests;
 mod results;
 pub mod retention;
 pub mod sandbox;

@@ -127,12 +127,6 @@ pub(crate) fn with_variables(provider: &str, said: String) -> String {
     format!("{}. Check {}.", said.trim_end_matches('.'), variables.join(" and "))
 }
 
-/// What to look at when a provider refuses our credential. `None` where it has none.
-pub fn credential_of(provider: &str) -> Option<String> {
-    let (_, variables) = CREDENTIALS.iter().find(|(name, _)| *name == provider)?;
-    Some(format!("check {}", variables.join(" and ")))
-}
-
 /// Tells of each kind whether it can run, and otherwise what to set.
 pub fn kinds(environment: &Environment) -> Vec<Finding> {
     let tell = |service: Service| {

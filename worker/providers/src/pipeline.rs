@@ -25,7 +25,6 @@ mod fallback;
 mod limit;
 mod observe;
 mod pause;
-mod rests;
 mod stage;
 
 use std::{
@@ -51,7 +50,6 @@ pub use self::{
     fallback::{Fallback, PASSED_OVER, PassOn, Step},
     limit::{LimitKey, Limits, NoLimits, Turn},
     observe::{CallEvent, CallObserver},
-    rests::{Rest, RestName, Rests},
 };
 use crate::{ProviderError, Receipt};
 
@@ -63,39 +61,19 @@ type Guarded = Around<Breaker, Around<Deadline, Perform>>;
 pub struct Pipeline {
     layers: Around<Observe, Around<Pause, Around<Limit, Guarded>>>,
     observer: Arc<dyn CallObserver>,
-    pause: Pause,
-    breaker: Breaker,
 }
 
 impl Pipeline {
-    /// With these limits; `observer` hears of every call. What is left alone is known to this process only.
+    /// With these limits; `observer` hears of every call.
     pub fn new(limits: Arc<dyn Limits>, observer: Arc<dyn CallObserver>, circuits: CircuitPolicy) -> Self {
-        Self::sharing(limits, observer, circuits, Arc::new(()))
-    }
-
-    /// The same, and `rests` tells other processes what is left alone; [`Self::hear`] takes in what they say.
-    pub fn sharing(
-        limits: Arc<dyn Limits>,
-        observer: Arc<dyn CallObserver>,
-        circuits: CircuitPolicy,
-        rests: Arc<dyn Rests>,
-    ) -> Self {
-        let pause = Pause::new(Arc::clone(&observer), Arc::clone(&rests));
-        let breaker = Breaker::new(circuits, Arc::clone(&observer), rests);
         let layers = ServiceBuilder::new()
             .layer(StageLayer(Observe { observer: Arc::clone(&observer) }))
-            .layer(StageLayer(pause.clone()))
+            .layer(StageLayer(Pause::new(Arc::clone(&observer))))
             .layer(StageLayer(Limit { limits, observer: Arc::clone(&observer) }))
-            .layer(StageLayer(breaker.clone()))
+            .layer(StageLayer(Breaker::new(circuits, Arc::clone(&observer))))
             .layer(StageLayer(Deadline))
             .service(Perform);
-        Self { layers, observer, pause, breaker }
-    }
-
-    /// Takes in everything that is left alone in the fleet at this moment.
-    pub fn hear(&self, rests: &[Rest]) {
-        self.pause.hear(rests);
-        self.breaker.hear(rests);
+        Self { layers, observer }
     }
 
     /// Who hears of every call; a [`Fallback`] around several pipelines tells the same one.

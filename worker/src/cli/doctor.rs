@@ -1,12 +1,9 @@
 //! `flota doctor`: everything a fleet needs, looked at in one go.
 
-use std::time::Duration;
-
 use chrono::DateTime;
 use clap::Parser;
 use flota_engine::repair::{self, Treatment};
 use flota_producer::clock;
-use flota_providers::pipeline::Rest;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -20,7 +17,7 @@ use crate::{
     exit::{Done, Exit},
     failure::chain,
     limits::CallTimeouts,
-    rests, service_settings,
+    service_settings,
 };
 
 use super::{
@@ -52,7 +49,6 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let mut findings = vec![queues(global)];
     findings.extend(checks::redis(&redis.link, &environment).await);
     findings.extend(places(global, &redis, pool.as_ref(), args.repair).await);
-    findings.extend(resting(&redis).await);
     findings.extend(checks::postgres(pool.as_ref()).await);
     findings.extend(checks::outbox(pool.as_ref()).await);
     findings.extend(checks::providers(&environment));
@@ -161,25 +157,6 @@ fn told_of_places(looked: u64, found: &[String], repaired: bool) -> Finding {
     Finding { check, severity, found, fix }
 }
 
-/// What workers leave alone at providers. Nothing when Redis is away, which another finding tells.
-async fn resting(redis: &Redis) -> Vec<Finding> {
-    let rests = rests::resting(&redis.link, &redis.prefix).await.unwrap_or_default();
-    rests.into_iter().map(told_of_rest).collect()
-}
-
-fn told_of_rest(rest: Rest) -> Finding {
-    let left = humantime::format_duration(Duration::from_secs(rest.left.as_secs() + 1));
-    let found =
-        format!("{} rests for {left} and is asked again: {} {}", rest.name, rest.class.name(), rest.why);
-    let fix = if rest.name.is_credential() {
-        let mend = service_settings::credential_of(rest.name.provider());
-        format!("{}; its jobs wait uncharged", mend.unwrap_or_else(|| "see what was refused".to_owned()))
-    } else {
-        "see that the host is up; its jobs wait uncharged".to_owned()
-    };
-    Finding::warning("provider", found, fix)
-}
-
 /// Whether the bucket is there, and keeps files as long as they are needed.
 async fn bucket(global: &Global, environment: &Environment) -> Option<Finding> {
     let variables = environment.integrations.storage.as_ref()?;
@@ -224,29 +201,5 @@ impl Show for Finding {
 
     fn id(&self) -> String {
         self.check.to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use flota_providers::{ErrorClass, pipeline::RestName};
-
-    use super::*;
-
-    #[test]
-    fn a_credential_that_rests_is_told_with_its_refusal_and_the_variables_to_look_at() {
-        let rest = |name, class, why: &str| {
-            let (name, left) = (RestName::parse(name).unwrap(), Duration::from_millis(41_500));
-            told_of_rest(Rest { name, left, class, why: why.into() })
-        };
-
-        let credential = rest("credential llm::global", ErrorClass::Auth, "It is not accepted.");
-        let host = rest("host twilio api.twilio.com:443", ErrorClass::ServerError, "");
-
-        let found =
-            "credential llm::global rests for 42s, then one call asks again: auth It is not accepted.";
-        assert_eq!((&*credential.found, credential.severity), (found, Severity::Warning));
-        assert!(credential.fix.unwrap().starts_with("check OPENROUTER_API_KEY"));
-        assert!(host.found.starts_with("host twilio api.twilio.com:443 rests for 42s"), "{}", host.found);
     }
 }

@@ -19,7 +19,6 @@ use crate::{
     http::{self, Health, Pulse, connections, exposure},
     limits,
     process::{Process, Setup},
-    rests,
     schedules::Scheduler,
     service_manager,
     shutdown::Shutdown,
@@ -77,9 +76,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     telemetry::begin_rare_events(queues.iter().map(|queue| &*queue.name));
     let limits = limits::shared(redis.link.again(), redis.prefix.clone(), file.limits);
     let calls = Arc::new(telemetry::CallMetrics::default());
-    let (teller, messages) = rests::teller();
-    let pipeline = Pipeline::sharing(limits, calls, CircuitPolicy::default(), teller);
-    tokio::spawn(rests::follow(redis.link.again(), redis.prefix.clone(), pipeline.clone(), messages));
+    let pipeline = Pipeline::new(limits, calls, CircuitPolicy::default());
     let (link, prefix) = (&redis.link, &redis.prefix);
     let (timeouts, llm) = (&file.timeouts, file.llm);
     let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, timeouts, llm };

@@ -9,30 +9,24 @@ use futures_util::future::BoxFuture;
 use super::{
     call::{Answer, Facts},
     circuit::{CircuitPolicy, Health},
-    circuits::{Change, Circuits},
+    circuits::Circuits,
     observe::{CallEvent, CallObserver},
-    rests::{Rest, RestName, Rests},
     stage::Stage,
 };
 use crate::{ErrorClass, ProviderError, Standing};
 
+type Hosts = Circuits<(&'static str, Box<str>), ()>;
+
 /// The stage.
 #[derive(Clone)]
 pub(super) struct Breaker {
-    hosts: Arc<Circuits<RestName, ()>>,
+    hosts: Arc<Hosts>,
     observer: Arc<dyn CallObserver>,
-    rests: Arc<dyn Rests>,
 }
 
 impl Breaker {
-    pub(super) fn new(policy: CircuitPolicy, observer: Arc<dyn CallObserver>, rests: Arc<dyn Rests>) -> Self {
-        Self { hosts: Arc::new(Circuits::new(policy)), observer, rests }
-    }
-
-    /// Takes in which hosts are left alone in the fleet.
-    pub(super) fn hear(&self, rests: &[Rest]) {
-        let hosts = rests.iter().filter(|rest| !rest.name.is_credential());
-        self.hosts.hear(hosts.map(|rest| (rest.name.clone(), rest.left, ())));
+    pub(super) fn new(policy: CircuitPolicy, observer: Arc<dyn CallObserver>) -> Self {
+        Self { hosts: Arc::new(Circuits::new(policy)), observer }
     }
 }
 
@@ -65,7 +59,7 @@ impl Drop for Report<'_> {
 
 impl Breaker {
     fn admit(&self, facts: &Facts) -> Result<(), ProviderError> {
-        self.hosts.admit(&RestName::host(facts), &facts.ticket).map_err(|(after, ())| {
+        self.hosts.admit(&host(facts), &facts.ticket).map_err(|(after, ())| {
             let message = format!(
                 "The host has failed again and again, so nothing was sent; it is asked again in {} ms.",
                 after.as_millis()
@@ -78,16 +72,14 @@ impl Breaker {
     }
 
     fn report(&self, facts: &Facts, health: Health) {
-        let name = RestName::host(facts);
-        match self.hosts.report(&name, health, ()) {
-            Change::Opened(left) => {
-                self.observer.observe(&CallEvent::CircuitOpened { facts });
-                self.rests.begins(Rest { name, left, class: ErrorClass::ServerError, why: Box::default() });
-            }
-            Change::Closed => self.rests.ends(&name),
-            Change::None => {}
+        if self.hosts.report(&host(facts), health, ()) {
+            self.observer.observe(&CallEvent::CircuitOpened { facts });
         }
     }
+}
+
+fn host(facts: &Facts) -> (&'static str, Box<str>) {
+    (facts.provider, facts.host.clone())
 }
 
 /// What an answer says of its host. Only what an answering host alone can say is proof that it is well: a refusal for good

@@ -78,26 +78,6 @@ impl Circuit {
         }
     }
 
-    /// Somebody else found out that the host is to be left alone until then. One call asks afterwards, as if this process had
-    /// found out.
-    pub(super) fn adopt(&mut self, until: Instant, policy: &CircuitPolicy) {
-        if self.open_until.is_none_or(|own| own < until) {
-            self.open_until = Some(until);
-            self.failed = self.failed.max(policy.failures);
-            self.pauses = self.pauses.max(1);
-        }
-    }
-
-    /// Somebody else had an answer: one call asks now.
-    pub(super) fn release(&mut self, now: Instant) {
-        self.open_until = self.open_until.map(|until| until.min(now));
-    }
-
-    /// How long it stays open without a question.
-    pub(super) fn left(&self, now: Instant) -> Option<Duration> {
-        self.open_until.and_then(|until| until.checked_duration_since(now))
-    }
-
     /// True once it was opened, until an answer closes it.
     pub fn is_open(&self) -> bool {
         self.open_until.is_some()
@@ -146,20 +126,6 @@ mod tests {
         assert_eq!(circuit.admit(now, &POLICY), Ok(()));
         assert!(circuit.report(Health::Ill, now, &POLICY));
         assert_eq!(circuit.admit(now, &POLICY), Err(POLICY.pause));
-    }
-
-    #[test]
-    fn what_others_found_out_is_believed_until_its_end_or_until_they_take_it_back() {
-        let (now, mut circuit) = (Instant::now(), Circuit::default());
-        let until = now + POLICY.pause;
-
-        circuit.adopt(until, &POLICY);
-        let told = circuit.admit(now, &POLICY);
-        circuit.release(now + Duration::from_secs(1));
-        let one_asks = [1, 1].map(|second| circuit.admit(now + Duration::from_secs(second), &POLICY).is_ok());
-
-        assert_eq!((told, one_asks), (Err(POLICY.pause), [true, false]));
-        assert!(circuit.report(Health::Ill, until, &POLICY), "it is left alone again");
     }
 
     #[test]

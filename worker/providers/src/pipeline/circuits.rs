@@ -1,10 +1,9 @@
 //! The circuits of a process, by whatever they are kept for: hosts, credentials.
 //!
-//! Each process notices trouble by itself after a call or a few, and nothing has to be agreed on. What others noticed is
-//! taken in as it becomes known (`rests.rs`), so that not every process has to be refused once.
+//! In this process only: each notices trouble by itself after a call or a few, and nothing has to be agreed on.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -19,24 +18,11 @@ const MOST: usize = 4_096;
 pub(super) struct Circuits<K, N> {
     policy: CircuitPolicy,
     troubled: Mutex<HashMap<K, (Circuit, N)>>,
-    /// What rested when others were last heard.
-    heard: Mutex<HashSet<K>>,
-}
-
-/// What a report changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Nothing that others need to know.
-    None,
-    /// It opened, for this long.
-    Opened(Duration),
-    /// It was open, and an answer closed it.
-    Closed,
 }
 
 impl<K: Hash + Eq + Clone, N: Clone> Circuits<K, N> {
     pub(super) fn new(policy: CircuitPolicy) -> Self {
-        Self { policy, troubled: Mutex::default(), heard: Mutex::default() }
+        Self { policy, troubled: Mutex::default() }
     }
 
     /// May the holder of `ticket` call? Otherwise, how long it waits and why. Waits differ by ticket, up to twofold, so
@@ -48,11 +34,11 @@ impl<K: Hash + Eq + Clone, N: Clone> Circuits<K, N> {
         admitted.map_err(|wait| (wait.mul_f64(1.0 + share(ticket)), note.clone()))
     }
 
-    /// Takes in how a call ended.
-    pub(super) fn report(&self, key: &K, health: Health, note: N) -> Change {
+    /// Takes in how a call ended. True when that opened the circuit.
+    pub(super) fn report(&self, key: &K, health: Health, note: N) -> bool {
         let mut troubled = self.lock();
         if health != Health::Ill && !troubled.contains_key(key) {
-            return Change::None;
+            return false;
         }
         if MOST <= troubled.len() && !troubled.contains_key(key) {
             troubled.retain(|_, (circuit, _)| circuit.is_open());
@@ -61,38 +47,12 @@ impl<K: Hash + Eq + Clone, N: Clone> Circuits<K, N> {
         if health == Health::Ill {
             *kept = note;
         }
-        let (was_open, now) = (circuit.is_open(), Instant::now());
-        let opened = circuit.report(health, now, &self.policy);
-        let change = match (opened, was_open && !circuit.is_open()) {
-            (true, _) => Change::Opened(circuit.left(now).unwrap_or_default()),
-            (false, true) => Change::Closed,
-            (false, false) => Change::None,
-        };
+        let opened = circuit.report(health, Instant::now(), &self.policy);
         // Customers' endpoints come and go: only those in trouble are remembered.
         if circuit.is_blank() {
             troubled.remove(key);
         }
-        change
-    }
-
-    /// Takes in everything that rests in the fleet. What rested when others were last heard and rests no more is asked by
-    /// one call.
-    pub(super) fn hear(&self, rests: impl Iterator<Item = (K, Duration, N)>) {
-        let now = Instant::now();
-        let (mut troubled, mut heard) =
-            (self.lock(), self.heard.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut rest = HashSet::new();
-        for (key, left, note) in rests {
-            let (circuit, _) = troubled.entry(key.clone()).or_insert((Circuit::default(), note));
-            circuit.adopt(now + left, &self.policy);
-            rest.insert(key);
-        }
-        for key in heard.difference(&rest) {
-            if let Some((circuit, _)) = troubled.get_mut(key) {
-                circuit.release(now);
-            }
-        }
-        *heard = rest;
+        opened
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, (Circuit, N)>> {
@@ -117,7 +77,7 @@ mod tests {
     #[test]
     fn waits_are_spread_over_twice_the_pause_and_say_why() {
         let circuits = Circuits::new(POLICY);
-        assert!(matches!(circuits.report(&"twilio", Health::Ill, "revoked"), Change::Opened(_)));
+        assert!(circuits.report(&"twilio", Health::Ill, "revoked"));
 
         let waits: Vec<f64> = (0..1_000)
             .map(|job| {
@@ -130,21 +90,6 @@ mod tests {
         let early = waits.iter().filter(|wait| **wait < 90.0).count();
         assert!(waits.iter().all(|wait| (59.0..=120.0).contains(wait)));
         assert!((400..600).contains(&early), "{early} of 1000 come back in the first half");
-    }
-
-    #[test]
-    fn what_others_say_rests_is_left_alone_until_they_say_so_no_more() {
-        let circuits = Circuits::new(POLICY);
-
-        circuits.hear([("twilio", Duration::from_secs(60), "revoked")].into_iter());
-        let resting = circuits.admit(&"twilio", "job");
-        circuits.hear(std::iter::empty());
-        let one_asks = [circuits.admit(&"twilio", "job").is_ok(), circuits.admit(&"twilio", "other").is_ok()];
-        let change = circuits.report(&"twilio", Health::Well, "");
-
-        assert_eq!(resting.unwrap_err().1, "revoked");
-        assert_eq!((one_asks, change), ([true, false], Change::Closed));
-        assert!(circuits.admit(&"twilio", "other").is_ok());
     }
 
     #[test]

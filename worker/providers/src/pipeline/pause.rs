@@ -11,9 +11,9 @@ use futures_util::future::BoxFuture;
 use super::{
     call::{Answer, Facts},
     circuit::{CircuitPolicy, Health},
-    circuits::{Change, Circuits},
+    circuits::Circuits,
+    limit::LimitKey,
     observe::{CallEvent, CallObserver},
-    rests::{Rest, RestName, Rests},
     stage::Stage,
 };
 use crate::{ErrorClass, ProviderError, Standing};
@@ -28,22 +28,13 @@ type Refusal = Option<(ErrorClass, Box<str>)>;
 /// The stage.
 #[derive(Clone)]
 pub(super) struct Pause {
-    credentials: Arc<Circuits<RestName, Refusal>>,
+    credentials: Arc<Circuits<LimitKey, Refusal>>,
     observer: Arc<dyn CallObserver>,
-    rests: Arc<dyn Rests>,
 }
 
 impl Pause {
-    pub(super) fn new(observer: Arc<dyn CallObserver>, rests: Arc<dyn Rests>) -> Self {
-        Self { credentials: Arc::new(Circuits::new(POLICY)), observer, rests }
-    }
-
-    /// Takes in which credentials rest in the fleet.
-    pub(super) fn hear(&self, rests: &[Rest]) {
-        let credentials = rests.iter().filter(|rest| rest.name.is_credential());
-        self.credentials.hear(
-            credentials.map(|rest| (rest.name.clone(), rest.left, Some((rest.class, rest.why.clone())))),
-        );
+    pub(super) fn new(observer: Arc<dyn CallObserver>) -> Self {
+        Self { credentials: Arc::new(Circuits::new(POLICY)), observer }
     }
 }
 
@@ -51,7 +42,7 @@ impl Stage for Pause {
     fn around<'a>(&self, facts: Arc<Facts>, call: BoxFuture<'a, Answer>) -> BoxFuture<'a, Answer> {
         let pause = self.clone();
         Box::pin(async move {
-            let admitted = pause.credentials.admit(&RestName::credential(&facts), &facts.ticket);
+            let admitted = pause.credentials.admit(&facts.key, &facts.ticket);
             admitted.map_err(|(after, why)| put_off(&facts, after, why))?;
             let answer = call.await;
             pause.report(&facts, &answer);
@@ -62,18 +53,9 @@ impl Stage for Pause {
 
 impl Pause {
     fn report(&self, facts: &Facts, answer: &Answer) {
-        let (name, refusal) = (
-            RestName::credential(facts),
-            answer.as_ref().err().map(|error| (error.class, error.message.clone())),
-        );
-        match self.credentials.report(&name, health(answer), refusal.clone()) {
-            Change::Opened(left) => {
-                self.observer.observe(&CallEvent::CredentialPaused { facts });
-                let (class, why) = refusal.unwrap_or((ErrorClass::Auth, Box::default()));
-                self.rests.begins(Rest { name, left, class, why });
-            }
-            Change::Closed => self.rests.ends(&name),
-            Change::None => {}
+        let refusal = answer.as_ref().err().map(|error| (error.class, error.message.clone()));
+        if self.credentials.report(&facts.key, health(answer), refusal) {
+            self.observer.observe(&CallEvent::CredentialPaused { facts });
         }
     }
 }

@@ -31,7 +31,7 @@ const MIGRATIONS: [(&str, &str); 7] = [
     ("0004_suppressions", include_str!("../../migrations/0004_suppressions.sql")),
     ("0005_webhook_endpoints", include_str!("../../migrations/0005_webhook_endpoints.sql")),
     ("0006_language_models", include_str!("../../migrations/0006_language_models.sql")),
-    ("0008_outbox_lines", include_str!("../../migrations/0008_outbox_lines.sql")),
+    ("0007_outbox_lines", include_str!("../../migrations/0007_outbox_lines.sql")),
 ];
 
 /// Why Postgres brought no answer.

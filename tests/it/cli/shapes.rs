@@ -182,7 +182,7 @@ async fn every_list_is_there_in_four_forms() {
     let header: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(
         header,
-        ["QUEUE", "READY", "DELAYED", "RUNNING", "PARKED", "DEAD", "OLDEST", "READY", "STATE"]
+        ["QUEUE", "READY", "DELAYED", "RUNNING", "PARKED", "IN", "LINE", "DEAD", "OLDEST", "READY", "STATE"]
     );
     assert_eq!(table.lines().count(), 7);
 }

@@ -1,5 +1,7 @@
 //! `flota doctor`: everything a fleet needs, looked at in one go.
 
+use std::time::Duration;
+
 use chrono::DateTime;
 use clap::Parser;
 use flota_engine::repair::{self, Treatment};

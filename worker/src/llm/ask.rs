@@ -29,7 +29,7 @@ use super::{
     form::{Form, repair},
     models::Wanted,
     money::{Dollars, Teller, cost},
-    purse::{Held, Spent},
+    purse::{Held, TooLittle},
 };
 use crate::failure::{Error, chain};
 
@@ -308,13 +308,13 @@ fn waits(error: &ProviderError) -> bool {
 )]
 pub struct BudgetSpent {
     whose: String,
-    room: Box<Spent>,
+    room: Box<TooLittle>,
     /// Until the window turns.
     pub wait: Duration,
 }
 
 impl BudgetSpent {
-    fn new(tenant: Option<&str>, room: Spent) -> Self {
+    fn new(tenant: Option<&str>, room: TooLittle) -> Self {
         let whose = tenant.map_or_else(
             || "All jobs without a tenant together".to_owned(),
             |tenant| format!("Tenant {tenant}"),

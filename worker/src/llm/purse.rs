@@ -47,7 +47,7 @@ pub struct Purses {
 
 /// A window that has too little left.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Spent {
+pub struct TooLittle {
     /// The window.
     pub window: Window,
     /// What was spent in it.
@@ -138,7 +138,7 @@ impl Purses {
         budget: &Budget,
         job: JobId,
         most: Dollars,
-    ) -> Result<Result<Held, Spent>, LinkError> {
+    ) -> Result<Result<Held, TooLittle>, LinkError> {
         let windows = budget.windows(self.now().await?);
         let keys = self.keys(tenant, &windows);
         let mut call = HOLD.prepare_invoke();
@@ -155,7 +155,7 @@ impl Purses {
         let dollars = |n| Dollars::of_nanos(answer.get(n).copied().unwrap_or_default());
         let Some(window) = full else { return Ok(Ok(held)) };
         held.keys.clear();
-        Ok(Err(Spent { window, spent: dollars(1), held: dollars(2), most }))
+        Ok(Err(TooLittle { window, spent: dollars(1), held: dollars(2), most }))
     }
 
     /// How a tenant's windows stand.

@@ -6,10 +6,10 @@ use super::*;
 
 /// A file in the sandbox's bucket, as if somebody had stored it.
 fn store(stage: &Stage, tenant: Option<&str>, content: &[u8]) -> String {
-    let key = StorageKey::mint(tenant).unwrap().to_string();
+    let key = StorageKey::mint(tenant).expect("a key").to_string();
     let path = stage.sandbox.bucket().join(&key);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, content).unwrap();
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("the bucket is there");
+    std::fs::write(path, content).expect("the bucket is there");
     key
 }
 

@@ -66,7 +66,7 @@ impl StorageClient {
     pub async fn get(&self, key: &str, most_bytes: usize) -> Result<Stored, ProviderError> {
         let StoredStream { length, media_type, mut body } = self.open(key).await?;
         let announced = length.unwrap_or_default();
-        if most_bytes as u64 <= announced && announced != most_bytes as u64 {
+        if (most_bytes as u64) < announced {
             return Err(too_large(most_bytes));
         }
         let mut content = BytesMut::with_capacity(announced as usize);

@@ -26,7 +26,7 @@ pub use keys::Priority;
 pub use new_job::{DEFAULT_KEY_WINDOW, NewJob, When, check_tenant};
 #[cfg(feature = "outbox")]
 pub use outbox::{Outbox, OutboxError};
-pub use payload::{Invalid, Payload};
+pub use payload::{Invalid, Payload, SecretFields};
 pub use payloads::{
     ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EmailAttachment, EmailBody, KNOWN_TEMPLATES,
     KnownTemplate, MediaSource, PushKeys, PushSubscription, PushUrgency, ReadImage, SendEmail, SendPush,

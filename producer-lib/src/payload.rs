@@ -24,10 +24,38 @@ pub trait Payload: Serialize + DeserializeOwned + Send + 'static {
     const KIND: &'static str;
     /// Queue that carries it unless the caller says otherwise.
     const QUEUE: &'static str;
+    /// What is hidden from those who may not see payloads: everything, unless a kind says what is harmless.
+    const SECRET: SecretFields = SecretFields::ALL;
 
     /// Checks what can be known before the job runs. Called on enqueue, and again by the worker, since
     /// other languages may write jobs too.
     fn validate(&self) -> Result<(), Invalid>;
+
+    /// JSON Schema of the payload, for producers in other languages; `None` where nobody has written one.
+    fn schema() -> Option<serde_json::Value> {
+        None
+    }
+}
+
+/// Parts of a payload, and of the result that its job leaves, which only some people may see: names of members from the
+/// top down, with dots between them. A list on the way stands for each of its elements, and `*` for any name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretFields {
+    /// Of the payload.
+    pub payload: &'static [&'static str],
+    /// Of the result.
+    pub result: &'static [&'static str],
+}
+
+impl SecretFields {
+    /// Everything.
+    pub const ALL: Self = Self { payload: &["*"], result: &["*"] };
+}
+
+/// The schema of a type, made from its code.
+#[cfg(feature = "schema")]
+pub(crate) fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {
+    schemars::schema_for!(T).to_value()
 }
 
 /// A payload that no worker could carry out.

@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two questions.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// A server on free ports.
+const SERVE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+
 /// Pages of one process.
 struct Pages {
     address: String,
@@ -148,7 +151,7 @@ async fn own_servers() -> (RedisServer, PostgresServer, Installation) {
 #[tokio::test]
 async fn probes_tell_a_living_process_from_a_ready_one() {
     let (mut redis, mut postgres, flota) = own_servers().await;
-    let server = flota.start(&["serve", "--listen", "127.0.0.1:0"]).await;
+    let server = flota.start(&SERVE).await;
     let pages = Pages::of(&server).await;
 
     assert_eq!(pages.ready().await, (200, json!({ "ready": true, "redis": "ok", "postgres": "ok" })));
@@ -176,7 +179,7 @@ async fn probes_tell_a_living_process_from_a_ready_one() {
 async fn a_server_lives_although_nothing_else_was_ever_there() {
     let mut flota = Installation::new().await;
     flota.set("REDIS_URL", "redis://127.0.0.1:1/").set("DATABASE_URL", "postgres://flota@127.0.0.1:1/flota");
-    let server = flota.start(&["serve", "--listen", "127.0.0.1:0"]).await;
+    let server = flota.start(&SERVE).await;
     let pages = Pages::of(&server).await;
 
     let (status, answer) = pages.ready().await;
@@ -190,7 +193,7 @@ async fn a_server_lives_although_nothing_else_was_ever_there() {
 #[tokio::test]
 async fn a_hanging_redis_makes_a_process_unready_within_a_second_or_two() {
     let (redis, _postgres, flota) = own_servers().await;
-    let server = flota.start(&["serve", "--listen", "127.0.0.1:0"]).await;
+    let server = flota.start(&SERVE).await;
     let pages = Pages::of(&server).await;
     pages.wait_until_ready().await;
 
@@ -215,7 +218,7 @@ async fn the_metrics_of_serve_show_every_queue() {
     flota.enqueue("send_email", &mail, &[]).await;
     flota.enqueue("send_email", &mail, &["--delay", "1h"]).await;
     flota.flota(&["queue", "pause", "webhook"]).await.expect(0);
-    let server = flota.start(&["serve", "--listen", "127.0.0.1:0"]).await;
+    let server = flota.start(&SERVE).await;
     let pages = Pages::of(&server).await;
 
     let samples = pages.samples().await;
@@ -261,7 +264,8 @@ async fn a_worker_with_an_admin_address_counts_its_jobs() {
     let of_all_processes: Vec<_> =
         samples.names().into_iter().filter(|name| name.starts_with("flota_queue_")).collect();
     assert_eq!(of_all_processes, Vec::<&str>::new(), "those are reported by `flota serve` alone");
-    assert_eq!((pages.get("/livez").await.0, pages.ready().await.0), (200, 200));
+    assert_eq!(pages.get("/livez").await.0, 200);
+    pages.wait_until_ready().await;
     worker.stop().await;
 }
 
@@ -271,12 +275,109 @@ async fn an_address_that_is_taken_is_told_with_what_to_do() {
     let address = taken.local_addr().unwrap().to_string();
     let mut flota = Installation::new().await;
 
-    let serve = flota.flota(&["serve", "--listen", &address]).await.expect(1);
+    let serve = flota.flota(&["serve", "--admin", &address]).await.expect(1);
+    let api = ["serve", "--admin", "127.0.0.1:0", "--listen", &address];
+    let api = flota.flota(&api).await.expect(1);
     let worker = flota.set("RUST_LOG", "off").flota(&["worker", "--admin", &address]).await.expect(1);
 
     let begins = format!("{address} cannot be listened on");
-    assert!(
-        serve.refusal().starts_with(&begins) && serve.refusal().ends_with("choose another with --listen")
-    );
-    assert!(worker.refusal().starts_with(&begins), "{worker:?}");
+    for (said, option) in [(&serve, "--admin"), (&api, "--listen"), (&worker, "--admin")] {
+        let refusal = said.refusal();
+        assert!(refusal.starts_with(&begins) && refusal.ends_with(&format!("choose another with {option}")));
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_opened_to_other_machines_by_accident() {
+    let flota = Installation::new().await;
+    let quiet = |arguments: &'static [&'static str]| {
+        let flota = &flota;
+        async move { flota.flota(arguments).await.expect(2).refusal().to_owned() }
+    };
+
+    let pages = quiet(&["serve", "--admin", "0.0.0.0:0"]).await;
+    let worker = quiet(&["worker", "--admin", "0.0.0.0:0"]).await;
+    let api = quiet(&["serve", "--admin", "127.0.0.1:0", "--listen", "0.0.0.0:0"]).await;
+
+    assert!(pages.contains("no password") && pages.contains("--admin-public"), "{pages}");
+    assert_eq!(worker, pages, "a worker follows the same rule");
+    assert!(api.contains("there is no token") && api.contains("flota token create"), "{api}");
+    flota.flota(&["token", "create", "first", "--role", "admin"]).await.expect(0);
+    let open = ["serve", "--admin", "0.0.0.0:0", "--admin-public", "--listen", "0.0.0.0:0"];
+    let server = flota.start(&open).await;
+    assert!(server.api_address().await.starts_with("http://0.0.0.0:"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_in_a_pod_opens_its_pages_by_a_variable() {
+    let mut flota = Installation::new().await;
+    flota.set("FLOTA_ADMIN_ADDR", "0.0.0.0:0").set("FLOTA_ADMIN_PUBLIC", "true");
+
+    let worker = flota.start(&["worker"]).await;
+
+    assert!(worker.address().await.starts_with("http://0.0.0.0:"));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_is_ready_by_what_its_loops_heard() {
+    let (redis, _postgres, flota) = own_servers().await;
+    let worker = flota.start(&["worker", "--queue", "email", "--admin", "127.0.0.1:0"]).await;
+    let pages = Pages::of(&worker).await;
+    pages.wait_until_ready().await;
+
+    let (_, well) = pages.ready().await;
+    redis.pause().await.unwrap();
+    let began = Instant::now();
+    while pages.ready().await.1["fetch"]["email"]["well"] != json!(false) {
+        assert!(began.elapsed() < PATIENCE, "the fetch still counts as well");
+        sleep(LOOK).await;
+    }
+    redis.resume().await.unwrap();
+
+    let age = |step: &str| well[step]["email"]["age_ms"].as_u64().unwrap();
+    assert!(age("fetch") < 15_000 && age("record") < 15_000, "{well}");
+    pages.wait_until_ready().await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn the_scaling_page_goes_from_nothing_to_a_backlog_and_back() {
+    let (mut redis, _postgres, flota) = own_servers().await;
+    let server = flota.start(&SERVE).await;
+    let pages = Pages::of(&server).await;
+    let read = async |path: &str| {
+        let (status, body) = pages.get(&format!("/api/v1/queues/{path}")).await;
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let mail = json!({ "to": ["ana@example.com"], "body": { "subject": "Hi", "text": "Hello" } });
+
+    let (_, empty) = read("email/scaling").await;
+    let first = flota.enqueue("send_email", &mail, &[]).await;
+    let soon = flota.enqueue("send_email", &mail, &["--delay", "50s"]).await;
+    flota.enqueue("send_email", &mail, &["--delay", "1h"]).await;
+    let (_, waiting) = read("email/scaling?per_replica=1").await;
+    flota.flota(&["queue", "pause", "email"]).await.expect(0);
+    let (_, paused) = read("email/scaling").await;
+    flota.flota(&["queue", "resume", "email"]).await.expect(0);
+    for id in [&first, &soon] {
+        flota.flota(&["job", "cancel", id]).await.expect(0);
+    }
+    // An id that was cancelled while it waited stays in the list until the next fetch takes it away.
+    flota.flota(&["queue", "purge", "email", "--yes"]).await.expect(0);
+    let (_, after) = read("email/scaling").await;
+    let (unknown, _) = read("nowhere/scaling").await;
+    let (wrong, _) = read("email/scaling?per_replica=0").await;
+    redis.stop().await.unwrap();
+    let (away, problem) = read("email/scaling").await;
+
+    assert_eq!((&empty["backlog"], &empty["replicas"]), (&json!(0), &json!(0)));
+    assert_eq!((&waiting["backlog"], &waiting["replicas"]), (&json!(2), &json!(2)), "{waiting}");
+    assert_eq!((&waiting["ready"], &waiting["due_soon"]), (&json!(1), &json!(1)));
+    assert_eq!((&paused["backlog"], &paused["paused"]), (&json!(0), &json!(true)));
+    assert_eq!(after["due_soon"], 0, "{after}");
+    assert_eq!((unknown, wrong, away), (404, 400, 503));
+    assert_eq!(problem["type"], "urn:flota:problem:redis-away");
+    server.stop().await;
 }

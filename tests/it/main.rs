@@ -1,5 +1,6 @@
 //! One test binary, a file per story.
 
+mod api;
 mod canaries;
 mod cli;
 mod control;

@@ -3,6 +3,7 @@
 //! Real Redis, real Postgres, real processes. Every test has its own key prefix and database, so all run in parallel;
 //! a test that stops a server starts one of its own.
 
+pub mod api_server;
 pub mod chaos;
 pub mod cluster;
 pub mod endpoint_register;

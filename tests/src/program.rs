@@ -231,10 +231,22 @@ impl Running {
     /// # Panics
     /// When it does not say so within a minute.
     pub async fn address(&self) -> String {
+        self.said_address("/metrics on http://", "\"").await
+    }
+
+    /// The address at which it says that it serves the API.
+    ///
+    /// # Panics
+    /// When it does not say so within a minute.
+    pub async fn api_address(&self) -> String {
+        self.said_address("the API on http://", "/").await
+    }
+
+    async fn said_address(&self, before: &str, after: &str) -> String {
         let began = Instant::now();
         loop {
-            if let Some((_, rest)) = self.log().split_once("/metrics on http://")
-                && let Some((address, _)) = rest.split_once('"')
+            if let Some((_, rest)) = self.log().split_once(before)
+                && let Some((address, _)) = rest.split_once(after)
             {
                 return format!("http://{address}");
             }

@@ -93,7 +93,7 @@ impl Observer for Witness {
                 seen.poisoned += buried;
             }
             Event::Unparked { count, .. } => seen.unparked += count,
-            Event::Promoted { .. } | Event::Wiped { .. } | Event::Trouble { .. } => {}
+            Event::Fetched { .. } | Event::Promoted { .. } | Event::Wiped { .. } | Event::Trouble { .. } => {}
         });
     }
 }

@@ -35,6 +35,7 @@ mod sandbox;
 mod schedule;
 mod serve;
 mod suppression;
+mod token;
 mod worker;
 mod workers;
 
@@ -61,7 +62,7 @@ struct Cli {
 enum Command {
     /// Run jobs until SIGTERM or Ctrl-C
     Worker(worker::Args),
-    /// Serve health checks and metrics
+    /// Serve the HTTP API, health checks and metrics
     Serve(serve::Args),
     /// Private Redis and Postgres, every provider and a worker, until Ctrl-C
     Dev(dev::Args),
@@ -98,6 +99,9 @@ enum Command {
     /// Stop writing to addresses that bounce or opted out
     #[command(subcommand)]
     Suppression(suppression::Command),
+    /// Make, list and revoke tokens of the HTTP API
+    #[command(subcommand)]
+    Token(token::Command),
     /// Look at the e-mail templates
     #[command(subcommand)]
     Email(email::Command),
@@ -214,6 +218,7 @@ async fn dispatch(command: Command, global: Global, environment: Environment) ->
         Command::Endpoint(command) => endpoint::run(&global, environment, command).await,
         Command::Llm(command) => llm::run(&global, environment, command).await,
         Command::Suppression(command) => suppression::run(&global, environment, command).await,
+        Command::Token(command) => token::run(&global, environment, command).await,
         Command::Db(command) => db::run(&global, environment, command).await,
         Command::Config(command) => config::run(&global, &environment, command),
         Command::Doctor(args) => doctor::run(&global, environment, args).await,

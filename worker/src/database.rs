@@ -24,13 +24,14 @@ const SESSION: [(&str, &str); 2] =
     [("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "30s")];
 
 /// Every migration, oldest first: file name without `.sql`, and content.
-const MIGRATIONS: [(&str, &str); 6] = [
+const MIGRATIONS: [(&str, &str); 7] = [
     ("0001_outcomes", include_str!("../../migrations/0001_outcomes.sql")),
     ("0002_outbox", include_str!("../../migrations/0002_outbox.sql")),
     ("0003_dead_letters", include_str!("../../migrations/0003_dead_letters.sql")),
     ("0004_suppressions", include_str!("../../migrations/0004_suppressions.sql")),
     ("0005_webhook_endpoints", include_str!("../../migrations/0005_webhook_endpoints.sql")),
     ("0006_language_models", include_str!("../../migrations/0006_language_models.sql")),
+    ("0007_api_tokens", include_str!("../../migrations/0007_api_tokens.sql")),
 ];
 
 /// Why Postgres brought no answer.

@@ -4,6 +4,7 @@
 //! composition root: here, and only here, the engine meets Postgres, providers and people.
 
 mod additions;
+pub mod api;
 pub mod assemble;
 pub mod audit;
 pub mod chaos;
@@ -36,6 +37,7 @@ pub mod shutdown;
 mod statements;
 pub mod suppressions;
 pub mod telemetry;
+pub mod tokens;
 pub mod uploads;
 pub mod vault;
 pub mod view;

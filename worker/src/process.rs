@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use flota_engine::{
-    ApalisRunner, DrainTime, Fleet, Handlers, Observer, Parts, QueuePolicy, roster::Announcer,
+    ApalisRunner, DrainTime, Fleet, FleetHandle, Handlers, Observer, Parts, QueuePolicy, roster::Announcer,
 };
 use flota_producer::{clock, keys::Prefix, link::Link};
 use sqlx::PgPool;
@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    additions::Both,
+    http::Pulse,
     outbox::{Pace, Relay},
     outcomes::Recorder,
     retention::{Ages, Retention},
@@ -52,6 +54,8 @@ pub struct Setup {
     pub scheduler: Option<Scheduler>,
     /// How long history is kept; `None` where another process sees to it.
     pub ages: Option<Ages>,
+    /// Is told what fetching and recording last heard.
+    pub pulse: Arc<Pulse>,
 }
 
 /// A worker process at work.
@@ -70,9 +74,13 @@ impl Process {
     pub fn start(setup: Setup) -> std::io::Result<Self> {
         let stop_recording = CancellationToken::new();
         let mut recorders = JoinSet::new();
+        for step in ["fetch", "record"] {
+            setup.pulse.expect(step, setup.queues.iter().map(|queue| &*queue.name));
+        }
         for queue in &setup.queues {
             let keys = setup.prefix.queue(&queue.name);
-            let recorder = Recorder::new(setup.link.again(), keys, queue.name.clone(), setup.pool.clone());
+            let recorder = Recorder::new(setup.link.again(), keys, queue.name.clone(), setup.pool.clone())
+                .telling(setup.pulse.clone());
             recorders.spawn(recorder.run(stop_recording.clone()));
         }
         let relay = Relay::new(setup.link.again(), setup.prefix.clone(), setup.pool.clone(), setup.outbox);
@@ -93,7 +101,7 @@ impl Process {
             worker: worker.clone(),
             queues: setup.queues,
             handlers: setup.handlers,
-            observer: setup.observer,
+            observer: Arc::new(Both(setup.pulse, setup.observer)),
             runner: Arc::new(ApalisRunner),
         })?;
         let announcer = Announcer {
@@ -107,6 +115,11 @@ impl Process {
             every,
         };
         Ok(Self { fleet, recorders, stop_recording, announcer })
+    }
+
+    /// How busy it is, for whoever asks while it works.
+    pub fn fleet(&self) -> FleetHandle {
+        self.fleet.handle()
     }
 
     /// Works until told to stop, then drains, all within `whole` if that is ten seconds or more ([`DrainTime`]). Answers

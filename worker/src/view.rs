@@ -2,6 +2,7 @@
 
 mod controls;
 mod live;
+mod queue;
 
 use flota_engine::inspect::{self, Place};
 use flota_producer::{
@@ -12,6 +13,7 @@ use flota_producer::{
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 
 use crate::{
     exit::Stop,
@@ -20,32 +22,13 @@ use crate::{
 
 pub use controls::{ControlsView, SetView};
 pub use live::{LiveFilter, LiveRow, live};
-
-/// One queue.
-#[derive(Debug, Clone, Serialize)]
-pub struct QueueView {
-    /// Its name.
-    pub queue: String,
-    /// Waiting for a worker.
-    pub ready: u64,
-    /// Waiting for a time.
-    pub delayed: u64,
-    /// Under lease.
-    pub running: u64,
-    /// Set aside for a newer worker.
-    pub parked: u64,
-    /// Dead letters; `None` where Postgres is not configured or away.
-    pub dead: Option<u64>,
-    /// True when nothing is fetched.
-    pub paused: bool,
-    /// Age of the job that is next in line.
-    pub oldest_ready_age_ms: Option<u64>,
-}
+pub use queue::{QueueDetail, QueueView, queue, queues};
 
 /// One job.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct JobView {
     /// Its id.
+    #[schema(value_type = Uuid)]
     pub id: JobId,
     /// Its queue.
     pub queue: String,
@@ -64,37 +47,10 @@ pub struct JobView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_in_ms: Option<u64>,
     /// How it ended.
+    #[schema(value_type = Option<outcomes::OutcomeRow>)]
     pub outcome: Option<Value>,
     /// Its runs, oldest first.
     pub attempts: Vec<AttemptRow>,
-}
-
-/// Counts of these queues.
-pub async fn queues(
-    link: &Link,
-    prefix: &Prefix,
-    pool: Option<&PgPool>,
-    names: &[String],
-) -> Result<Vec<QueueView>, LinkError> {
-    let dead = match pool {
-        Some(pool) => outcomes::dead_count(pool).await.ok(),
-        None => None,
-    };
-    let mut views = Vec::with_capacity(names.len());
-    for name in names {
-        let counts = inspect::counts(link, &prefix.queue(name)).await?;
-        views.push(QueueView {
-            queue: name.clone(),
-            ready: counts.ready,
-            delayed: counts.delayed,
-            running: counts.running,
-            parked: counts.parked,
-            dead: dead.as_ref().map(|dead| dead.get(name).copied().unwrap_or(0)),
-            paused: counts.paused,
-            oldest_ready_age_ms: counts.oldest_ready_age_ms,
-        });
-    }
-    Ok(views)
 }
 
 /// One job, wherever it is. `None` when neither Redis nor Postgres has it.

@@ -22,6 +22,7 @@ const MAX_TOKEN: usize = 78;
 /// assert!(mail.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EmailAttachment {
     /// Where it lies.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::media::MediaSource;
-use crate::payload::{Invalid, Payload};
+use crate::payload::{Invalid, Payload, SecretFields};
 
 /// Longest hint, in bytes; the model reads its last 224 tokens.
 const MAX_PROMPT: usize = 2_000;
@@ -17,6 +17,7 @@ const MAX_PROMPT: usize = 2_000;
 /// assert!(note.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TranscribeAudio {
     /// The recording.
@@ -45,6 +46,13 @@ impl TranscribeAudio {
 impl Payload for TranscribeAudio {
     const KIND: &'static str = "transcribe_audio";
     const QUEUE: &'static str = "transcription";
+    const SECRET: SecretFields =
+        SecretFields { payload: &["audio.url", "prompt"], result: &["text", "segments"] };
+
+    #[cfg(feature = "schema")]
+    fn schema() -> Option<serde_json::Value> {
+        Some(crate::payload::schema_of::<Self>())
+    }
 
     fn validate(&self) -> Result<(), Invalid> {
         self.audio.validate("audio")?;

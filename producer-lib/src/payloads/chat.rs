@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::payload::{Invalid, Payload};
+use crate::payload::{Invalid, Payload, SecretFields};
 
 /// Most messages of one conversation.
 const MAX_MESSAGES: usize = 200;
@@ -22,6 +22,7 @@ const MAX_TOKENS: u32 = 8_192;
 /// assert!(CompleteChat::ask("Summarise: …").validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CompleteChat {
     /// The conversation so far, oldest first.
@@ -53,6 +54,7 @@ pub struct CompleteChat {
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChatMessage {
     /// Who says it.
@@ -63,6 +65,7 @@ pub struct ChatMessage {
 
 /// Who says a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ChatRole {
     /// Whoever wrote the application.
@@ -104,6 +107,12 @@ impl CompleteChat {
 impl Payload for CompleteChat {
     const KIND: &'static str = "complete_chat";
     const QUEUE: &'static str = "llm";
+    const SECRET: SecretFields = SecretFields { payload: &["messages.content"], result: &["answer"] };
+
+    #[cfg(feature = "schema")]
+    fn schema() -> Option<serde_json::Value> {
+        Some(crate::payload::schema_of::<Self>())
+    }
 
     fn validate(&self) -> Result<(), Invalid> {
         let count = (1..=MAX_MESSAGES).contains(&self.messages.len());

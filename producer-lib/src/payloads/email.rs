@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::attachment::{EmailAttachment, check_attachments};
-use crate::payload::{Invalid, Payload};
+use crate::payload::{Invalid, Payload, SecretFields};
 
 /// Most recipients of one message, all fields together (the lowest limit of the providers: SES, 50).
 const MAX_RECIPIENTS: usize = 50;
@@ -24,6 +24,7 @@ const MAX_SUBJECT: usize = 998;
 /// assert!(mail.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SendEmail {
     /// Main recipients, at least one: `ana@example.com` or `Ana Díaz <ana@example.com>`.
@@ -46,6 +47,7 @@ pub struct SendEmail {
 
 /// What an email says: a template with its variables, or finished text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum EmailBody {
     /// One of the worker's templates, for example `welcome`.
@@ -119,6 +121,15 @@ impl SendEmail {
 impl Payload for SendEmail {
     const KIND: &'static str = "send_email";
     const QUEUE: &'static str = "email";
+    const SECRET: SecretFields = SecretFields {
+        payload: &["body.variables", "body.text", "body.html", "attachments.source.url"],
+        result: &[],
+    };
+
+    #[cfg(feature = "schema")]
+    fn schema() -> Option<serde_json::Value> {
+        Some(crate::payload::schema_of::<Self>())
+    }
 
     fn validate(&self) -> Result<(), Invalid> {
         Invalid::unless(!self.to.is_empty(), "to", "must name at least one recipient")?;

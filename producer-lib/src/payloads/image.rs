@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::media::MediaSource;
-use crate::payload::{Invalid, Payload};
+use crate::payload::{Invalid, Payload, SecretFields};
 
 /// Most languages that may be named.
 const MAX_LANGUAGES: usize = 10;
@@ -24,6 +24,7 @@ const MAX_IMAGES: usize = 16;
 /// assert!(receipt.validate().is_ok() && shelf.validate().is_ok() && codes.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReadImage {
     /// The picture; this or `images`.
@@ -85,6 +86,15 @@ impl ReadImage {
 impl Payload for ReadImage {
     const KIND: &'static str = "read_image";
     const QUEUE: &'static str = "ocr";
+    const SECRET: SecretFields = SecretFields {
+        payload: &["image.url", "images.url"],
+        result: &["text", "labels", "barcodes", "price_tag", "images"],
+    };
+
+    #[cfg(feature = "schema")]
+    fn schema() -> Option<serde_json::Value> {
+        Some(crate::payload::schema_of::<Self>())
+    }
 
     fn validate(&self) -> Result<(), Invalid> {
         let is_one_of_two = self.image.is_some() == self.images.is_empty();

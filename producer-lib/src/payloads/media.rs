@@ -15,6 +15,7 @@ const MAX_MEDIA_ID: usize = 32;
 
 /// A file for a worker to read: at a URL, in the directory that workers share (`FLOTA_FILES_DIR`), or at WhatsApp.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MediaSource {
     /// Where it can be downloaded without a login, for example a signed URL.

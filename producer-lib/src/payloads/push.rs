@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::media::check_url;
-use crate::payload::{Invalid, Payload};
+use crate::payload::{Invalid, Payload, SecretFields};
 
 /// Longest notification as JSON, in bytes: encrypted it is the 4,096 bytes that every push service takes (RFC 8030
 /// section 7.2, less 86 of header, 16 of the tag and 1 of the end mark of RFC 8188).
@@ -32,6 +32,7 @@ const MAX_TOPIC: usize = 32;
 /// assert!(SendPush::new(subscription, "Order 42", "It is on its way.").validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SendPush {
     /// Which browser.
@@ -63,6 +64,7 @@ pub struct SendPush {
 
 /// What a browser answers when a user allows notifications.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PushSubscription {
     /// Where its push service takes notifications.
@@ -76,6 +78,7 @@ pub struct PushSubscription {
 
 /// Keys of one subscription, base64url.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PushKeys {
     /// The browser's public key: a point on P-256, 65 bytes.
@@ -86,6 +89,7 @@ pub struct PushKeys {
 
 /// How soon a sleeping device is woken, RFC 8030 section 5.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PushUrgency {
     /// On power and Wi-Fi.
@@ -157,6 +161,15 @@ impl SendPush {
 impl Payload for SendPush {
     const KIND: &'static str = "send_push";
     const QUEUE: &'static str = "notification";
+    const SECRET: SecretFields = SecretFields {
+        payload: &["subscription.endpoint", "subscription.keys", "title", "body", "url", "data"],
+        result: &[],
+    };
+
+    #[cfg(feature = "schema")]
+    fn schema() -> Option<serde_json::Value> {
+        Some(crate::payload::schema_of::<Self>())
+    }
 
     fn validate(&self) -> Result<(), Invalid> {
         let PushSubscription { endpoint, keys, .. } = &self.subscription;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::phone::check_number;
-use crate::payload::{Invalid, Payload};
+use crate::payload::{Invalid, Payload, SecretFields};
 
 /// Longest text, in characters (Twilio, Messages resource, `Body`).
 const MAX_TEXT: usize = 1_600;
@@ -16,6 +16,7 @@ const MAX_TEXT: usize = 1_600;
 /// assert!(SendSms::new("+525512345678", "Your code is 1234.").validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SendSms {
     /// Whose phone, E.164.
@@ -34,6 +35,12 @@ impl SendSms {
 impl Payload for SendSms {
     const KIND: &'static str = "send_sms";
     const QUEUE: &'static str = "notification";
+    const SECRET: SecretFields = SecretFields { payload: &["text"], result: &[] };
+
+    #[cfg(feature = "schema")]
+    fn schema() -> Option<serde_json::Value> {
+        Some(crate::payload::schema_of::<Self>())
+    }
 
     fn validate(&self) -> Result<(), Invalid> {
         check_number("to", &self.to)?;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::{
-    payload::{Invalid, Payload},
+    payload::{Invalid, Payload, SecretFields},
     public_address,
 };
 
@@ -22,6 +22,7 @@ pub const MAX_URL: usize = 2_048;
 /// assert!(event.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeliverWebhook {
     /// Id of a registered endpoint (`flota endpoint add`), which holds address and secret.
@@ -51,6 +52,12 @@ impl DeliverWebhook {
 impl Payload for DeliverWebhook {
     const KIND: &'static str = "deliver_webhook";
     const QUEUE: &'static str = "webhook";
+    const SECRET: SecretFields = SecretFields { payload: &["url", "data"], result: &["body"] };
+
+    #[cfg(feature = "schema")]
+    fn schema() -> Option<serde_json::Value> {
+        Some(crate::payload::schema_of::<Self>())
+    }
 
     fn validate(&self) -> Result<(), Invalid> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

@@ -13,7 +13,7 @@ pub use self::{
     template::{KNOWN_TEMPLATES, KnownTemplate, WhatsappTemplate},
 };
 use super::phone::check_number;
-use crate::payload::{Invalid, Payload};
+use crate::payload::{Invalid, Payload, SecretFields};
 
 /// Longest text, in characters (Cloud API reference, text object).
 const MAX_TEXT: usize = 4_096;
@@ -29,6 +29,7 @@ const MAX_MESSAGE_ID: usize = 256;
 /// assert!(message.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SendWhatsapp {
     /// Whose phone, E.164.
@@ -42,6 +43,7 @@ pub struct SendWhatsapp {
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(
     untagged,
     expecting = "`body` must have `text`, `template`, `media` or `read`, and only fields that go with it"
@@ -59,6 +61,7 @@ pub enum WhatsappBody {
 
 /// Free text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WhatsappText {
     /// 1 to 4,096 characters.
@@ -70,6 +73,7 @@ pub struct WhatsappText {
 
 /// The message that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WhatsappRead {
     /// Its id, `wamid.…`, as the webhook of incoming messages gives it.
@@ -110,6 +114,23 @@ impl SendWhatsapp {
 impl Payload for SendWhatsapp {
     const KIND: &'static str = "send_whatsapp";
     const QUEUE: &'static str = "notification";
+    const SECRET: SecretFields = SecretFields {
+        payload: &[
+            "body.text",
+            "body.parameters",
+            "body.components",
+            "body.caption",
+            "body.source.url",
+            "fallback.parameters",
+            "fallback.components",
+        ],
+        result: &[],
+    };
+
+    #[cfg(feature = "schema")]
+    fn schema() -> Option<serde_json::Value> {
+        Some(crate::payload::schema_of::<Self>())
+    }
 
     fn validate(&self) -> Result<(), Invalid> {
         check_number("to", &self.to)?;

@@ -39,6 +39,7 @@ async fn work() -> anyhow::Result<ExitCode> {
     outbox.search_every = outbox.search_every.min(outbox.lost_after / 3);
     let shutdown = Shutdown::on_signals()?;
     let process = Process::start(Setup {
+        pulse: Arc::default(),
         link: Link::new(settings.address())?,
         prefix: settings.prefix.clone(),
         queues: vec![policy],

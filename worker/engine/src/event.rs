@@ -11,6 +11,8 @@ use crate::{failure::ErrorClass, policy::Verdict, processor::Job};
 /// Something that happened in the engine.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
+    /// A fetch was answered, with jobs or without.
+    Fetched { queue: &'a str },
     /// A run was given to a processor.
     Started { queue: &'a str, kind: &'a str, id: JobId, run: u32 },
     /// A verdict was carried out in Redis.
@@ -45,6 +47,12 @@ pub trait Observer: Send + Sync + 'static {
     /// The span that a run is in, for log and traces.
     fn span(&self, job: &Job) -> Span {
         job.span()
+    }
+}
+
+impl<T: Observer + ?Sized> Observer for std::sync::Arc<T> {
+    fn observe(&self, event: &Event<'_>) {
+        (**self).observe(event);
     }
 }
 

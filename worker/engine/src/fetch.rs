@@ -78,6 +78,7 @@ impl Fetcher {
             let wanted = places.num_permits();
             match self.fetch(wanted, drained, &stop).await {
                 Ok(reply) => {
+                    self.context.observer.observe(&Event::Fetched { queue: self.name() });
                     if troubled {
                         info!(queue.name = %self.name(), "Queue {} is fetched again", self.name());
                     }

@@ -146,6 +146,11 @@ pub async fn find(link: &Link, keys: &QueueKeys, id: JobId) -> Result<Option<Fou
     Ok(Some(Found { place, marks, bytes }))
 }
 
+/// True while a job of this queue is alive, wherever it is: the cheapest question about a job.
+pub async fn is_alive(link: &Link, keys: &QueueKeys, id: JobId) -> Result<bool, LinkError> {
+    link.query(redis::cmd("HEXISTS").arg(keys.jobs()).arg(id)).await
+}
+
 /// Cancels a live job of this queue. `canceller` is written down.
 pub async fn cancel(
     link: &Link,

@@ -41,6 +41,7 @@ pub mod repair;
 pub mod roster;
 mod run;
 mod runner;
+pub mod scaling;
 mod settle;
 mod slots;
 pub mod store;

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
-use flota_producer::{Invalid, Payload};
+use flota_producer::{Invalid, Payload, SecretFields};
 use futures_util::{FutureExt, future::BoxFuture};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     failure::{ErrorClass, Failure, Remedy},
@@ -24,6 +24,10 @@ pub struct Kind<S> {
     pub check: fn(&RawValue) -> Result<(), Invalid>,
     /// What a repeated run means outside.
     pub if_repeated: IfRepeated,
+    /// What of its payload and result only some people may see.
+    pub secret: SecretFields,
+    /// JSON Schema of its payload, where there is one.
+    pub schema: fn() -> Option<Value>,
     run: for<'a> fn(&'a Job, &'a S) -> BoxFuture<'a, Result<Receipt, Failure>>,
 }
 
@@ -42,6 +46,8 @@ impl<S: Send + Sync + 'static> Registry<S> {
             queue: P::QUEUE,
             check: check::<P>,
             if_repeated: P::IF_REPEATED,
+            secret: P::SECRET,
+            schema: P::schema,
             run: |job, services| run::<P, S>(job, services).boxed(),
         };
         assert!(self.kinds.insert(P::KIND, kind).is_none(), "kind {} has two processors", P::KIND);
@@ -128,8 +134,12 @@ fn check<P: Payload>(payload: &RawValue) -> Result<(), Invalid> {
 }
 
 fn decode<P: Payload>(payload: &RawValue) -> Result<P, Invalid> {
-    serde_json::from_str(payload.get())
-        .map_err(|error| Invalid::new("payload", format!("cannot be read: {error}")))
+    let mut deserializer = serde_json::Deserializer::from_str(payload.get());
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let field = error.path().to_string();
+        let field = if field == "." { "payload".to_owned() } else { field };
+        Invalid::new(field, format!("cannot be read: {}", error.into_inner()))
+    })
 }
 
 /// Producers check payloads too, but other languages and other releases write jobs as well.

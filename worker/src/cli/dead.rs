@@ -2,15 +2,14 @@
 
 use std::io;
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use clap::{Args, Subcommand};
-use flota_engine::ErrorClass;
 use flota_producer::clock;
 use sqlx::PgPool;
 
 use crate::{
-    config::{Environment, nearest::nearest},
-    dead::{self, Filter, Kind, UnknownFilter, export::Form},
+    config::Environment,
+    dead::{self, Filter, Kind, UnknownFilter, export::Form, filter::Words},
     exit::{Done, Exit, Stop},
 };
 
@@ -203,37 +202,24 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
 impl Selection {
     fn filter(&self, state: Option<&'static str>) -> Result<Filter, Stop> {
         let now = DateTime::from_timestamp_millis(clock::unix_now_ms() as i64).unwrap_or_default();
-        let moment = |text: &Option<String>| -> Result<Option<DateTime<Utc>>, UnknownFilter> {
-            text.as_deref().map(|text| dead::filter::moment(text, now)).transpose()
-        };
-        let mut filter = Filter {
+        let words = Words {
             queue: self.queue.clone(),
             kind: self.kind.clone(),
             tenant: self.tenant.clone(),
-            error_class: self.class.as_deref().map(class).transpose()?,
+            class: self.class.clone(),
             code: self.code.clone(),
-            fingerprint: self.group.clone(),
-            attempts: self.attempts.as_deref().map(str::parse).transpose()?,
-            since: moment(&self.since)?,
-            until: moment(&self.until)?,
+            group: self.group.clone(),
+            attempts: self.attempts.clone(),
+            since: self.since.clone(),
+            until: self.until.clone(),
             text: self.text.clone(),
-            state,
-            ..Filter::default()
         };
+        let mut filter = words.filter(state, now)?;
         for word in &self.words {
             filter.take(word)?;
         }
         Ok(filter)
     }
-}
-
-fn class(word: &str) -> Result<String, Stop> {
-    let words = ErrorClass::ALL.map(ErrorClass::word);
-    if words.contains(&word) {
-        return Ok(word.to_owned());
-    }
-    let meant = nearest(word, words).map(|word| format!("did you mean {word}? ")).unwrap_or_default();
-    Err(Stop::usage(format!("there is no class `{word}`; {meant}classes are {}", words.join(", "))))
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -16,7 +16,7 @@ use crate::{
     config::Environment,
     database,
     exit::{Done, Exit, Stop},
-    http::{self, Health},
+    http::{self, Health, Pulse, connections, exposure},
     limits,
     process::{Process, Setup},
     schedules::Scheduler,
@@ -47,6 +47,9 @@ pub(super) struct Args {
     /// Address for health checks and metrics; `FLOTA_ADMIN_ADDR` unless given
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
+    /// Let other machines reach health and metrics, which have no password; `FLOTA_ADMIN_PUBLIC` unless given
+    #[arg(long)]
+    admin_public: bool,
 }
 
 pub(super) async fn run(global: &Global, environment: Environment, args: Args) -> Done {
@@ -65,6 +68,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         )
     })?;
     let pool = database::connect(url, CONNECTIONS + queues.len() as u32)?;
+    let listener = listener(&environment, &args).await?;
     look_around(&redis, &environment, &pool).await?;
 
     let shutdown = Shutdown::on_signals()?;
@@ -78,23 +82,10 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, timeouts, llm };
     let services =
         assemble::services(&environment, ground).map_err(|error| Stop::usage(error.to_string()))?;
-    if let Some(address) = args.admin.or(environment.admin_addr) {
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            Stop::new(Exit::Failed, format!("{address} cannot be listened on for health checks: {error}"))
-        })?;
-        info!("Serving /livez, /readyz, /startupz and /metrics on http://{}", listener.local_addr()?);
-        let health = Health {
-            link: redis.link.again(),
-            prefix: redis.prefix.clone(),
-            queues: Vec::new(),
-            pool: Some(pool.clone()),
-            metrics,
-        };
-        tokio::spawn(http::serve(listener, health, shutdown.hurry.clone()));
-    }
     let producer = Producer::new(environment.redis.clone())?;
     let scheduler = Scheduler::new(file.schedules, redis.link.again(), redis.prefix.clone(), producer);
     let names = queues.iter().map(|queue| queue.name.to_string()).collect::<Vec<_>>().join(", ");
+    let (pulse, link, prefix) = (Arc::new(Pulse::default()), redis.link.again(), redis.prefix.clone());
     info!("Working on {names} with Redis {}", environment.redis);
     let kinds: Vec<&str> = registry.names().collect();
     let counting = telemetry::EventMetrics::new(queues.iter().map(|queue| &*queue.name), kinds);
@@ -105,11 +96,19 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         queues,
         handlers: registry.bind(services),
         observer,
-        pool,
+        pool: pool.clone(),
         outbox: global.additions.outbox,
         scheduler: Some(scheduler),
         ages: Some(file.ages),
+        pulse: pulse.clone(),
     })?;
+    if let Some(listener) = listener {
+        info!("Serving /livez, /readyz, /startupz and /metrics on http://{}", listener.local_addr()?);
+        let (fleet, ending) = (Some(process.fleet()), shutdown.stop.clone());
+        let (queues, pool) = (Vec::new(), Some(pool));
+        let health = Health { link, prefix, queues, pool, metrics, pulse, fleet, ending };
+        tokio::spawn(connections::serve(listener, http::pages(health), shutdown.hurry.clone()));
+    }
     service_manager::attend(format!("Working on {names}"), &shutdown.stop);
     if process.run(&shutdown, args.drain_timeout).await {
         return Ok(Exit::Ok);
@@ -118,6 +117,13 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         Exit::Failed,
         "a loop of this worker ended by itself; see the log, and start the worker again",
     ))
+}
+
+/// Listens for probes before anything starts, so that an address that cannot be used is told at once.
+async fn listener(environment: &Environment, args: &Args) -> Result<Option<TcpListener>, Stop> {
+    let Some(address) = args.admin.or(environment.admin_addr) else { return Ok(None) };
+    exposure::check_admin(address, args.admin_public || environment.admin_public)?;
+    exposure::listen(address, "health checks", "--admin").await.map(Some)
 }
 
 fn chosen(queues: Vec<QueuePolicy>, only: &[String]) -> Result<Vec<QueuePolicy>, Stop> {

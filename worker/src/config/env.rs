@@ -32,7 +32,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 pub(crate) use self::integrations::vapid_subject;
-use self::reader::Reader;
+use self::reader::{Reader, truth};
 pub use self::{
     email::{EmailProvider, EmailVariables, SendgridVariables, SesVariables},
     error::{EnvironmentError, EnvironmentErrors, EnvironmentWarning},
@@ -78,8 +78,14 @@ pub struct Environment {
     pub log_format: Option<LogFormat>,
     /// `RUST_LOG`: for [`crate::telemetry::init`].
     pub log_filter: Option<String>,
-    /// `FLOTA_ADMIN_ADDR`: loopback address where a worker answers for its health and metrics.
+    /// `FLOTA_ADMIN_ADDR`: where this process answers for its health and metrics.
     pub admin_addr: Option<SocketAddr>,
+    /// `FLOTA_ADMIN_PUBLIC`: whether that address may be one that other machines reach.
+    pub admin_public: bool,
+    /// `FLOTA_API_ADDR`: where `flota serve` answers applications and people.
+    pub api_addr: Option<SocketAddr>,
+    /// `FLOTA_API_RATE`: requests a second that each token may make.
+    pub api_rate: u32,
     /// `OTEL_EXPORTER_OTLP_*`: the collector of traces, if there is one.
     pub traces: Option<TraceVariables>,
     /// What was set without effect; to be told once, at start.
@@ -107,6 +113,9 @@ pub enum LogFormat {
 
 /// What is logged when `RUST_LOG` is not set: what libraries tell of their routine is left out.
 pub const DEFAULT_FILTER: &str = "info,sqlx=warn,hyper=warn,reqwest=warn";
+
+/// Requests a second that each token may make unless `FLOTA_API_RATE` says otherwise.
+pub const DEFAULT_API_RATE: u32 = 100;
 
 impl Environment {
     /// From the process environment.
@@ -169,7 +178,10 @@ fn read(reader: &mut Reader<'_>) -> Option<Environment> {
         // NO_COLOR is obeyed by the libraries that print; it is in the table so that people find it.
         log_format: reader.parse("LOG_FORMAT", log_format),
         log_filter: reader.parse("RUST_LOG", filter),
-        admin_addr: reader.parse("FLOTA_ADMIN_ADDR", loopback),
+        admin_addr: reader.parse("FLOTA_ADMIN_ADDR", |text| address(text, 9464)),
+        admin_public: reader.parse("FLOTA_ADMIN_PUBLIC", truth).unwrap_or(false),
+        api_addr: reader.parse("FLOTA_API_ADDR", |text| address(text, 8080)),
+        api_rate: reader.parse("FLOTA_API_RATE", rate).unwrap_or(DEFAULT_API_RATE),
         traces: traces::read(reader),
         warnings: std::mem::take(&mut reader.warnings),
         summary: summary::rows(reader),
@@ -246,14 +258,14 @@ fn network(text: &str) -> Result<IpNet, String> {
     }
 }
 
-/// Health and metrics have no password, so they stay on this machine.
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    match text.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => Ok(address),
-        Ok(address) => Err(format!(
-            "{text} can be reached from other machines, but health and metrics have no password; write 127.0.0.1:{}",
-            address.port()
-        )),
-        Err(_) => Err(format!("\"{text}\" is not an address with a port; write one such as 127.0.0.1:9464")),
-    }
+/// Which addresses may be used is decided where they are: that also depends on options.
+fn address(text: &str, usual_port: u16) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("\"{text}\" is not an address with a port; write one such as 127.0.0.1:{usual_port}")
+    })
+}
+
+fn rate(text: &str) -> Result<u32, String> {
+    let rate = text.parse().ok().filter(|rate| (1..=100_000).contains(rate));
+    rate.ok_or_else(|| "it is not a number of requests a second; write 1 to 100000".to_owned())
 }

@@ -3,10 +3,13 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use flota_engine::ErrorClass;
 use flota_producer::JobId;
 use serde::Serialize;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
+
+use crate::config::nearest::nearest;
 
 /// Which letters. What is absent does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -74,6 +77,64 @@ pub struct PayloadMatch {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UnknownFilter(pub String);
+
+/// A filter as people write it; what is absent does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct Words {
+    /// Of this queue.
+    pub queue: Option<String>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Of this tenant.
+    pub tenant: Option<String>,
+    /// A word of [`ErrorClass`].
+    pub class: Option<String>,
+    /// The other side's code.
+    pub code: Option<String>,
+    /// A fingerprint.
+    pub group: Option<String>,
+    /// As [`Attempts`] reads it.
+    pub attempts: Option<String>,
+    /// As [`moment`] reads it.
+    pub since: Option<String>,
+    /// As [`moment`] reads it.
+    pub until: Option<String>,
+    /// Text in error, code or payload.
+    pub text: Option<String>,
+}
+
+impl Words {
+    /// What they mean, at this time, for letters in this state.
+    ///
+    /// # Errors
+    /// For a word that does not exist or cannot be read.
+    pub fn filter(self, state: Option<&'static str>, now: DateTime<Utc>) -> Result<Filter, UnknownFilter> {
+        let moment = |text: Option<String>| text.map(|text| moment(&text, now)).transpose();
+        Ok(Filter {
+            queue: self.queue,
+            kind: self.kind,
+            tenant: self.tenant,
+            error_class: self.class.map(class).transpose()?,
+            code: self.code,
+            fingerprint: self.group,
+            attempts: self.attempts.map(|text| text.parse()).transpose()?,
+            since: moment(self.since)?,
+            until: moment(self.until)?,
+            text: self.text,
+            state,
+            ..Filter::default()
+        })
+    }
+}
+
+fn class(word: String) -> Result<String, UnknownFilter> {
+    let words = ErrorClass::ALL.map(ErrorClass::word);
+    if words.contains(&word.as_str()) {
+        return Ok(word);
+    }
+    let meant = nearest(&word, words).map(|word| format!("did you mean {word}? ")).unwrap_or_default();
+    Err(UnknownFilter(format!("there is no class `{word}`; {meant}classes are {}", words.join(", "))))
+}
 
 /// States of a letter.
 const STATES: [&str; 4] = ["dead", "replaying", "replayed", "discarded"];

@@ -4,12 +4,13 @@ use chrono::{DateTime, Utc};
 use flota_producer::JobId;
 use serde::Serialize;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder, Row, postgres::PgRow};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Filter;
 
 /// Letters that failed alike.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Group {
     /// What they have in common; `--group` takes it.
     pub fingerprint: String,
@@ -28,6 +29,7 @@ pub struct Group {
     /// When the last of them died.
     pub last_at: DateTime<Utc>,
     /// The newest of them.
+    #[schema(value_type = Uuid)]
     pub sample: JobId,
     /// What the newest died of.
     pub error: Option<String>,

@@ -5,6 +5,7 @@ use flota_producer::JobId;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder, Row, postgres::PgRow};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Filter;
@@ -14,7 +15,7 @@ use crate::outcomes::{self, AttemptRow, DeadRow, Position};
 const COLUMNS: &str = "job_id, queue, kind, tenant, error_class, error, attempts, died_at, state";
 
 /// Everything that is known of one letter.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Letter {
     /// As it is listed.
     #[serde(flatten)]
@@ -26,10 +27,13 @@ pub struct Letter {
     /// Since when it is in its state, where somebody decided about it.
     pub state_changed_at: Option<DateTime<Utc>>,
     /// The letter that it repeated.
+    #[schema(value_type = Option<Uuid>)]
     pub replay_of: Option<JobId>,
     /// The job that repeats it.
+    #[schema(value_type = Option<Uuid>)]
     pub replayed_as: Option<JobId>,
     /// The input that it died with; `None` where the envelope cannot be read.
+    #[schema(value_type = Option<Object>)]
     pub payload: Option<Value>,
     /// Its runs, oldest first.
     pub attempts: Vec<AttemptRow>,
@@ -43,16 +47,17 @@ pub struct Letter {
 }
 
 /// One job of a line of repetitions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Lineage {
     /// The job.
+    #[schema(value_type = Uuid)]
     pub id: JobId,
     /// How it ended; `None` while it has not, or where history forgot it.
     pub status: Option<String>,
 }
 
 /// One decision about a letter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Touched {
     /// The bulk operation.
     pub operation: Uuid,

@@ -4,17 +4,19 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use flota_engine::failpoint;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{FromRow, PgConnection, PgPool, QueryBuilder, Row, postgres::PgRow};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Filter;
 use crate::audit::{self, Deed};
 
 /// What is done with the letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = Decision)]
 pub enum Kind {
     /// Enqueue each once more.
     Replay,
@@ -23,8 +25,9 @@ pub enum Kind {
 }
 
 /// Where an operation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = OperationState)]
 pub enum State {
     /// Being carried out, or was when its process was killed.
     Running,
@@ -60,7 +63,7 @@ pub struct NewOperation {
 }
 
 /// An operation as it stands.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Operation {
     /// Its id.
     pub id: Uuid,
@@ -87,6 +90,7 @@ pub struct Operation {
     /// Replays that may die.
     pub max_failures: Option<i32>,
     /// Which letters were asked for.
+    #[schema(value_type = Object)]
     pub filter: Value,
     /// Why.
     pub reason: Option<String>,

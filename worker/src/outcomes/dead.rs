@@ -6,14 +6,16 @@ use chrono::{DateTime, Utc};
 use flota_producer::JobId;
 use serde::Serialize;
 use sqlx::{FromRow, PgPool, Row, postgres::PgRow};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::history::Position;
 
 /// One dead letter, as it is listed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct DeadRow {
     /// The job that died.
+    #[schema(value_type = Uuid)]
     pub id: JobId,
     /// Its queue.
     pub queue: String,

@@ -5,12 +5,14 @@ use flota_producer::JobId;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use serde_json::Value;
 use sqlx::{FromRow, PgPool, Row, postgres::PgRow};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The end of a job, with its last run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct OutcomeRow {
     /// The job.
+    #[schema(value_type = Uuid)]
     pub id: JobId,
     /// Its queue.
     pub queue: String,
@@ -35,6 +37,7 @@ pub struct OutcomeRow {
     /// The provider's name for what was done.
     pub provider_ref: Option<String>,
     /// A small result.
+    #[schema(value_type = Option<Object>)]
     pub result: Option<Value>,
     /// By the producer's clock.
     pub enqueued_at: Option<DateTime<Utc>>,
@@ -47,11 +50,12 @@ pub struct OutcomeRow {
     /// The worker that ran it, or who cancelled it.
     pub worker: String,
     /// The dead letter that this job repeated.
+    #[schema(value_type = Option<Uuid>)]
     pub replay_of: Option<JobId>,
 }
 
 /// One run of a job.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct AttemptRow {
     /// Number of the run; numbers may be missing, because a run that was released or lost is not recorded.
     pub run: u32,
@@ -78,6 +82,7 @@ pub struct AttemptRow {
     pub provider_ref: Option<String>,
     /// What was answered to a run that failed, where that is kept. A success has it in its outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub result: Option<Value>,
 }
 

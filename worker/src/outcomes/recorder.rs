@@ -21,6 +21,7 @@ use super::{
     write::{Writer, Written},
 };
 use crate::database::DatabaseError;
+use crate::http::Pulse;
 use crate::telemetry::metrics::OUTCOME_WRITES;
 
 /// Shortest time between two passes: at low rates at most 50 commits a second.
@@ -39,6 +40,7 @@ pub struct Recorder {
     queue: Arc<str>,
     stream: OutcomeStream,
     writer: Writer,
+    pulse: Arc<Pulse>,
 }
 
 /// What one pass did.
@@ -84,7 +86,13 @@ impl Recorder {
     pub fn new(link: Link, keys: QueueKeys, queue: impl Into<Arc<str>>, pool: PgPool) -> Self {
         let queue = queue.into();
         let writer = Writer::new(pool, Arc::clone(&queue), keys.outcomes());
-        Self { queue, stream: OutcomeStream::new(link, &keys), writer }
+        Self { queue, stream: OutcomeStream::new(link, &keys), writer, pulse: Arc::default() }
+    }
+
+    /// Tells after every pass whether it was answered.
+    #[must_use]
+    pub fn telling(self, pulse: Arc<Pulse>) -> Self {
+        Self { pulse, ..self }
     }
 
     /// Records until told to stop, and then what was settled last. Failures delay it and never end it.
@@ -130,7 +138,10 @@ impl Recorder {
                     trouble.is_over(&self.queue, &progress);
                     if progress.held_elsewhere { LEAVE } else { PACE }
                 }
-                Err(error) => trouble.met(&self.queue, &error),
+                Err(error) => {
+                    self.pulse.troubled("record", &self.queue);
+                    trouble.met(&self.queue, &error)
+                }
             };
             stop.run_until_cancelled(sleep_until(began + pause)).await;
         }
@@ -141,6 +152,7 @@ impl Recorder {
     /// One pass, or the wait for the next entry when there was nothing to do.
     async fn step(&mut self, stop: &CancellationToken) -> Result<Progress, RecordError> {
         let progress = self.run_once().await?;
+        self.pulse.answered("record", &self.queue);
         if progress == Progress::default()
             && let Some(waited) = stop.run_until_cancelled(self.stream.wait()).await
         {

@@ -46,7 +46,7 @@ impl EventMetrics {
 impl Observer for EventMetrics {
     fn observe(&self, event: &Event<'_>) {
         match *event {
-            Event::Started { .. } => {}
+            Event::Fetched { .. } | Event::Started { .. } => {}
             Event::Settled { queue, kind, verdict, class, ran, .. } => {
                 self.queue(queue).kind(kind).settled(Outcome::of(verdict), class, ran);
             }

@@ -18,6 +18,7 @@ const MIB: usize = 1_024 * KIB;
 
 /// A file to send.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WhatsappFile {
     /// What it is.
@@ -35,6 +36,7 @@ pub struct WhatsappFile {
 
 /// What a file is, as WhatsApp shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum WhatsappMedia {
     /// JPEG or PNG.

@@ -33,6 +33,7 @@ pub const KNOWN_TEMPLATES: [KnownTemplate; 3] = [
 
 /// An approved template and what goes into it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WhatsappTemplate {
     /// Its name.

@@ -1,23 +1,19 @@
 //! `flota queue get | purge | release`: one queue in full, emptying it, and putting parked jobs back in line.
 
-use std::collections::BTreeMap;
-
 use clap::ValueEnum;
 use flota_engine::{
     IfRepeated,
     browse::LiveState,
-    control::{self, Control},
     inspect,
     purge::{self, Purged},
 };
-use serde::Serialize;
 use serde_json::json;
 
 use crate::{
     audit::{self, Deed},
     config::Environment,
     exit::{Done, Exit, Stop},
-    view::{self, ControlsView, QueueView, SetView},
+    view::{self, QueueDetail, SetView},
 };
 
 use super::super::{
@@ -46,49 +42,13 @@ impl Waiting {
     }
 }
 
-/// A queue in full.
-#[derive(Debug, Serialize)]
-struct QueueDetail {
-    #[serde(flatten)]
-    view: QueueView,
-    /// Why it is paused.
-    paused_reason: Option<String>,
-    /// What people have set, by whom and until when.
-    controls: ControlsView,
-    /// Entries on their way to Postgres.
-    unrecorded: u64,
-    /// What workers published for the scripts and for producers.
-    published: BTreeMap<String, String>,
-    /// What a repeated run means outside, for each kind that goes to this queue by default.
-    if_repeated: BTreeMap<&'static str, IfRepeated>,
-}
-
 pub(super) async fn get(global: &Global, environment: &Environment, name: &str) -> Done {
     let redis = Redis::new(environment)?;
-    let keys = redis.known_queue(global, name).await?;
-    let pool = optional_postgres(environment)?;
-    let mut views = view::queues(&redis.link, &redis.prefix, pool.as_ref(), &[name.to_owned()]).await?;
-    let published = inspect::published(&redis.link, &keys).await?;
-    let view = views.pop().ok_or_else(|| Stop::not_found(format!("there is no queue `{name}`")))?;
-    let controls = ControlsView::from(control::read(&redis.link, &keys).await?);
-    let reason = controls.pause.as_ref().map(|pause| pause.reason.clone());
-    let detail = QueueDetail {
-        paused_reason: reason.filter(|reason| !reason.is_empty()),
-        controls,
-        unrecorded: inspect::counts(&redis.link, &keys).await?.unrecorded,
-        if_repeated: kinds_of(global, name),
-        view,
-        published: published.into_iter().filter(|(field, _)| !Control::owns(field)).collect(),
-    };
+    redis.known_queue(global, name).await?;
+    let (pool, registry) = (optional_postgres(environment)?, global.additions.registry());
+    let detail = view::queue(&redis.link, &redis.prefix, pool.as_ref(), &registry, name).await?;
     global.output.one(&detail, name, || text(&detail))?;
     Ok(Exit::Ok)
-}
-
-/// The kinds that go to a queue by default.
-fn kinds_of(global: &Global, queue: &str) -> BTreeMap<&'static str, IfRepeated> {
-    let registry = global.additions.registry();
-    let kinds = registry.names().filter_map(|name| Some((name, registry.get(name)?)));
-    kinds.filter(|(_, kind)| kind.queue == queue).map(|(name, kind)| (name, kind.if_repeated)).collect()
 }
 
 fn text(detail: &QueueDetail) -> String {

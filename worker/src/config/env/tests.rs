@@ -99,7 +99,9 @@ fn every_problem_is_told_at_once() {
         ("FLOTA_WEBHOOK_ALLOW_CIDRS", "10.1.2.3"),
         ("FLOTA_ENCRYPTION_KEYS", "new:AAECAwQF"),
         ("FLOTA_ENV", "staging"),
-        ("FLOTA_ADMIN_ADDR", "0.0.0.0:9464"),
+        ("FLOTA_ADMIN_ADDR", "9464"),
+        ("FLOTA_API_ADDR", "localhost"),
+        ("FLOTA_API_RATE", "0"),
         ("LOG_FORMAT", "text"),
         ("RUST_LOG", "info,sqlx=loud"),
     ]);
@@ -119,7 +121,9 @@ fn every_problem_is_told_at_once() {
     FLOTA_ENCRYPTION_KEYS is not usable: key 1 holds 6 bytes, but 32 are needed; make one with `flota keys encryption`
     LOG_FORMAT is not usable: "text" is not one of its words; write pretty or json
     RUST_LOG is not usable: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5; write levels by module, such as info,sqlx=warn,hyper=warn,reqwest=warn
-    FLOTA_ADMIN_ADDR is not usable: 0.0.0.0:9464 can be reached from other machines, but health and metrics have no password; write 127.0.0.1:9464
+    FLOTA_ADMIN_ADDR is not usable: "9464" is not an address with a port; write one such as 127.0.0.1:9464
+    FLOTA_API_ADDR is not usable: "localhost" is not an address with a port; write one such as 127.0.0.1:8080
+    FLOTA_API_RATE is not usable: it is not a number of requests a second; write 1 to 100000
     "#);
 }
 

@@ -23,6 +23,7 @@ const LLM: &str = "Language models (OpenRouter or compatible)";
 const WHISPER: &str = "Transcription (OpenAI or compatible)";
 const VISION: &str = "Pictures (Google Vision, Tesseract)";
 const FLEET: &str = "Fleet";
+const API: &str = "HTTP API";
 const LOGS: &str = "Logs and metrics";
 
 /// Every variable, group by group.
@@ -354,7 +355,16 @@ pub const VARIABLES: &[Variable] = &[
         "FLOTA_ADMIN_ADDR",
         None,
         "127.0.0.1:9464",
-        "Loopback address where a worker answers for its health and metrics. Without it there is no listener.",
+        "Address where a process answers for its health and metrics; `flota serve` uses 127.0.0.1:9090 unless it is set, \
+         and a worker has no listener without it. Other machines may reach it only with FLOTA_ADMIN_PUBLIC=true.",
+    ),
+    plain(
+        LOGS,
+        "FLOTA_ADMIN_PUBLIC",
+        Some("false"),
+        "true",
+        "true to let health and metrics, which have no password, be reached from other machines: in a pod, whose probes come \
+         from its node. Guard the port with a network policy.",
     ),
     plain(
         LOGS,
@@ -385,6 +395,20 @@ pub const VARIABLES: &[Variable] = &[
         "Headers of every message to the collector: name=value,name=value.",
     ),
     plain(LOGS, "NO_COLOR", None, "1", "Any value turns colours off (https://no-color.org)."),
+    plain(
+        API,
+        "FLOTA_API_ADDR",
+        Some("127.0.0.1:8080"),
+        "0.0.0.0:8080",
+        "Address of the HTTP API of `flota serve`. One that other machines reach needs a token first: `flota token create`.",
+    ),
+    plain(
+        API,
+        "FLOTA_API_RATE",
+        Some("100"),
+        "500",
+        "Requests a second that each API token may make, with as many again at once after a pause.",
+    ),
 ];
 
 #[cfg(test)]

@@ -1,0 +1,39 @@
+//! Queues over HTTP: looked at, paused with a reason, resumed; each with its lines in the audit log.
+
+use flota_tests::{
+    api_server::{ApiServer, token},
+    program::Installation,
+    shape::shape,
+};
+use flota_worker::tokens::Role;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_queue_is_paused_with_a_reason_and_resumed() {
+    let flota = Installation::new().await;
+    let operator = token(&flota, Role::Operator, |new| new.name = "on-call".into()).await;
+    let api = ApiServer::start(&flota).await;
+
+    let pause = json!({ "reason": "the provider is down" });
+    let paused = api.post("/api/v1/queues/email/pause", &operator, &pause).await.expect(200);
+    let queue = api.get("/api/v1/queues/email", &operator).await.expect(200).json;
+    let by_hand = flota.flota(&["queue", "get", "email"]).await.expect(0).json();
+    let resumed = api.post("/api/v1/queues/email/resume", &operator, &json!({})).await.expect(200);
+    let list = api.get("/api/v1/queues", &operator).await.expect(200).json;
+    let unknown = api.get("/api/v1/queues/nowhere", &operator).await.expect(404);
+    let no_reason =
+        api.post("/api/v1/queues/email/pause", &operator, &json!({ "reason": "" })).await.expect(422);
+
+    assert_eq!((&paused.json["paused"], &resumed.json["paused"]), (&json!(true), &json!(false)));
+    assert_eq!(queue["paused_reason"], "the provider is down");
+    assert_eq!(shape(&queue), shape(&by_hand), "the command line and the API tell the same");
+    assert_eq!(list.as_array().unwrap().len(), 6);
+    assert!(unknown.json["detail"].as_str().unwrap().contains("known queues: email"), "{unknown:?}");
+    assert_eq!(no_reason.json["errors"][0]["pointer"], "/reason");
+    let sql = "SELECT actor || ' ' || action || ' ' || subject || ' ' || (detail->>'step') FROM audit_log \
+               WHERE action LIKE 'queue.%' ORDER BY id";
+    let deeds: Vec<String> = sqlx::query_scalar(sql).fetch_all(&flota.pool()).await.unwrap();
+    let expected = ["pause email asked", "pause email done", "resume email asked", "resume email done"];
+    assert_eq!(deeds, expected.map(|deed| format!("api:on-call queue.{deed}")));
+    api.process.stop().await;
+}

@@ -1,0 +1,86 @@
+//! Tokens: shown once, revoked for everybody within seconds, slowed down when they ask too often.
+
+use std::time::{Duration, Instant};
+
+use flota_tests::{
+    api_server::{ApiServer, answer, token},
+    program::Installation,
+};
+use flota_worker::tokens::{FRESH, Role};
+use serde_json::json;
+use tokio::time::sleep;
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_revoked_for_everybody() {
+    let flota = Installation::new().await;
+    let create = ["token", "create", "billing", "--role", "viewer", "--expires", "30d", "-o", "json"];
+    let made = flota.flota(&create).await.expect(0).json();
+    let billing = made["token"].as_str().unwrap();
+    let api = ApiServer::start(&flota).await;
+
+    api.get("/api/v1/kinds", billing).await.expect(200);
+    let list = flota.flota(&["token", "list"]).await.expect(0);
+    let twice = flota.flota(&["token", "create", "billing", "--role", "admin"]).await.expect(2);
+    flota.flota(&["token", "revoke", "billing"]).await.expect(0);
+    let began = Instant::now();
+    while api.get("/api/v1/kinds", billing).await.status != 401 {
+        assert!(began.elapsed() < FRESH + Duration::from_secs(5), "a revoked token still opens");
+        sleep(Duration::from_millis(100)).await;
+    }
+    let none = flota.flota(&["token", "revoke", "billing"]).await.expect(3);
+
+    assert!(billing.starts_with("flota_") && !list.stdout.contains(billing), "{list:?}");
+    assert_eq!(list.json()[0]["role"], "viewer");
+    assert!(twice.refusal().contains("flota token revoke billing"), "{twice:?}");
+    assert!(none.refusal().contains("flota token list"), "{none:?}");
+    api.process.stop().await;
+}
+
+#[tokio::test]
+async fn an_admin_makes_tokens_that_can_do_no_more_than_it_may_show() {
+    let flota = Installation::new().await;
+    let admin = token(&flota, Role::Admin, |_| {}).await;
+    let api = ApiServer::start(&flota).await;
+
+    let made =
+        api.post("/api/v1/tokens", &admin, &json!({ "name": "ci", "role": "operator" })).await.expect(201);
+    let seeing = json!({ "name": "spy", "role": "viewer", "may_see_payloads": true });
+    let refused = api.post("/api/v1/tokens", &admin, &seeing).await.expect(403);
+    let bad =
+        api.post("/api/v1/tokens", &admin, &json!({ "name": "a b", "role": "viewer" })).await.expect(422);
+    let taken =
+        api.post("/api/v1/tokens", &admin, &json!({ "name": "ci", "role": "viewer" })).await.expect(409);
+    let text = made.json["token"].as_str().unwrap();
+    api.get("/api/v1/kinds", text).await.expect(200);
+    let path = format!("/api/v1/tokens/{}", made.json["id"].as_str().unwrap());
+    answer(api.request("DELETE", &path, Some(&admin))).await.expect(200);
+
+    let listed = api.get("/api/v1/tokens", &admin).await.expect(200).json;
+    let ci = listed.as_array().unwrap().iter().find(|row| row["name"] == "ci").unwrap();
+    assert!(ci["revoked_at"].is_string() && ci.get("token").is_none() && ci.get("hash").is_none(), "{ci}");
+    assert_eq!(made.header("cache-control"), "no-store");
+    assert_eq!((refused.problem(), taken.problem()), ("role", "conflict"));
+    assert_eq!(bad.json["errors"][0]["pointer"], "/name");
+    api.process.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_asks_too_often_is_told_when_to_come_back() {
+    let mut flota = Installation::new().await;
+    flota.set("FLOTA_API_RATE", 2);
+    let (eager, other) =
+        (token(&flota, Role::Viewer, |_| {}).await, token(&flota, Role::Viewer, |_| {}).await);
+    let api = ApiServer::start(&flota).await;
+
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(api.get("/api/v1/kinds", &eager).await);
+    }
+
+    let refused = answers.iter().find(|answer| answer.status == 429).expect("six at once are too many");
+    assert_eq!((refused.problem(), refused.header("retry-after")), ("rate", "1"));
+    api.get("/api/v1/kinds", &other).await.expect(200);
+    sleep(Duration::from_millis(1_100)).await;
+    api.get("/api/v1/kinds", &eager).await.expect(200);
+    api.process.stop().await;
+}

@@ -62,7 +62,7 @@ impl Manager {
 async fn a_worker_and_serve_say_ready_alive_and_stopping() {
     for (arguments, status) in [
         (&["worker"][..], "STATUS=Working on email"),
-        (&["serve", "--listen", "127.0.0.1:0"], "STATUS=Serving"),
+        (&["serve", "--admin", "127.0.0.1:0", "--listen", "127.0.0.1:0"], "STATUS=Serving"),
     ] {
         let mut flota = Installation::new().await;
         let socket = flota.write("notify", "");

@@ -39,7 +39,7 @@ struct Tool {
     is_here: fn() -> bool,
 }
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 9] = [
     Tool {
         name: "a C compiler",
         need: Need::Compiler,
@@ -72,6 +72,12 @@ const TOOLS: [Tool; 8] = [
         need: Need::Extras,
         packages: &["tesseract-ocr", "tesseract-ocr-spa"],
         is_here: || any_in_path(&["tesseract"]),
+    },
+    Tool {
+        name: "promtool",
+        need: Need::Extras,
+        packages: &["prometheus"],
+        is_here: || any_in_path(&["promtool"]),
     },
 ];
 

@@ -206,7 +206,9 @@ impl Stage {
     async fn set(subject: &'static Subject, order: Order, has_next: bool) -> Self {
         let sandbox = Sandbox::start().await.expect("the stage is set");
         let files = tempfile::tempdir().expect("the stage is set");
-        for (name, content) in [("note.ogg", SPEECH), ("receipt.gif", ONE_PIXEL), ("page.html", b"<html>")] {
+        for (name, content) in
+            [("note.ogg", SPEECH), ("receipt.gif", ONE_PIXEL.as_bytes()), ("page.html", b"<html>")]
+        {
             std::fs::write(files.path().join(name), content).expect("the stage is set");
         }
         let (vapid_public_key, private) = new_vapid_pair().expect("the stage is set");

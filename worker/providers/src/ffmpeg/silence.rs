@@ -80,8 +80,8 @@ mod tests {
 
         assert_eq!(cuts(at(100), at(60), &silences), [at(52)]);
         assert_eq!(cuts(at(200), at(60), &silences), [at(52), at(112), at(172)]);
-        assert_eq!(cuts(at(60), at(60), &silences), []);
+        assert!(cuts(at(60), at(60), &silences).is_empty());
         assert_eq!(cuts(at(61), at(60), &[]), [at(60)]);
-        assert_eq!(cuts(at(61), at(0), &[]), []);
+        assert!(cuts(at(61), at(0), &[]).is_empty());
     }
 }

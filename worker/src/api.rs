@@ -5,6 +5,7 @@
 //! The description (`docs/openapi.json`) is made from this code, and the roles in it are those that are enforced.
 
 mod access;
+mod answers;
 mod audited;
 mod batch;
 mod bulk;
@@ -96,6 +97,7 @@ pub fn router(parts: Parts) -> Router {
         .route_layer(middleware::from_fn_with_state(api.clone(), access::guard))
         .fallback(async || Problem::no_such_page())
         .method_not_allowed_fallback(async || Problem::no_such_method())
+        .layer(middleware::from_fn(answers::finish))
         .with_state(api)
 }
 

@@ -37,3 +37,29 @@ async fn a_queue_is_paused_with_a_reason_and_resumed() {
     assert_eq!(deeds, expected.map(|deed| format!("api:on-call queue.{deed}")));
     api.process.stop().await;
 }
+
+#[tokio::test]
+async fn a_pause_for_a_while_ends_by_itself_and_answers_are_counted() {
+    let flota = Installation::new().await;
+    let operator = token(&flota, Role::Operator, |new| new.name = "on-call".into()).await;
+    let api = ApiServer::start(&flota).await;
+
+    let pause = json!({ "reason": "maintenance", "for_seconds": 1_800 });
+    api.post("/api/v1/queues/email/pause", &operator, &pause).await.expect(200);
+    let queue = api.get("/api/v1/queues/email", &operator).await.expect(200);
+    let never = json!({ "reason": "x", "for_seconds": 0 });
+    let refused = api.post("/api/v1/queues/email/pause", &operator, &never).await.expect(422);
+
+    let controls = &queue.json["controls"]["pause"];
+    assert_eq!((&controls["by"], &controls["reason"]), (&json!("api:on-call"), &json!("maintenance")));
+    assert!(controls["until"].is_string(), "{controls}");
+    assert_eq!(refused.json["errors"][0]["pointer"], "/for_seconds");
+    let guarded = (queue.header("x-content-type-options"), queue.header("cache-control"));
+    assert_eq!(guarded, ("nosniff", "no-store"));
+    let page =
+        reqwest::get(format!("{}/metrics", api.process.address().await)).await.unwrap().text().await.unwrap();
+    let line =
+        "flota_api_requests_total{method=\"POST\",route=\"/api/v1/queues/{queue}/pause\",status=\"422\"} 1";
+    assert!(page.lines().any(|found| found == line), "{page}");
+    api.process.stop().await;
+}

@@ -65,6 +65,27 @@ async fn an_admin_makes_tokens_that_can_do_no_more_than_it_may_show() {
 }
 
 #[tokio::test]
+async fn no_token_and_no_secret_of_a_payload_is_in_the_log() {
+    let mut flota = Installation::new().await;
+    flota.set("RUST_LOG", "trace");
+    let operator = token(&flota, Role::Operator, |_| {}).await;
+    let api = ApiServer::start(&flota).await;
+    let sms =
+        json!({ "kind": "send_sms", "payload": { "to": "+525512345678", "text": "your code is s3cret" } });
+    let wrong = format!("{operator}x");
+
+    api.post("/api/v1/jobs", &operator, &sms).await.expect(202);
+    api.post("/api/v1/jobs", &wrong, &sms).await.expect(401);
+    api.post("/api/v1/jobs", &operator, &json!({ "kind": "s3cret", "payload": "s3cret" })).await.expect(422);
+
+    let log = api.process.log();
+    assert!(log.contains("Serving the API"), "it does log");
+    let secret = &operator["flota_".len()..];
+    assert!(!log.contains(secret) && !log.contains("s3cret"), "{log}");
+    api.process.stop().await;
+}
+
+#[tokio::test]
 async fn a_token_that_asks_too_often_is_told_when_to_come_back() {
     let mut flota = Installation::new().await;
     flota.set("FLOTA_API_RATE", 2);

@@ -54,6 +54,10 @@ impl<T: Observer + ?Sized> Observer for std::sync::Arc<T> {
     fn observe(&self, event: &Event<'_>) {
         (**self).observe(event);
     }
+
+    fn span(&self, job: &Job) -> Span {
+        (**self).span(job)
+    }
 }
 
 /// Hears nothing.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Path, State},
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
@@ -74,7 +74,7 @@ pub(super) async fn create(
     let new = NewToken { name, role, may_see_payloads, tenant, expires_at };
     let (text, row) = tokens::create(api.postgres()?, &new, &caller.actor()).await?;
     let answer = NewTokenAnswer { token: text.reveal().to_owned(), row };
-    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
 /// Revoke a token

@@ -40,6 +40,8 @@ impl MetricKind {
     }
 }
 
+/// Requests to the HTTP API.
+pub const API_REQUESTS: &str = "flota_api_requests_total";
 /// Runs that ended.
 pub const JOB_ATTEMPTS: &str = "flota_job_attempts_total";
 /// How long runs took.
@@ -306,6 +308,16 @@ pub const METRICS: &[Metric] = &[
         kind: MetricKind::Counter,
         labels: &[MODEL],
         help: "What transcription cost by the prices in queues.toml, in millionths of a US dollar.",
+    },
+    Metric {
+        name: API_REQUESTS,
+        kind: MetricKind::Counter,
+        labels: &[
+            ("method", "`GET`, `POST`, `DELETE`, `other`"),
+            ("route", "path of the description; `none` for those that there are not"),
+            ("status", "status of the answer; 401 and 403 were refused, 429 came too often"),
+        ],
+        help: "Requests to the HTTP API of `flota serve`, by what was answered.",
     },
     Metric {
         name: BUILD_INFO,

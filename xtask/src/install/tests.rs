@@ -123,6 +123,6 @@ fn what_tests_can_do_without_stops_no_task() {
 
     let needed = missing(&[Need::Compiler, Need::Servers, Need::Tests]);
 
-    assert_eq!(extras, ["ffmpeg", "Tesseract"]);
+    assert_eq!(extras, ["ffmpeg", "Tesseract", "promtool"]);
     assert!(needed.iter().all(|tool| !extras.contains(&tool.name)));
 }

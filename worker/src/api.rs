@@ -17,6 +17,7 @@ mod kinds;
 mod limits;
 mod new_job;
 mod problem;
+mod queue_limits;
 mod queues;
 mod redact;
 pub(crate) mod scaling;

@@ -75,6 +75,9 @@ async fn request(flota: &Installation, method: &str, path: &str) -> (String, Opt
             (create(&flota.pool(), &new, "cli:test").await.expect("a token").1.id.to_string(), None)
         }
         (_, path) if path.ends_with("/pause") => (String::new(), reason),
+        (_, path) if path.ends_with("/limit") => {
+            (String::new(), Some(json!({ "concurrency": 4, "reason": "a test" })))
+        }
         _ => (String::new(), None),
     };
     let path = path.replace("{id}", &id).replace("{queue}", "email").replace("{kind}", "send_email");

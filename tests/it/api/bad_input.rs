@@ -45,7 +45,9 @@ async fn a_job_that_is_wrong_is_refused_by_its_field() {
         (json!({ "delay_ms": 1, "at": "2027-01-01T00:00:00Z" }), "/at"),
         (json!({ "at": "tomorrow" }), "/at"),
         (json!({ "deadline": "1969-12-31T00:00:00Z" }), "/deadline"),
-        (json!({ "payload": {} }), "/payload"),
+        (json!({ "payload": {} }), "/payload/to"),
+        (json!({ "order": "" }), "/order"),
+        (json!({ "order": "shop-7", "delay_ms": 1 }), "/order"),
         (json!({ "payload": { "body": { "subject": "Hi" }, "to": [7] } }), "/payload/to/0"),
         (
             json!({ "payload": { "body": { "subject": "Hi" }, "colour": 1, "to": ["ana@example.com"] } }),

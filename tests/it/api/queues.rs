@@ -63,3 +63,30 @@ async fn a_pause_for_a_while_ends_by_itself_and_answers_are_counted() {
     assert!(page.lines().any(|found| found == line), "{page}");
     api.process.stop().await;
 }
+
+#[tokio::test]
+async fn a_queue_is_limited_and_let_go_and_what_cannot_be_is_refused() {
+    let flota = Installation::new().await;
+    let operator = token(&flota, Role::Operator, |new| new.name = "on-call".into()).await;
+    let api = ApiServer::start(&flota).await;
+    let limit = "/api/v1/queues/email/limit";
+
+    let asked = json!({ "rate": ["10/s", "10000/d"], "concurrency": 4, "reason": "slow", "for_seconds": 60 });
+    let limited = api.post(limit, &operator, &asked).await.expect(200).json;
+    let shown = api.get("/api/v1/queues/email", &operator).await.expect(200).json;
+    let let_go = api.post("/api/v1/queues/email/unlimit", &operator, &json!({})).await.expect(200).json;
+
+    assert_eq!(limited["controls"]["rate"]["value"], json!(["10/s", "10000/d"]));
+    assert_eq!((&shown["controls"], &let_go["controls"]), (&limited["controls"], &json!({})));
+    for (wrong, pointer) in [
+        (json!({ "reason": "x" }), "/rate"),
+        (json!({ "reason": "x", "rate": ["10/s", "fast"] }), "/rate/1"),
+        (json!({ "reason": "x", "rate": ["10/s", "20/s"] }), "/rate"),
+        (json!({ "reason": "x", "concurrency": 0 }), "/concurrency"),
+        (json!({ "reason": "", "concurrency": 1 }), "/reason"),
+    ] {
+        let refused = api.post(limit, &operator, &wrong).await.expect(422);
+        assert_eq!(refused.json["errors"][0]["pointer"], pointer, "{wrong}");
+    }
+    api.process.stop().await;
+}

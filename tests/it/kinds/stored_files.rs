@@ -4,6 +4,9 @@ use flota_producer::{MediaSource, StorageKey, WhatsappFile, WhatsappMedia};
 
 use super::*;
 
+/// A sentence.
+const SPEECH: &[u8] = include_bytes!("../../assets/audio/speech.ogg");
+
 /// A file in the sandbox's bucket, as if somebody had stored it.
 fn store(stage: &Stage, tenant: Option<&str>, content: &[u8]) -> String {
     let key = StorageKey::mint(tenant).expect("a key").to_string();
@@ -23,7 +26,7 @@ async fn code_of_dead(stage: &Stage, id: JobId) -> Option<ErrorClass> {
 async fn pictures_recordings_and_attachments_are_read_from_the_bucket() {
     let stage = Stage::set(true).await;
     let picture = store(&stage, None, WHITE);
-    let recording = store(&stage, Some("acme"), b"OggS-sound-");
+    let recording = store(&stage, Some("acme"), SPEECH);
     let invoice = store(&stage, None, b"%PDF-1.7");
     let mail = SendEmail::new("ana@example.com", EmailBody::text("Hi", "Hello"))
         .attach(EmailAttachment::new(MediaSource::storage(invoice), "Invoice 42.pdf"));
@@ -97,7 +100,7 @@ async fn a_stored_picture_goes_to_whatsapp_as_what_it_was_stored_as() {
 async fn a_result_that_is_too_long_is_kept_whole_in_the_bucket_of_its_tenant() {
     let stage = Stage::set(true).await;
     let said = "Buenos días. ".repeat(5_000);
-    let recording = store(&stage, Some("acme"), b"OggS-sound-");
+    let recording = store(&stage, Some("acme"), SPEECH);
     let long = Fault { body: Some(json!({ "text": said })), ..Fault::status("openai", 200) };
     stage.sandbox.fault(long).unwrap();
 
@@ -115,7 +118,7 @@ async fn a_result_that_is_too_long_is_kept_whole_in_the_bucket_of_its_tenant() {
 #[tokio::test]
 async fn a_result_that_cannot_be_stored_goes_to_the_directory_and_is_not_paid_for_twice() {
     let stage = Stage::set(true).await;
-    stage.put("note.ogg", b"OggS-sound-");
+    stage.put("note.ogg", SPEECH);
     let said = "Buenos días. ".repeat(5_000);
     stage
         .sandbox

@@ -92,7 +92,7 @@ pub(super) const MAKERS: &[Maker] = &[
         (toy_with(&format!(r#","deadline":{}"#, dice.below(1_000_000))), Fate::Expired)
     }),
     ("a future version", |dice| {
-        let version = dice.one_of(&[0, 2, 3, 255, 4_294_967_296, u64::MAX]);
+        let version = dice.one_of(&[0, 3, 4, 255, 4_294_967_296, u64::MAX]);
         let rest =
             dice.one_of(&[r#","body":{}"#, r#","kind":7"#, "", r#","kind":"toy","payload":null,"at":1"#]);
         (format!(r#"{{"v":{version}{rest}}}"#).into(), Fate::Parked)

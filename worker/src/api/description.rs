@@ -18,7 +18,7 @@ use super::{
     access::{SCHEME, need, operations},
     batch, bulk, dead_letters, jobs, kinds,
     problem::Problem,
-    queues, scaling, tokens,
+    queue_limits, queues, scaling, tokens,
 };
 
 /// What everybody should know first.
@@ -67,6 +67,8 @@ pub(super) fn routes() -> (Router<Arc<Api>>, OpenApi) {
         .routes(routes!(queues::get))
         .routes(routes!(queues::pause))
         .routes(routes!(queues::resume))
+        .routes(routes!(queue_limits::limit))
+        .routes(routes!(queue_limits::unlimit))
         .routes(routes!(scaling::get))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::groups))

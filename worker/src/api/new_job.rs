@@ -43,6 +43,9 @@ pub(super) struct JobRequest {
     pub(super) key_window_ms: Option<u64>,
     /// Unique key: nothing is added while a job with it is alive.
     pub(super) unique: Option<String>,
+    /// Ordering key: jobs of the queue and tenant with the same key run one after the other, in the order in which they
+    /// came. Excludes `delay_ms` and `at`.
+    pub(super) order: Option<String>,
     /// Before or after the other jobs of the queue.
     #[serde(default)]
     #[schema(value_type = PriorityWord)]
@@ -140,6 +143,9 @@ impl JobRequest {
         }
         if let Some(unique) = self.unique {
             job = job.unique(unique);
+        }
+        if let Some(order) = self.order {
+            job = job.in_order(order);
         }
         if let Some(attempts) = self.max_attempts {
             job = job.max_attempts(attempts);

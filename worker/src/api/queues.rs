@@ -87,12 +87,8 @@ pub(super) async fn pause(
     Path(queue): Path<String>,
     JsonBody(PauseRequest { reason, for_seconds }): JsonBody<PauseRequest>,
 ) -> Result<Json<PauseAnswer>, Problem> {
-    let fits = (1..=MAX_REASON).contains(&reason.chars().count()) && !reason.chars().any(char::is_control);
-    if !fits {
-        return Err(Problem::invalid("/reason", "must be 1 to 200 characters without control characters"));
-    }
+    let lasting = terms(&reason, for_seconds)?;
     let keys = api.known_queue(&queue).await?;
-    let lasting = for_seconds.map(lasting).transpose()?;
     let detail = json!({ "reason": reason, "for_seconds": for_seconds });
     let intent = Intent { action: "queue.pause", subject: &queue, detail };
     let actor = caller.actor();
@@ -100,6 +96,15 @@ pub(super) async fn pause(
     let work = async { Ok(control::set(&api.link, &keys, &Setting::Pause, &note).await?) };
     audited(&api, &caller, intent, work).await?;
     Ok(Json(PauseAnswer { queue, paused: true }))
+}
+
+/// Checks why something is set, and for how long.
+pub(super) fn terms(reason: &str, for_seconds: Option<u64>) -> Result<Option<Duration>, Problem> {
+    let fits = (1..=MAX_REASON).contains(&reason.chars().count()) && !reason.chars().any(char::is_control);
+    if !fits {
+        return Err(Problem::invalid("/reason", "must be 1 to 200 characters without control characters"));
+    }
+    for_seconds.map(lasting).transpose()
 }
 
 fn lasting(seconds: u64) -> Result<Duration, Problem> {

@@ -106,6 +106,30 @@ async fn workers_take_up_another_concurrency_within_two_seconds_and_stop_nothing
 }
 
 #[tokio::test]
+async fn an_idle_worker_takes_up_fewer_places_as_fast_and_one_that_starts_begins_with_them() {
+    let mut queue = TestQueue::new().await;
+    queue.policy.concurrency = 64;
+    let fleet = queue.start();
+    let first = queue.enqueue(toy([Act::Succeed])).await;
+    queue.witness.wait_for_ended(1).await;
+
+    set(&queue, &Setting::concurrency(2).unwrap(), None).await;
+    soon("fewer slots", HEARD + Duration::from_millis(500), || fleet.handle().load()[0].slots == 2).await;
+    drain(fleet, PATIENCE).await;
+    let again = queue.start();
+    queue.enqueue_many(6, &toy([Act::Sleep(400)])).await;
+    let (mut most, began) = (0, Instant::now());
+    while queue.witness.seen().ended < 7 {
+        most = most.max(again.handle().load()[0].busy);
+        assert!(began.elapsed() < PATIENCE, "{:?}", queue.witness.seen());
+        sleep(LOOK).await;
+    }
+
+    assert_eq!((most, queue.witness.seen().started[&first]), (2, 1));
+    drain(again, PATIENCE).await;
+}
+
+#[tokio::test]
 async fn a_concurrency_for_a_time_is_over_when_its_time_is() {
     let mut queue = TestQueue::new().await;
     queue.policy.concurrency = 4;

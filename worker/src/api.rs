@@ -21,6 +21,7 @@ mod queue_limits;
 mod queues;
 mod redact;
 pub(crate) mod scaling;
+mod shared_means;
 mod tokens;
 
 use std::{collections::BTreeMap, sync::Arc};

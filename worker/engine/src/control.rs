@@ -181,8 +181,22 @@ async fn redis_now(link: &Link) -> Result<u64, LinkError> {
     Ok(seconds * 1_000 + micros / 1_000)
 }
 
+/// Ends the wait of our own fetcher at the bell, which holds all free places meanwhile. When it cannot be woken, its wait
+/// ends by itself.
+async fn wake(link: &Link, own_bell: &str) {
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("RPUSH").arg(own_bell).arg("1").ignore().cmd("PEXPIRE").arg(own_bell).arg(1_000).ignore();
+    link.pipeline::<()>(&pipeline).await.ok();
+}
+
 /// Keeps the places of this process at what is set, or at `own`, what queues.toml says; for ever.
-pub(crate) async fn watch(queue: Arc<str>, link: Arc<Link>, keys: QueueKeys, slots: Arc<Slots>, own: usize) {
+pub(crate) async fn watch(
+    (queue, worker): (Arc<str>, Arc<str>),
+    link: Arc<Link>,
+    keys: QueueKeys,
+    slots: Arc<Slots>,
+    own: usize,
+) {
     let mut wanted = own;
     loop {
         match read(&link, &keys).await {
@@ -197,10 +211,17 @@ pub(crate) async fn watch(queue: Arc<str>, link: Arc<Link>, keys: QueueKeys, slo
                 debug!(queue.name = %queue, error = &error as &dyn std::error::Error, "What is set for the queue is not known");
             }
         }
-        // Places to be given up may take as long as runs do; meanwhile there may be news.
-        if slots.size() != wanted && timeout(EVERY, slots.resize(wanted)).await.is_err() {
-            continue;
+        if slots.size() != wanted {
+            slots.want(wanted);
+            if wanted < slots.size() {
+                wake(&link, &keys.own_bell(&worker)).await;
+            }
+            // Places to be given up may take as long as runs do; meanwhile there may be news.
+            if timeout(EVERY, slots.resize(wanted)).await.is_err() {
+                continue;
+            }
         }
+        slots.are_known();
         sleep(EVERY).await;
     }
 }

@@ -70,6 +70,8 @@ pub(crate) struct Fetcher {
 impl Fetcher {
     /// Fetches until `stop`, then waits for bodies that are still on their way.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        // Whoever was told to run fewer jobs begins with fewer.
+        stop.run_until_cancelled(self.slots.known(LONGEST_WAIT)).await;
         let deliveries = TaskTracker::new();
         let mut drained = true;
         let mut troubled = false;

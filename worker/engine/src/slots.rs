@@ -1,14 +1,20 @@
 //! The places of one queue in this process: how many jobs run at once, and changing that while they run.
 //!
-//! More places are there at once. Fewer come about as runs end: nothing that runs is stopped, and the places that are to
-//! go are taken before anything new is fetched, because a semaphore serves who asked first.
+//! More places are there at once. Fewer come about as runs end: nothing that runs is stopped. The places that are too many
+//! are given up by whoever gets hold of them first, the fetcher or the change itself, and each is counted once.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Places that somebody holds, at least one.
@@ -18,11 +24,24 @@ pub(crate) type Places = OwnedSemaphorePermit;
 pub(crate) struct Slots {
     free: Arc<Semaphore>,
     size: AtomicUsize,
+    wanted: AtomicUsize,
+    known: CancellationToken,
 }
 
 impl Slots {
     pub(crate) fn new(size: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(size)), size: AtomicUsize::new(size) }
+        let (free, known) = (Arc::new(Semaphore::new(size)), CancellationToken::new());
+        Self { free, size: AtomicUsize::new(size), wanted: AtomicUsize::new(size), known }
+    }
+
+    /// Resolves when it has been found out how many there should be, or after `patience`.
+    pub(crate) async fn known(&self, patience: Duration) {
+        drop(timeout(patience, self.known.cancelled()).await);
+    }
+
+    /// From now on it is known how many there should be.
+    pub(crate) fn are_known(&self) {
+        self.known.cancel();
     }
 
     /// How many there are.
@@ -32,29 +51,52 @@ impl Slots {
 
     /// All free places up to `most`, at least one. `None` when it is time to stop.
     pub(crate) async fn take(&self, most: usize, stop: &CancellationToken) -> Option<Places> {
-        let first = stop.run_until_cancelled(self.free.clone().acquire_owned()).await?;
-        let mut places = first.expect("the slots are never closed");
-        let more = self.free.available_permits().min(most - 1);
-        if 0 < more
-            && let Ok(others) = self.free.clone().try_acquire_many_owned(more as u32)
-        {
-            places.merge(others);
+        loop {
+            let first = stop.run_until_cancelled(self.free.clone().acquire_owned()).await?;
+            let mut places = first.expect("the slots are never closed");
+            let more = self.free.available_permits().min(most - 1);
+            if 0 < more
+                && let Ok(others) = self.free.clone().try_acquire_many_owned(more as u32)
+            {
+                places.merge(others);
+            }
+            let surplus = self.give_up(places.num_permits());
+            if let Some(gone) = places.split(surplus) {
+                gone.forget();
+            }
+            if 0 < places.num_permits() {
+                return Some(places);
+            }
         }
-        Some(places)
+    }
+
+    /// Counts up to `most` places as gone, as far as there are too many. Who calls it holds that many and forgets them.
+    fn give_up(&self, most: usize) -> usize {
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        let going = |size: usize| size.saturating_sub(wanted).min(most);
+        let counted =
+            self.size.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |size| Some(size - going(size)));
+        going(counted.unwrap_or_default())
+    }
+
+    /// From now on there should be `wanted`, at least one.
+    pub(crate) fn want(&self, wanted: usize) {
+        self.wanted.store(wanted.max(1), Ordering::Relaxed);
     }
 
     /// Makes them `wanted`, at least one; waits for runs to end when there are too many. May be dropped at any time: what
     /// has changed until then is kept.
     pub(crate) async fn resize(&self, wanted: usize) {
         let wanted = wanted.max(1);
-        let size = self.size();
-        if size < wanted {
-            self.free.add_permits(wanted - size);
-            self.size.store(wanted, Ordering::Relaxed);
-        }
+        self.want(wanted);
+        let missing = wanted.saturating_sub(self.size());
+        self.size.fetch_add(missing, Ordering::Relaxed);
+        self.free.add_permits(missing);
         while wanted < self.size() {
-            self.free.acquire().await.expect("the slots are never closed").forget();
-            self.size.fetch_sub(1, Ordering::Relaxed);
+            let place = self.free.acquire().await.expect("the slots are never closed");
+            if 0 < self.give_up(1) {
+                place.forget();
+            }
         }
     }
 }
@@ -79,6 +121,26 @@ mod tests {
         assert_eq!((slots.size(), slots.free.available_permits()), (1, 0));
         drop(held);
         assert_eq!(slots.free.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_takes_all_places_of_a_queue_at_rest_gives_up_those_that_are_too_many() {
+        let (slots, stop) = (Arc::new(Slots::new(64)), CancellationToken::new());
+        let held = slots.take(64, &stop).await.unwrap();
+        let shrinking = tokio::spawn({
+            let slots = slots.clone();
+            async move { slots.resize(2).await }
+        });
+        tokio::task::yield_now().await;
+
+        drop(held);
+        let again = slots.take(64, &stop).await.unwrap();
+        let many = again.num_permits();
+        drop(again);
+        shrinking.await.unwrap();
+
+        assert!(many <= 2, "{many}");
+        assert_eq!((slots.size(), slots.free.available_permits()), (2, 2));
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use super::{
     Api,
     access::Caller,
     problem::{Problem, pointer},
+    shared_means,
 };
 
 /// Longest `traceparent` and `tracestate`, in bytes (W3C Trace Context, section 3.3.1.5).
@@ -114,6 +115,9 @@ impl JobRequest {
             let field = if invalid.field == "payload" { String::new() } else { pointer(&invalid.field) };
             Problem::invalid(format!("/payload{field}"), without_place(&invalid.problem))
         })?;
+        if caller.tenant().is_some() {
+            shared_means::refuse(&self.kind, &self.payload)?;
+        }
         let queue = self.queue.as_deref().unwrap_or(kind.queue);
         if self.queue.is_some() && !queues.iter().any(|known| known == queue) {
             let known = queues.join(", ");

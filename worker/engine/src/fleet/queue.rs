@@ -130,7 +130,7 @@ impl Queue {
         };
         let link = Arc::new(parts.link.again());
         let watch = control::watch(
-            queue(),
+            (queue(), parts.worker.clone()),
             link.clone(),
             self.keys.clone(),
             self.slots.clone(),

@@ -32,8 +32,9 @@ pub(super) async fn behind_somebody(link: &Link, keys: &QueueKeys) -> Result<Vec
     }
     for (line, ids) in lines.into_iter().filter(|(line, _)| !line.is_empty()) {
         let standing = list(link, &line).await?;
-        if let Some(first) = standing.last()
-            && is_on_its_way(link, keys, first).await?
+        let first: Option<Vec<u8>> = link.query(redis::cmd("LINDEX").arg(&line).arg(0)).await?;
+        if let Some(first) = first
+            && is_on_its_way(link, keys, &first).await?
         {
             let standing: HashSet<&Vec<u8>> = standing.iter().collect();
             behind.extend(ids.into_iter().filter(|id| standing.contains(id)));

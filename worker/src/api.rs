@@ -56,6 +56,8 @@ pub struct Parts {
     pub producer: Producer,
     /// Postgres; without it every request is answered 503, since tokens are there.
     pub pool: Option<PgPool>,
+    /// Postgres again, by connections of its own: for dead letters and bulk operations, whose queries may be slow.
+    pub letters: Option<PgPool>,
     /// The kinds that may be enqueued.
     pub registry: Registry<Services>,
     /// Queues of the file, each with how many of its jobs one worker runs at once.
@@ -72,6 +74,7 @@ struct Api {
     prefix: Prefix,
     producer: Producer,
     pool: Option<PgPool>,
+    letters: Option<PgPool>,
     registry: Registry<Services>,
     queues: BTreeMap<String, usize>,
     door: Door,
@@ -87,11 +90,12 @@ pub fn router(parts: Parts) -> Router {
         door: Door::new(parts.pool.clone()),
         access: Access::of(&document),
         limits: Limits::new(Rate::per_second(parts.rate)),
-        carrier: Carrier::start(parts.pool.clone(), parts.stop),
+        carrier: Carrier::start(parts.letters.clone(), parts.stop),
         link: parts.link,
         prefix: parts.prefix,
         producer: parts.producer,
         pool: parts.pool,
+        letters: parts.letters,
         registry: parts.registry,
         queues: parts.queues,
     });
@@ -108,9 +112,14 @@ impl Api {
         self.prefix.queue(queue)
     }
 
-    /// Postgres, or why there is none.
+    /// Postgres for what is quick, or why there is none.
     fn postgres(&self) -> Result<&PgPool, Problem> {
         self.pool.as_ref().ok_or_else(Problem::no_postgres)
+    }
+
+    /// Postgres for dead letters and bulk operations, or why there is none.
+    fn letters(&self) -> Result<&PgPool, Problem> {
+        self.letters.as_ref().ok_or_else(Problem::no_postgres)
     }
 
     /// Names of all queues: those in the file, and those that anybody has published.

@@ -1,4 +1,4 @@
-//! The way to Postgres: one pool per process, and the migrations that the binary brings along.
+//! The way to Postgres: a pool or two per process, and the migrations that the binary brings along.
 //!
 //! Nothing a job needs in order to run waits for Postgres, so the pool is lazy, small and impatient: a database that
 //! is away is an answer after two seconds, and who asked decides what that means. Queries live with their meaning
@@ -127,16 +127,37 @@ pub(crate) fn sqlstate(error: &sqlx::Error) -> Option<String> {
 /// # Errors
 /// [`DatabaseError::Address`] when the address cannot be read; it never repeats the address, which holds a password.
 pub fn connect(url: &SecretString, max_connections: u32) -> Result<PgPool, DatabaseError> {
+    Ok(pool(options(url)?, max_connections))
+}
+
+/// The same for questions that somebody waits for: no statement takes longer than this, because nobody is there to read
+/// its answer then, and a query whose reader has gone keeps its connection until it ends. A transaction may still give
+/// itself more.
+///
+/// # Errors
+/// As [`connect`].
+pub fn connect_for_answers(
+    url: &SecretString,
+    max_connections: u32,
+    longest: Duration,
+) -> Result<PgPool, DatabaseError> {
+    let longest = format!("{}ms", longest.as_millis());
+    // Of two settings with one name the later one counts.
+    Ok(pool(options(url)?.options([("statement_timeout", longest)]), max_connections))
+}
+
+fn options(url: &SecretString) -> Result<PgConnectOptions, DatabaseError> {
     let url = url.expose_secret();
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(DatabaseError::Address(None));
     }
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|error| DatabaseError::Address(Some(error)))?
-        .application_name("flota")
-        .options(SESSION);
+    let options = PgConnectOptions::from_str(url).map_err(|error| DatabaseError::Address(Some(error)))?;
+    Ok(options.application_name("flota").options(SESSION))
+}
+
+fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
     let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(ACQUIRE_TIMEOUT);
-    Ok(pool.connect_lazy_with(options))
+    pool.connect_lazy_with(options)
 }
 
 /// One migration, as `flota db status` shows it.
@@ -325,6 +346,21 @@ mod tests {
             let set: String = set.fetch_one(&pool).await.unwrap();
             assert_eq!(set, value, "{setting}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_longer_is_ended() {
+        let server = servers();
+        let url = server.empty_database().await.connect_options().to_url_lossy().to_string();
+        let pool = connect_for_answers(&url.into(), 1, Duration::from_millis(500)).unwrap();
+
+        let slow = sqlx::query("SELECT pg_sleep(20)").execute(&pool).await.unwrap_err();
+        let mut transaction = pool.begin().await.unwrap();
+        sqlx::raw_sql("SET LOCAL statement_timeout = '10s'").execute(&mut *transaction).await.unwrap();
+        let allowed = sqlx::query("SELECT pg_sleep(0.8)").execute(&mut *transaction).await;
+
+        assert_eq!(sqlstate(&slow).as_deref(), Some("57014"));
+        assert!(allowed.is_ok(), "{allowed:?}");
     }
 
     #[tokio::test]

@@ -4,10 +4,12 @@ mod controls;
 mod live;
 mod queue;
 
+use std::time::Duration;
+
 use flota_engine::inspect::{self, InLine, Place};
 use flota_producer::{
     Envelope, JobId, clock,
-    keys::Prefix,
+    keys::{Prefix, QueueKeys},
     link::{Link, LinkError},
 };
 use serde::Serialize;
@@ -102,12 +104,21 @@ pub async fn job(
 
 /// True when any outcome is still on its way to Postgres.
 pub async fn is_recording(link: &Link, prefix: &Prefix, queues: &[String]) -> Result<bool, LinkError> {
-    for queue in queues {
-        if 0 < inspect::counts(link, &prefix.queue(queue)).await?.unrecorded {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let queues: Vec<QueueKeys> = queues.iter().map(|queue| prefix.queue(queue)).collect();
+    Ok(0 < inspect::unrecorded(link, &queues).await?)
+}
+
+/// True when an outcome has been on its way to Postgres for at least this long.
+pub async fn is_behind(
+    link: &Link,
+    prefix: &Prefix,
+    queues: &[String],
+    age: Duration,
+) -> Result<bool, LinkError> {
+    let queues: Vec<QueueKeys> = queues.iter().map(|queue| prefix.queue(queue)).collect();
+    let oldest_ms = inspect::oldest_unrecorded_ms(link, &queues).await?;
+    // Both are whole milliseconds, rounded down.
+    Ok(oldest_ms.is_some_and(|oldest| age.as_millis() <= u128::from(oldest) + 1))
 }
 
 fn live_job(id: JobId, queue: &str, found: &inspect::Found) -> JobView {

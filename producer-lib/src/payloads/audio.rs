@@ -84,7 +84,7 @@ impl Payload for TranscribeAudio {
     const KIND: &'static str = "transcribe_audio";
     const QUEUE: &'static str = "transcription";
     const SECRET: SecretFields =
-        SecretFields { payload: &["audio.url", "prompt"], result: &["text", "segments"] };
+        SecretFields { payload: &["audio.url", "prompt"], result: &["text", "segments", "words"] };
 
     #[cfg(feature = "schema")]
     fn schema() -> Option<serde_json::Value> {
@@ -110,6 +110,11 @@ mod tests {
     fn checked(payload: &str) -> Result<(), String> {
         let payload: TranscribeAudio = serde_json::from_str(payload).map_err(|error| error.to_string())?;
         payload.validate().map_err(|invalid| invalid.field)
+    }
+
+    #[test]
+    fn everything_that_was_said_is_secret() {
+        assert_eq!(TranscribeAudio::SECRET.result, ["text", "segments", "words"]);
     }
 
     #[test]

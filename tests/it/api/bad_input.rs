@@ -143,6 +143,38 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn large_bodies_beyond_sixteen_are_refused_and_small_ones_are_not() {
+    let flota = Installation::new().await;
+    let (api, operator) = (ApiServer::start(&flota).await, token(&flota, Role::Operator, |_| {}).await);
+    let address = api.address.strip_prefix("http://").unwrap();
+    let head = format!(
+        "POST /api/v1/jobs:batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {operator}\r\n\
+         Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{{"
+    );
+    let slow = (0..16).map(|_| async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    });
+    let large = json!({ "jobs": [mail(json!({}))], "padding": "x".repeat(200_000) });
+    let ask = async || api.post("/api/v1/jobs:batch", &operator, &large).await;
+
+    let slow = join_all(slow).await;
+    let began = Instant::now();
+    let mut refused = ask().await;
+    // Until all of them have been met; they are let go after ten seconds.
+    while refused.status != 503 && began.elapsed() < Duration::from_secs(8) {
+        refused = ask().await;
+    }
+    let small = json!({ "jobs": [mail(json!({}))] });
+    let small = api.post("/api/v1/jobs:batch", &operator, &small).await;
+    drop(slow);
+
+    assert_eq!((refused.expect(503).header("retry-after"), small.status), ("2", 200));
+    api.process.stop().await;
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     let flota = Installation::new().await;
     let (api, viewer) = (ApiServer::start(&flota).await, token(&flota, Role::Viewer, |_| {}).await);

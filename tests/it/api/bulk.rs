@@ -52,6 +52,28 @@ async fn letters_are_discarded_after_a_dry_run() {
 }
 
 #[tokio::test]
+async fn what_an_operation_looked_for_in_payloads_is_shown_to_those_who_may_see_them() {
+    let flota = Installation::new().await;
+    let seeing = token(&flota, Role::Admin, |new| new.may_see_payloads = true).await;
+    let viewer = token(&flota, Role::Viewer, |_| {}).await;
+    bury(&flota, "acme").await;
+    let api = ApiServer::start(&flota).await;
+    let filter = json!({ "text": "s3cret", "payload": { "to": "ana@example.com" } });
+    let wanted = json!({ "decision": "discard", "filter": filter, "reason": "closed" });
+
+    let made = api.post("/api/v1/bulk-operations", &seeing, &wanted).await.expect(202);
+    let path = made.header("location");
+    let shown = api.get(path, &seeing).await.expect(200).json;
+    let hidden = api.get(path, &viewer).await.expect(200).json;
+    let list = api.get("/api/v1/bulk-operations", &viewer).await.expect(200).json;
+
+    assert_eq!(shown["filter"]["text"], "s3cret");
+    let redacted = json!({ "text": "[redacted]", "payload": [{ "path": ["to"], "value": "[redacted]" }] });
+    assert_eq!((&hidden["filter"], &list[0]["filter"]), (&redacted, &redacted));
+    api.process.stop().await;
+}
+
+#[tokio::test]
 async fn a_decision_that_makes_no_sense_is_refused_by_its_field() {
     let flota = Installation::new().await;
     let admin = token(&flota, Role::Admin, |_| {}).await;

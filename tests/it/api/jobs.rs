@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use flota_producer::{JobId, keys::Prefix, link::Link};
 use flota_tests::{
     api_server::{ApiServer, answer, token},
     program::Installation,
@@ -157,6 +158,28 @@ async fn a_wait_ends_with_how_it_stands() {
     assert_eq!((&waited.json["state"], &waited.json["outcome"]), (&json!("ready"), &Value::Null));
     assert!(Duration::from_millis(600) <= took, "{took:?}");
     assert_eq!((too_long.problem(), unread.problem()), ("malformed", "malformed"));
+    api.process.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_job_is_unknown_although_there_is_always_something_to_record() {
+    let flota = Installation::new().await;
+    let (api, viewer) = (ApiServer::start(&flota).await, token(&flota, Role::Viewer, |_| {}).await);
+    let link = Link::new(flota.variable("REDIS_URL")).unwrap();
+    let outcomes = Prefix::new(flota.variable("FLOTA_KEY_PREFIX")).unwrap().queue("email").outcomes();
+    let path = format!("/api/v1/jobs/{}", JobId::mint());
+    let ask_while = async |entry: &str| {
+        let mut only = redis::pipe();
+        only.cmd("DEL").arg(&outcomes).cmd("XADD").arg(&outcomes).arg(entry).arg("t").arg(1);
+        link.pipeline::<(u64, String)>(&only).await.unwrap();
+        api.get(&path, &viewer).await
+    };
+
+    let behind = ask_while("1-0").await.expect(503);
+    let busy = ask_while("99999999999999-0").await.expect(404);
+
+    assert_eq!((behind.problem(), behind.header("retry-after")), ("recording", "2"));
+    assert_eq!(busy.problem(), "not-found");
     api.process.stop().await;
 }
 

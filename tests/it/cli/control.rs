@@ -107,7 +107,7 @@ async fn what_is_set_for_a_queue_is_shown_with_who_why_and_until_when() {
 #[tokio::test]
 async fn a_limit_that_cannot_be_is_refused_and_nothing_is_set() {
     let flota = Installation::new().await;
-    let wrong: [&[&str]; 8] = [
+    let wrong: [&[&str]; 9] = [
         &[],
         &["--concurrency", "0"],
         &["--concurrency", "5000"],
@@ -116,6 +116,7 @@ async fn a_limit_that_cannot_be_is_refused_and_nothing_is_set() {
         &["--rate", "0/s"],
         &["--rate", "10/s", "--rate", "20/s"],
         &["--rate", "10/s", "--for", "soon"],
+        &["--rate", "10/s", "--for", "0s"],
     ];
 
     for options in wrong {

@@ -124,6 +124,38 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
     })
 }
 
+/// How many entries of these queues wait for Postgres.
+pub async fn unrecorded(link: &Link, queues: &[QueueKeys]) -> Result<u64, LinkError> {
+    if queues.is_empty() {
+        return Ok(0);
+    }
+    let mut pipeline = redis::pipe();
+    for keys in queues {
+        pipeline.cmd("XLEN").arg(keys.outcomes());
+    }
+    let lengths: Vec<u64> = link.pipeline(&pipeline).await?;
+    Ok(lengths.into_iter().sum())
+}
+
+/// For how many milliseconds the oldest entry of these queues has waited for Postgres, by the clock of Redis.
+///
+/// Reads one entry of each queue with all that is in it, so this is not for every turn of a loop.
+pub async fn oldest_unrecorded_ms(link: &Link, queues: &[QueueKeys]) -> Result<Option<u64>, LinkError> {
+    type Entries = Vec<(String, Vec<Vec<u8>>)>;
+    let (seconds, micros): (u64, u64) = link.query(&redis::cmd("TIME")).await?;
+    let now_ms = seconds * 1000 + micros / 1000;
+    let mut oldest: Option<u64> = None;
+    for keys in queues {
+        let mut first = redis::cmd("XRANGE");
+        first.arg(keys.outcomes()).arg("-").arg("+").arg("COUNT").arg(1);
+        let first: Entries = link.query(&first).await?;
+        // The id of an entry begins with the time at which it was added.
+        let added_ms = first.first().and_then(|(id, _)| id.split_once('-')?.0.parse::<u64>().ok());
+        oldest = oldest.max(added_ms.map(|added_ms| now_ms.saturating_sub(added_ms)));
+    }
+    Ok(oldest)
+}
+
 /// True when this Unix time in milliseconds has come, by the clock of Redis.
 async fn has_passed(link: &Link, unix_ms: Option<u64>) -> Result<bool, LinkError> {
     let Some(unix_ms) = unix_ms else { return Ok(false) };

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{
     Api,
     access::Caller,
-    input::{JsonBody, LARGE, decode},
+    input::{LargeBody, decode},
     new_job::{Accepted, JobRequest, trace},
     problem::Problem,
 };
@@ -67,8 +67,9 @@ pub(super) async fn enqueue(
     State(api): State<Arc<Api>>,
     caller: Caller,
     headers: HeaderMap,
-    JsonBody(request): JsonBody<BatchRequest, LARGE>,
+    body: LargeBody<BatchRequest>,
 ) -> Result<Json<BatchAnswer>, Problem> {
+    let request = &body.value;
     if headers.contains_key("idempotency-key") {
         return Err(Problem::malformed("a batch takes no Idempotency-Key; give each job its own `key`"));
     }

@@ -26,6 +26,7 @@ use super::{
     dead_letters::{Reason, checked, may_search, now},
     input::{JsonBody, Params},
     problem::Problem,
+    redact,
 };
 use crate::{
     dead::{self, Filter, Group, Kind, NewOperation, Operation, filter::Words},
@@ -144,7 +145,7 @@ pub(super) async fn create(
     caller: Caller,
     JsonBody(request): JsonBody<BulkRequest>,
 ) -> Result<Response, Problem> {
-    let (pool, dry_run) = (api.postgres()?, request.dry_run);
+    let (pool, dry_run) = (api.letters()?, request.dry_run);
     let new = operation(request, &caller)?;
     if !dry_run && let Some(operation) = dead::create(pool, &new).await? {
         api.carrier.take_up(operation.id);
@@ -206,13 +207,15 @@ pub(super) struct Page {
 )]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Params(Page { limit }): Params<Page>,
 ) -> Result<Json<Vec<Operation>>, Problem> {
     let limit = limit.unwrap_or(20);
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Problem::malformed(format!("`limit` is 1 to {MAX_PAGE}")));
     }
-    Ok(Json(dead::list(api.postgres()?, limit).await?))
+    let operations = dead::list(api.letters()?, limit).await?.into_iter();
+    Ok(Json(operations.map(|operation| shown(operation, &caller)).collect()))
 }
 
 /// How far an operation has come
@@ -245,7 +248,7 @@ pub(super) async fn abort(
     Path(id): Path<String>,
 ) -> Result<Json<Operation>, Problem> {
     let operation = find(&api, &caller, &id).await?;
-    if !dead::abort(api.postgres()?, operation.id, &caller.actor()).await? {
+    if !dead::abort(api.letters()?, operation.id, &caller.actor()).await? {
         return Err(ended(&operation));
     }
     find(&api, &caller, &id).await.map(Json)
@@ -266,7 +269,7 @@ pub(super) async fn resume(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let operation = find(&api, &caller, &id).await?;
-    if !dead::reopen(api.postgres()?, operation.id, &caller.actor()).await? {
+    if !dead::reopen(api.letters()?, operation.id, &caller.actor()).await? {
         return Err(ended(&operation));
     }
     api.carrier.take_up(operation.id);
@@ -276,9 +279,17 @@ pub(super) async fn resume(
 async fn find(api: &Api, caller: &Caller, id: &str) -> Result<Operation, Problem> {
     let gone = || Problem::not_found("there is no such operation");
     let id: Uuid = id.parse().map_err(|_| gone())?;
-    let operation = dead::find(api.postgres()?, id).await?.ok_or_else(gone)?;
+    let operation = dead::find(api.letters()?, id).await?.ok_or_else(gone)?;
     let tenant = operation.filter["tenant"].as_str();
-    if caller.sees(tenant) { Ok(operation) } else { Err(gone()) }
+    if caller.sees(tenant) { Ok(shown(operation, caller)) } else { Err(gone()) }
+}
+
+/// What somebody looked for in payloads is hidden from those who may not see payloads.
+fn shown(mut operation: Operation, caller: &Caller) -> Operation {
+    if !caller.may_see_payloads() {
+        redact::filter(&mut operation.filter);
+    }
+    operation
 }
 
 fn ended(operation: &Operation) -> Problem {

@@ -127,7 +127,7 @@ pub(super) async fn list(
     caller: Caller,
     Params(wanted): Params<Wanted>,
 ) -> Result<Json<Vec<DeadRow>>, Problem> {
-    let (filter, limit, pool) = (wanted.filter(&caller)?, wanted.limit()?, api.postgres()?);
+    let (filter, limit, pool) = (wanted.filter(&caller)?, wanted.limit()?, api.letters()?);
     let before = match wanted.before {
         None => None,
         Some(id) => Some(position(&api, &caller, id.into()).await?),
@@ -137,7 +137,7 @@ pub(super) async fn list(
 
 async fn position(api: &Api, caller: &Caller, id: JobId) -> Result<crate::outcomes::Position, Problem> {
     own(api, caller, id).await?;
-    dead::position_of(api.postgres()?, id).await?.ok_or_else(|| no_letter(id))
+    dead::position_of(api.letters()?, id).await?.ok_or_else(|| no_letter(id))
 }
 
 /// Dead letters by how they failed, largest group first
@@ -155,7 +155,7 @@ pub(super) async fn groups(
     if wanted.before.is_some() {
         return Err(Problem::malformed("groups have no pages: `before` is for letters"));
     }
-    Ok(Json(dead::groups(api.postgres()?, &wanted.filter(&caller)?, wanted.limit()?).await?))
+    Ok(Json(dead::groups(api.letters()?, &wanted.filter(&caller)?, wanted.limit()?).await?))
 }
 
 /// One letter: its input, every run, its line of repetitions, who decided what
@@ -173,20 +173,20 @@ pub(super) async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Letter>, Problem> {
-    let (id, pool) = (job_id(&id)?, api.postgres()?);
+    let (id, pool) = (job_id(&id)?, api.letters()?);
     let letter = dead::get(pool, id).await?.filter(|letter| caller.sees(letter.row.tenant.as_deref()));
     let mut letter = letter.ok_or_else(|| no_letter(id))?;
     if caller.may_see_payloads() {
         let (actor, subject) = (caller.actor(), id.to_string());
         let (tenant, detail) = (letter.row.tenant.as_deref(), json!({}));
         let deed = Deed { actor: &actor, action: "payload.read", subject: &subject, tenant, detail };
-        audit::write(pool, &deed).await?;
+        audit::write(api.postgres()?, &deed).await?;
     } else {
         let secret = redact::secrets_of(&api.registry, &letter.row.kind);
         if let Some(payload) = &mut letter.payload {
             redact::hide(payload, secret.payload);
         }
-        redact::attempts(&mut letter.attempts, secret);
+        redact::attempts(&mut letter.runs, secret);
     }
     Ok(Json(letter))
 }
@@ -265,7 +265,7 @@ async fn decide(
 ) -> Result<Decided, Problem> {
     let reason = checked(reason)?;
     own(api, caller, id).await?;
-    let pool = api.postgres()?;
+    let pool = api.letters()?;
     let tenant = caller.tenant().map(str::to_owned);
     let filter = Filter { ids: vec![id], tenant, ..Filter::default() };
     let (actor, rate, stage_size, max_failures, edited) = (caller.actor(), None, None, None, None);
@@ -290,11 +290,11 @@ pub(super) fn checked(Reason { reason }: Reason) -> Result<String, Problem> {
 async fn own(api: &Api, caller: &Caller, id: JobId) -> Result<(), Problem> {
     let Some(tenant) = caller.tenant() else { return Ok(()) };
     let filter = Filter { ids: vec![id], tenant: Some(tenant.to_owned()), ..Filter::default() };
-    if dead::count(api.postgres()?, &filter).await? == 0 { Err(no_letter(id)) } else { Ok(()) }
+    if dead::count(api.letters()?, &filter).await? == 0 { Err(no_letter(id)) } else { Ok(()) }
 }
 
 async fn state_of(api: &Api, id: JobId) -> Result<(String, Option<JobId>), Problem> {
-    let states = dead::states(api.postgres()?, &[id]).await?;
+    let states = dead::states(api.letters()?, &[id]).await?;
     states.into_iter().next().map(|(_, state, again)| (state, again)).ok_or_else(|| no_letter(id))
 }
 

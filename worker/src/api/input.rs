@@ -1,6 +1,6 @@
 //! Reading requests: bodies within their size, depth and time, and nothing in them that nobody would read.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -11,14 +11,17 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_path_to_error::Segment;
-use tokio::time::timeout;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
-use super::problem::{Problem, escaped};
+use super::{
+    Api,
+    problem::{Problem, escaped},
+};
 
 /// Largest body of most requests, in bytes: an envelope has 64 KiB at most.
-pub(super) const SMALL: usize = 128 * 1024;
+const SMALL: usize = 128 * 1024;
 /// Largest body of a batch, in bytes.
-pub(super) const LARGE: usize = 8 * 1024 * 1024;
+const LARGE: usize = 8 * 1024 * 1024;
 /// Deepest nesting of lists and objects.
 pub(super) const DEPTH: usize = 64;
 /// So many bytes beyond that are read, so that a client gets to its answer.
@@ -26,20 +29,63 @@ const PATIENCE: usize = 1024 * 1024;
 /// Longest time for a body to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// A JSON body of at most `MOST` bytes.
-pub(super) struct JsonBody<T, const MOST: usize = SMALL>(pub(super) T);
+/// A JSON body of at most [`SMALL`] bytes.
+pub(super) struct JsonBody<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync, const MOST: usize> FromRequest<S> for JsonBody<T, MOST> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        if !is_json(&parts.headers) {
-            return Err(Problem::not_json());
-        }
-        let bytes = timeout(BODY_TIME, collect(body, &parts.headers, MOST)).await;
-        decode(&bytes.unwrap_or_else(|_| Err(Problem::too_slow()))?).map(Self)
+        read(request, SMALL).await.map(Self)
     }
+}
+
+/// A JSON body of at most [`LARGE`] bytes, with its place among the large bodies that are in memory. It is kept until the
+/// answer is there. A body that says that it is small needs no place.
+pub(super) struct LargeBody<T> {
+    pub(super) value: T,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Api>> for LargeBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
+        let small = announced(request.headers()).is_some_and(|length| length <= SMALL);
+        let place = if small { Ok(None) } else { api.limits.large_place().map(Some) };
+        match place {
+            Ok(place) => Ok(Self { value: read(request, LARGE).await?, _place: place }),
+            Err(busy) => {
+                timeout(BODY_TIME, forget(request.into_body())).await.ok();
+                Err(busy)
+            }
+        }
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, Problem> {
+    let (parts, body) = request.into_parts();
+    if !is_json(&parts.headers) {
+        return Err(Problem::not_json());
+    }
+    let bytes = timeout(BODY_TIME, collect(body, &parts.headers, most)).await;
+    decode(&bytes.unwrap_or_else(|_| Err(Problem::too_slow()))?)
+}
+
+/// Reads a body that is not wanted, so that its client gets to the answer, and keeps nothing of it.
+async fn forget(body: Body) {
+    let (mut stream, mut length) = (body.into_data_stream(), 0);
+    while let Some(Ok(piece)) = stream.next().await {
+        length += piece.len();
+        if LARGE + PATIENCE < length {
+            return;
+        }
+    }
+}
+
+/// How long a body says that it is.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -53,8 +99,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// to its end and forgotten. One that says that it is huge is refused before it is read.
 async fn collect(body: Body, headers: &HeaderMap, most: usize) -> Result<Bytes, Problem> {
     let too_large = || Problem::too_large(format!("a body here has at most {most} bytes"));
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|announced: usize| most + PATIENCE < announced) {
+    if announced(headers).is_some_and(|announced| most + PATIENCE < announced) {
         return Err(too_large());
     }
     let (mut stream, mut bytes, mut length) = (body.into_data_stream(), Vec::new(), 0);

@@ -34,8 +34,9 @@ use crate::{
 const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Pauses between two looks at a job that is waited for: the first, and the longest.
 const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
-/// A job that just ended is for a moment neither in Redis nor yet in Postgres.
-const RECORDING: Duration = Duration::from_secs(2);
+/// A job that just ended is for a moment neither in Redis nor yet in Postgres: pauses between the looks at it.
+const RECORDING: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(500)];
 
 /// Enqueue a job
 ///
@@ -150,25 +151,39 @@ fn wait_of(text: &str) -> Result<Duration, Problem> {
 
 /// A job that the caller may see.
 async fn find(api: &Api, caller: &Caller, id: JobId) -> Result<JobView, Problem> {
-    let (began, names) = (Instant::now(), api.queue_names().await?);
-    let mut was_recording = true;
-    loop {
-        let found = view::job(&api.link, &api.prefix, api.pool.as_ref(), &names, id).await?;
-        if let Some(job) = found {
-            return if caller.sees(job.tenant.as_deref()) { Ok(job) } else { Err(no_job(id)) };
+    let names = api.queue_names().await?;
+    if let Some(job) = look(api, caller, &names, id).await? {
+        return Ok(job);
+    }
+    let missed = Instant::now();
+    for pause in RECORDING {
+        // It may have been recorded since the look, so the last one is at the job.
+        if !view::is_recording(&api.link, &api.prefix, &names).await? {
+            return look(api, caller, &names, id).await?.ok_or_else(|| no_job(id));
         }
-        // It may have been recorded between the two looks, so the last one is at the job.
-        if !was_recording {
-            return Err(no_job(id));
+        sleep(pause).await;
+        if let Some(job) = look(api, caller, &names, id).await? {
+            return Ok(job);
         }
-        was_recording = view::is_recording(&api.link, &api.prefix, &names).await?;
-        if was_recording && RECORDING <= began.elapsed() {
+    }
+    // Where there is always something to record, only what has been there since the first look may be about this job.
+    let behind = view::is_behind(&api.link, &api.prefix, &names, missed.elapsed()).await?;
+    match look(api, caller, &names, id).await? {
+        Some(job) => Ok(job),
+        None if behind => {
             let detail = "outcomes are on their way to Postgres, perhaps its own; ask again soon";
-            return Err(Problem::away("recording", "Its outcome may be on its way", detail));
+            Err(Problem::away("recording", "Its outcome may be on its way", detail))
         }
-        if was_recording {
-            sleep(LOOK.0).await;
-        }
+        None => Err(no_job(id)),
+    }
+}
+
+/// One look at a job; somebody else's is answered like one that does not exist.
+async fn look(api: &Api, caller: &Caller, names: &[String], id: JobId) -> Result<Option<JobView>, Problem> {
+    let found = view::job(&api.link, &api.prefix, api.pool.as_ref(), names, id).await?;
+    match found {
+        Some(job) if !caller.sees(job.tenant.as_deref()) => Err(no_job(id)),
+        found => Ok(found),
     }
 }
 

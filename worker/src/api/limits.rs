@@ -18,6 +18,8 @@ use super::problem::Problem;
 const IN_HAND: usize = 1_024;
 /// Most of them that wait for a job to end, so that there is always room for others.
 const WAITING: usize = 512;
+/// Most of them with a large body, of up to 8 MiB each: what is in memory at once is known then.
+const LARGE_BODIES: usize = 16;
 /// Longest time for an answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(15);
 /// The same where it is known to take longer: a wait for a job, a selection among a million letters.
@@ -27,6 +29,7 @@ pub(super) const LONG_ANSWER: Duration = Duration::from_secs(60);
 pub(super) struct Limits {
     in_hand: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    large: Arc<Semaphore>,
     rate: Rate,
     /// By token: when all of its requests would be through at an even pace.
     through: Mutex<HashMap<Uuid, Instant>>,
@@ -57,6 +60,7 @@ impl Limits {
         Self {
             in_hand: Arc::new(Semaphore::new(IN_HAND)),
             waiting: Arc::new(Semaphore::new(WAITING)),
+            large: Arc::new(Semaphore::new(LARGE_BODIES)),
             rate,
             through: Mutex::default(),
         }
@@ -70,6 +74,11 @@ impl Limits {
     /// A place for a request that waits.
     pub(super) fn waiting_place(&self) -> Result<OwnedSemaphorePermit, Problem> {
         self.waiting.clone().try_acquire_owned().map_err(|_| Problem::overloaded())
+    }
+
+    /// A place for a request with a large body.
+    pub(super) fn large_place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.large.clone().try_acquire_owned().map_err(|_| Problem::overloaded())
     }
 
     /// Counts a request of this token.

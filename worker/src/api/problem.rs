@@ -11,7 +11,7 @@ use tracing::error;
 use utoipa::ToSchema;
 
 use crate::{
-    database::DatabaseError,
+    database::{DatabaseError, sqlstate},
     dead::UnknownFilter,
     exit::{Exit, Stop},
     failure::chain,
@@ -218,6 +218,13 @@ impl From<DatabaseError> for Problem {
                 "postgres-away",
                 "Postgres is not prepared",
                 "the database lacks what this release needs: run `flota db migrate`",
+            ),
+            // The time of a statement was over, see `database::connect_for_answers`.
+            DatabaseError::Statement(refusal) if sqlstate(refusal).as_deref() == Some("57014") => Self::away(
+                "took-too-long",
+                "It took too long",
+                "Postgres took longer for it than a request may: ask for less, for example for one queue or a \
+                 shorter time, or try again",
             ),
             _ => Self::internal(&error),
         }

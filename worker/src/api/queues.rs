@@ -31,7 +31,7 @@ const MAX_REASON: usize = 200;
 )]
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Json<Vec<QueueView>>, Problem> {
     let names = api.queue_names().await?;
-    Ok(Json(view::queues(&api.link, &api.prefix, api.pool.as_ref(), &names).await?))
+    Ok(Json(view::queues(&api.link, &api.prefix, api.letters.as_ref(), &names).await?))
 }
 
 /// One queue in full
@@ -46,7 +46,7 @@ pub(super) async fn get(
     Path(queue): Path<String>,
 ) -> Result<Json<QueueDetail>, Problem> {
     api.known_queue(&queue).await?;
-    let (link, prefix, pool) = (&api.link, &api.prefix, api.pool.as_ref());
+    let (link, prefix, pool) = (&api.link, &api.prefix, api.letters.as_ref());
     Ok(Json(view::queue(link, prefix, pool, &api.registry, &queue).await?))
 }
 

@@ -56,6 +56,12 @@ pub(super) fn attempts(runs: &mut [AttemptRow], secret: SecretFields) {
     runs.iter_mut().filter_map(|run| run.result.as_mut()).for_each(|result| hide(result, secret.result));
 }
 
+/// Takes out what a selection of letters looks for in payloads.
+pub(super) fn filter(filter: &mut Value) {
+    hide_at(filter, &["text"]);
+    hide_at(filter, &["payload", "value"]);
+}
+
 /// Takes out what stands at these places, and credentials anywhere.
 pub(super) fn hide(value: &mut Value, places: &[&str]) {
     for place in places {
@@ -153,6 +159,24 @@ mod tests {
         let shown = hidden("send_sms", payload).to_string();
 
         assert!(!shown.contains("s3cret") && shown.contains("+52"), "{shown}");
+    }
+
+    #[test]
+    fn of_a_selection_only_what_it_looks_for_in_payloads_is_hidden() {
+        let searched = crate::dead::Filter {
+            queue: Some("email".to_owned()),
+            text: Some("s3cret".to_owned()),
+            payload: vec!["payload.to=s3cret".parse().unwrap()],
+            ..Default::default()
+        };
+        let (mut searched, mut plain) = (json!(searched), json!({ "queue": "email" }));
+
+        filter(&mut searched);
+        filter(&mut plain);
+
+        assert_eq!((&searched["queue"], &searched["text"]), (&json!("email"), &json!(HIDDEN)));
+        assert_eq!(searched["payload"], json!([{ "path": ["to"], "value": HIDDEN }]));
+        assert_eq!(plain, json!({ "queue": "email" }));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) fn refuse(kind: &str, payload: &RawValue) -> Result<(), Problem> {
     }
     let members = FILES.iter().find(|(known, _)| *known == kind).map_or(&[][..], |(_, members)| *members);
     for member in members {
-        if let Some(path) = file_in(&payload[member], &(*member).to_owned()) {
+        if let Some(path) = file_in(&payload[member], member) {
             let why =
                 "is in the directory of the whole fleet; store it for the tenant and name it by `storage`";
             return Err(Problem::invalid(format!("/payload{}", pointer(&path)), why));

@@ -9,6 +9,7 @@ use clap::Parser;
 use serde_json::Value;
 
 use crate::{
+    config::queues::Source,
     dev::{stack::Stack, worker_process::WorkerProcess},
     exit::{Done, Exit, Stop},
     sandbox::{Entry, Verdict},
@@ -16,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    Global,
+    Global, context,
     output::{printable, shorten},
 };
 
@@ -31,18 +32,28 @@ pub(super) struct Args {
     keep: Option<PathBuf>,
 }
 
+/// What a worker is to find as every program here does: others by their name, and a collector of traces.
+fn own_surroundings() -> impl Iterator<Item = (String, String)> {
+    let is_theirs = |name: &str| name == "PATH" || name.starts_with("OTEL_");
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(move |(name, _)| is_theirs(name))
+}
+
 pub(super) async fn run(global: &Global, args: Args) -> Done {
     let shutdown = Shutdown::on_signals()?;
+    let queues = context::queues(global)?;
     anstream::eprintln!("Starting a private Redis and Postgres …");
     let stack = Stack::start(args.keep).await?;
     let mut environment = stack.environment();
-    if let Some(queues) = &global.queues {
-        let path = std::path::absolute(queues)?;
+    if let Source::File(path) = &queues.source {
+        let path = std::path::absolute(path)?;
         environment.push(("FLOTA_QUEUES_FILE".to_owned(), path.display().to_string()));
     }
+    let of_worker: Vec<_> = environment.iter().cloned().chain(own_surroundings()).collect();
     let program = std::env::current_exe()?;
     let mut worker =
-        WorkerProcess::start(&program, &["worker"], &environment, &stack.directory, "worker.log").await?;
+        WorkerProcess::start(&program, &["worker"], &of_worker, &stack.directory, "worker.log").await?;
     let log = stack.directory.path().join("worker.log");
     welcome(&stack, &environment, &log);
     tokio::select! {

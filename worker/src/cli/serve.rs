@@ -1,6 +1,6 @@
 //! `flota serve`: the HTTP API for applications and people, and admin pages for probes, Prometheus and scalers.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Parser;
 use flota_producer::Producer;
@@ -23,8 +23,11 @@ use super::{
     context::{self, Redis},
 };
 
-/// Connections to Postgres: requests share them, and each holds one for milliseconds.
-const CONNECTIONS: u32 = 12;
+/// Connections to Postgres for tokens, health and whatever else takes milliseconds, and longest time of a statement.
+const QUICK: (u32, Duration) = (4, Duration::from_secs(5));
+/// The same for questions about dead letters, which may have to read a million of them: they wait for each other, and
+/// nobody's token waits for them. A statement ends when most requests do.
+const LETTERS: (u32, Duration) = (8, Duration::from_secs(15));
 
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
@@ -46,7 +49,9 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let redis = Redis::new(&environment)?;
     let queues = context::queues(global)?;
     let url = environment.database_url.as_ref();
-    let pool = url.map(|url| database::connect(url, CONNECTIONS)).transpose()?;
+    let connect =
+        |(most, longest)| url.map(|url| database::connect_for_answers(url, most, longest)).transpose();
+    let (pool, letters) = (connect(QUICK)?, connect(LETTERS)?);
     let admin = args.admin.or(environment.admin_addr).unwrap_or(([127, 0, 0, 1], 9090).into());
     let public = args.listen.or(environment.api_addr).unwrap_or(([127, 0, 0, 1], 8080).into());
     exposure::check_admin(admin, args.admin_public || environment.admin_public)?;
@@ -74,6 +79,7 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
         link: redis.link,
         prefix: redis.prefix,
         pool,
+        letters,
         registry: global.additions.registry(),
         queues: slots,
         rate: environment.api_rate,

@@ -35,8 +35,8 @@ pub struct Letter {
     /// The input that it died with; `None` where the envelope cannot be read.
     #[schema(value_type = Option<Object>)]
     pub payload: Option<Value>,
-    /// Its runs, oldest first.
-    pub attempts: Vec<AttemptRow>,
+    /// Its runs, oldest first; `attempts` is how many of them were charged.
+    pub runs: Vec<AttemptRow>,
     /// The first job of its line and every repetition after it, this one included.
     pub lineage: Vec<Lineage>,
     /// Who decided what about it.
@@ -151,7 +151,7 @@ pub async fn get(pool: &PgPool, id: JobId) -> Result<Option<Letter>, sqlx::Error
         replay_of: job("replay_of")?,
         replayed_as: job("replayed_as")?,
         payload: payload_of(&envelope),
-        attempts: history.map(|history| history.attempts()).unwrap_or_default(),
+        runs: history.map(|history| history.attempts()).unwrap_or_default(),
         lineage,
         operations,
         envelope,

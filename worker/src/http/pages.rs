@@ -60,7 +60,7 @@ pub fn pages(health: Health) -> Router {
 async fn ready(State(health): State<Arc<Health>>) -> impl IntoResponse {
     let (redis, postgres) = tokio::join!(health.redis(), health.postgres());
     let beats = health.pulse.beats(Instant::now());
-    let loops_are_well = beats.iter().all(|beat| beat.well || health.is_full(beat));
+    let loops_are_well = beats.iter().all(|beat| beat.well || health.need_not_fetch(beat));
     let ending = health.ending.is_cancelled();
     let ready = redis.is_ok() && postgres.is_ok() && loops_are_well && !ending;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -90,11 +90,13 @@ async fn metrics(State(health): State<Arc<Health>>) -> impl IntoResponse {
 }
 
 impl Health {
-    /// A worker with a job in every slot does not fetch; that Redis answers has been seen then.
-    fn is_full(&self, beat: &Beat) -> bool {
+    /// A worker with a job in every slot does not fetch, and neither does one that was told to be quiet; that Redis answers
+    /// has been seen then.
+    fn need_not_fetch(&self, beat: &Beat) -> bool {
+        let is_quiet = self.fleet.as_ref().is_some_and(FleetHandle::is_quiet);
         let load = self.fleet.as_ref().map(FleetHandle::load).unwrap_or_default();
-        beat.step == "fetch"
-            && load.iter().any(|queue| queue.queue == beat.queue && queue.slots <= queue.busy)
+        let is_full = || load.iter().any(|queue| queue.queue == beat.queue && queue.slots <= queue.busy);
+        beat.step == "fetch" && (is_quiet || is_full())
     }
 
     async fn redis(&self) -> Result<(), String> {

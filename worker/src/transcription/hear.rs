@@ -1,7 +1,7 @@
 //! The pieces of one recording from the first call to the transcript: hear, pay, keep, and on to the next.
 //!
-//! Each call is paid for by itself and told by itself (`usage.calls` of the result), also when the job fails. A piece that
-//! an earlier run has heard is not heard again.
+//! Each call is paid for by itself and told by itself (`usage.calls` of the result), also when the job fails; when they
+//! are many, those that are alike are told together. A piece that an earlier run has heard is not heard again.
 
 use std::time::Instant;
 
@@ -22,7 +22,10 @@ use crate::{
     telemetry::metrics::{TRANSCRIPTION_COST, TRANSCRIPTION_SECONDS},
 };
 
-/// One call that was made.
+/// Most calls that are told one by one: an outcome holds 16 KiB, of which the transcript may take 12.
+const MOST_ROWS: usize = 32;
+
+/// One call that was made, or several that are told together.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub(super) struct Paid {
     pub(super) model: String,
@@ -32,6 +35,22 @@ pub(super) struct Paid {
     pub(super) cost_from: Teller,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<&'static str>,
+    /// How many calls these are; one unless it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) calls: Option<u64>,
+}
+
+impl Paid {
+    /// Whether both can be told together. Errors are kept apart so that failed calls can still be counted.
+    fn is_like(&self, other: &Self) -> bool {
+        (&self.model, self.cost_from, self.error) == (&other.model, other.cost_from, other.error)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.seconds += other.seconds;
+        self.cost_usd = (Dollars::new(self.cost_usd) + Dollars::new(other.cost_usd)).as_f64();
+        self.calls = Some(self.calls.unwrap_or(1) + other.calls.unwrap_or(1));
+    }
 }
 
 /// A transcript and what it took.
@@ -41,7 +60,7 @@ pub(super) struct Heard {
     /// The last request at the provider.
     pub(super) id: Option<String>,
     pub(super) result: Value,
-    /// Seconds, dollars, and each call.
+    /// Seconds, dollars, and the calls.
     pub(super) usage: Value,
 }
 
@@ -126,7 +145,8 @@ impl<'a> Hearing<'a> {
         counter!(TRANSCRIPTION_SECONDS, "model" => label.clone()).increment(seconds);
         counter!(TRANSCRIPTION_COST, "model" => label).increment(spent.nanos() / 1_000);
         let error = answer.as_ref().err().map(|error| error.class.name());
-        let paid = Paid { model: model.clone(), seconds, cost_usd: spent.as_f64(), cost_from, error };
+        let paid =
+            Paid { model: model.clone(), seconds, cost_usd: spent.as_f64(), cost_from, error, calls: None };
         kept.owe(self.job.id, paid, Instant::now());
     }
 
@@ -149,12 +169,57 @@ impl<'a> Hearing<'a> {
         let calls = self.transcription.kept.untold(self.job.id);
         let dollars: Dollars = calls.iter().map(|paid| Dollars::new(paid.cost_usd)).sum();
         let seconds: u64 = calls.iter().map(|paid| paid.seconds).sum();
-        json!({ "seconds": seconds, "cost_usd": dollars.as_f64(), "calls": calls })
+        json!({ "seconds": seconds, "cost_usd": dollars.as_f64(), "calls": rows(calls) })
     }
+}
+
+/// A row for each call; where these would be too many for an outcome, one for all that are alike.
+fn rows(calls: Vec<Paid>) -> Vec<Paid> {
+    if calls.len() <= MOST_ROWS {
+        return calls;
+    }
+    let mut rows: Vec<Paid> = Vec::new();
+    for call in calls {
+        match rows.iter_mut().find(|row| row.is_like(&call)) {
+            Some(row) => row.add(&call),
+            None => rows.push(call),
+        }
+    }
+    rows
 }
 
 /// Seconds that the provider says it bills.
 fn billed(receipt: &Receipt) -> Option<u64> {
     let seconds = receipt.detail.as_ref()?["usage"]["seconds"].as_f64()?;
     Some(seconds.ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paid(error: Option<&'static str>) -> Paid {
+        let cost_from = if error.is_some() { Teller::Estimate } else { Teller::Table };
+        Paid { model: "whisper-1".to_owned(), seconds: 7, cost_usd: 0.0007, cost_from, error, calls: None }
+    }
+
+    #[test]
+    fn few_calls_are_told_one_by_one() {
+        let told = json!(rows(vec![paid(None); MOST_ROWS]));
+
+        let call = json!({ "model": "whisper-1", "seconds": 7, "cost_usd": 0.0007, "cost_from": "table" });
+        assert_eq!(told, json!(vec![call; MOST_ROWS]));
+    }
+
+    #[test]
+    fn many_calls_are_told_together_and_nothing_of_what_they_cost_is_lost() {
+        let mut calls = vec![paid(None); 1_000];
+        calls.insert(500, paid(Some("timeout")));
+
+        let told = json!(rows(calls));
+
+        let heard = json!({ "model": "whisper-1", "seconds": 7_000, "cost_usd": 0.7, "cost_from": "table", "calls": 1_000 });
+        let lost = json!(paid(Some("timeout")));
+        assert_eq!(told, json!([heard, lost]));
+    }
 }

@@ -56,12 +56,11 @@ impl Kept {
         self.lock().get(&job)?.heard.get(&piece).cloned()
     }
 
-    /// A piece was heard. Where there is no room, it is heard again if need be.
+    /// A piece was heard. Where room is short, transcripts of the oldest jobs make way; those are heard again if need be.
     pub(super) fn keep(&self, job: JobId, piece: PieceKey, transcript: &Value, now: Instant) {
         let bytes = transcript.to_string().len();
         let mut jobs = self.lock();
-        let taken: usize = jobs.values().map(|job| job.bytes).sum();
-        if MOST_BYTES < taken + bytes {
+        if !make_room(&mut jobs, job, bytes, now) {
             return;
         }
         if let Some(job) = room(&mut jobs, job, now) {
@@ -109,6 +108,38 @@ fn leave_out_empty(jobs: &mut HashMap<JobId, Unfinished>, job: JobId) {
     if jobs.get(&job).is_some_and(|job| job.heard.is_empty() && job.untold.is_empty()) {
         jobs.remove(&job);
     }
+}
+
+/// Whether so many bytes more fit for this job. Where they do not, transcripts of other jobs are left out: all that are
+/// old, then those of the oldest. What those jobs have paid stays to be told.
+fn make_room(jobs: &mut HashMap<JobId, Unfinished>, job: JobId, bytes: usize, now: Instant) -> bool {
+    let mut taken: usize = jobs.values().map(|job| job.bytes).sum();
+    if taken + bytes <= MOST_BYTES {
+        return true;
+    }
+    if MOST_BYTES < jobs.get(&job).map_or(0, |job| job.bytes) + bytes {
+        return false;
+    }
+    let others = jobs.iter().filter(|(id, other)| **id != job && 0 < other.bytes);
+    let mut others: Vec<(Instant, JobId)> = others.map(|(id, other)| (other.since, *id)).collect();
+    others.sort_unstable_by_key(|(since, _)| *since);
+    for (since, other) in others {
+        let is_old = AGE <= now.saturating_duration_since(since);
+        if !is_old && taken + bytes <= MOST_BYTES {
+            break;
+        }
+        taken -= forget_transcripts(jobs, other);
+    }
+    true
+}
+
+/// Leaves out the transcripts of a job; how many bytes they took.
+fn forget_transcripts(jobs: &mut HashMap<JobId, Unfinished>, job: JobId) -> usize {
+    let Some(unfinished) = jobs.get_mut(&job) else { return 0 };
+    unfinished.heard.clear();
+    let bytes = std::mem::take(&mut unfinished.bytes);
+    leave_out_empty(jobs, job);
+    bytes
 }
 
 /// The place of a job; `None` when too many are remembered.
@@ -173,5 +204,25 @@ mod tests {
         assert_eq!(kept.heard(late, piece), None);
         assert_eq!(kept.heard(later, piece), Some(transcript));
         assert_eq!(kept.heard(later, PieceKey::of(b"q")), None);
+    }
+
+    #[test]
+    fn transcripts_of_old_jobs_make_room_and_then_those_of_the_oldest_without_what_was_paid() {
+        let (kept, start, piece) = (Kept::default(), Instant::now(), PieceKey::of(b"p"));
+        let [oldest, older, newer, newest] = [(); 4].map(|()| JobId::mint());
+        // With its quotation marks, exactly half of the room.
+        let half = json!("x".repeat(MOST_BYTES / 2 - 2));
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let has = |job| kept.heard(job, piece).is_some();
+        kept.owe(oldest, paid(0.5), start);
+        kept.keep(oldest, piece, &half, start);
+        kept.keep(older, piece, &half, after(1));
+
+        kept.keep(newer, piece, &half, after(2));
+        assert_eq!((has(oldest), has(older), has(newer)), (false, true, true));
+        kept.keep(newest, piece, &json!("Hola"), after(1) + AGE);
+
+        assert_eq!((has(older), has(newer), has(newest)), (false, true, true));
+        assert_eq!(kept.untold(oldest).len(), 1);
     }
 }

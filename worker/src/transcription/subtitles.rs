@@ -27,7 +27,7 @@ pub(super) fn srt(pieces: &[(Duration, &str)]) -> String {
 pub(super) fn vtt(pieces: &[(Duration, &str)]) -> String {
     let mut blocks = vec!["WEBVTT".to_owned()];
     for (from, text) in pieces {
-        for block in blocks_of(text).filter(|block| !block.starts_with("WEBVTT")) {
+        for block in blocks_of(text).into_iter().filter(|block| !block.starts_with("WEBVTT")) {
             blocks.push(block.lines().map(|line| shifted(line, *from, '.')).collect::<Vec<_>>().join("\n"));
         }
     }
@@ -37,7 +37,7 @@ pub(super) fn vtt(pieces: &[(Duration, &str)]) -> String {
 /// Whether nobody says anything in this document.
 pub(super) fn is_silent(format: TranscriptFormat, document: &str) -> bool {
     match format {
-        TranscriptFormat::Srt | TranscriptFormat::Vtt => !blocks_of(document).any(|block| {
+        TranscriptFormat::Srt | TranscriptFormat::Vtt => !blocks_of(document).iter().any(|block| {
             let mut lines = block.lines().skip_while(|line| times(line).is_none()).skip(1);
             lines.any(|line| !line.trim().is_empty())
         }),
@@ -47,8 +47,11 @@ pub(super) fn is_silent(format: TranscriptFormat, document: &str) -> bool {
     }
 }
 
-fn blocks_of(document: &str) -> impl Iterator<Item = &str> {
-    document.split("\n\n").map(|block| block.trim_matches('\n')).filter(|block| !block.trim().is_empty())
+/// Blocks, whatever the ends of lines: an empty line between them may be one of CRLF.
+fn blocks_of(document: &str) -> Vec<String> {
+    let document = document.replace("\r\n", "\n");
+    let blocks = document.split("\n\n").map(|block| block.trim_matches('\n'));
+    blocks.filter(|block| !block.trim().is_empty()).map(str::to_owned).collect()
 }
 
 /// The line, later by this much if it is one of times.
@@ -115,6 +118,25 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_end_as_on_windows_are_joined_like_others() {
+        let first = "1\n00:00:00,000 --> 00:00:01,000\nUno.\n\n2\n00:00:01,000 --> 00:00:02,000\nDos.\n";
+        let second = "1\n00:00:00,600 --> 00:00:01,000\nTres.\n";
+        let heading = |subtitles: &str| format!("WEBVTT\n\n{}", subtitles.replace(',', "."));
+        let headed = [first, second].map(heading);
+        let windows = |text: &str| text.replace('\n', "\r\n");
+        let both = |first: &str, second: &str, join: fn(&[(Duration, &str)]) -> String| {
+            join(&[(Duration::ZERO, first), (LATER, second)])
+        };
+
+        let srt_whole = both(&windows(first), &windows(second), srt);
+        let vtt_whole = both(&windows(&headed[0]), &windows(&headed[1]), vtt);
+
+        assert_eq!(srt_whole, both(first, second, srt));
+        assert_eq!(vtt_whole, both(&headed[0], &headed[1], vtt));
+        assert!(srt_whole.contains("\n\n3\n01:00:00,100 --> "), "{srt_whole}");
+    }
+
+    #[test]
     fn silence_is_seen_in_every_format() {
         let rows = [
             (TranscriptFormat::Json, " \n", true),
@@ -122,6 +144,11 @@ mod tests {
             (TranscriptFormat::Srt, "", true),
             (TranscriptFormat::Srt, "1\n00:00:00,000 --> 00:00:01,000\n", true),
             (TranscriptFormat::Srt, "1\n00:00:00,000 --> 00:00:01,000\nHola", false),
+            (
+                TranscriptFormat::Srt,
+                "1\r\n00:00:00,000 --> 00:00:01,000\r\n\r\n2\r\n00:00:01,000 --> 00:00:02,000\r\n",
+                true,
+            ),
             (TranscriptFormat::Vtt, "WEBVTT\n", true),
             (TranscriptFormat::Vtt, "WEBVTT\n\n00:00.000 --> 00:01.000\nHola", false),
         ];

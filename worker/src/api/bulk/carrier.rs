@@ -118,6 +118,8 @@ impl Held {
         self.locks = None;
         self.running.abort_all();
         self.ids.clear();
+        // Otherwise the end of an aborted task would let go of an operation that has been taken up again since.
+        self.tasks.clear();
     }
 
     async fn let_go(&mut self, task: Id) {
@@ -145,5 +147,29 @@ async fn carry_out(pool: &PgPool, id: Uuid) {
             let error = DatabaseError::from(error);
             warn!(error = &error as &dyn std::error::Error, operation = %id, "Operation {id} was interrupted: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_what_was_lost_does_not_let_go_of_what_was_taken_up_again() {
+        let id = Uuid::now_v7();
+        let (running, ids) = (JoinSet::new(), HashSet::from([id]));
+        let mut held = Held { locks: None, running, ids, tasks: Vec::new() };
+        let lost = held.running.spawn(pending()).id();
+        held.tasks.push((lost, id));
+
+        held.lose();
+        held.ids.insert(id);
+        let ended = held.running.join_next_with_id().await.unwrap().unwrap_err();
+        held.let_go(ended.id()).await;
+
+        assert_eq!(ended.id(), lost);
+        assert!(held.ids.contains(&id));
     }
 }

@@ -41,8 +41,8 @@ pub(super) fn story(letter: &Letter) -> String {
             touched.kind, touched.actor, touched.state, touched.operation
         ));
     }
-    if !letter.attempts.is_empty() {
-        text.push_str(&format!("\n\n{}", job::runs(&letter.attempts)));
+    if !letter.runs.is_empty() {
+        text.push_str(&format!("\n\n{}", job::runs(&letter.runs)));
     }
     text
 }

@@ -18,11 +18,17 @@ use super::super::{
     context::{self, Redis, optional_postgres},
 };
 
+/// Reads a time that is not over at once.
+fn at_least_a_second(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if Duration::from_secs(1) <= time { Ok(time) } else { Err("write one second or more".to_owned()) }
+}
+
 /// For how long, and why.
 #[derive(Debug, Parser)]
 pub(in crate::cli) struct Terms {
     /// Take it back by itself after this time, such as 30m; holds until it is taken back unless given
-    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = at_least_a_second)]
     lasting: Option<Duration>,
     /// Why, for whoever looks at it later
     #[arg(long, default_value = "", hide_default_value = true)]

@@ -151,7 +151,8 @@ fn media_type_of(file: &Path) -> String {
         WhatsappMedia::Document,
         WhatsappMedia::Sticker,
     ];
-    let known = kinds.iter().find_map(|kind| kind.media_type(name)).map(str::to_owned);
+    let is_wave = name.to_ascii_lowercase().ends_with(".wav").then(|| "audio/wav".to_owned());
+    let known = kinds.iter().find_map(|kind| kind.media_type(name)).map(str::to_owned).or(is_wave);
     known.unwrap_or_else(|| Attachment { name: name.to_owned(), ..Attachment::default() }.content_type())
 }
 
@@ -170,6 +171,7 @@ mod tests {
         for (name, expected) in [
             ("a/NOTE.OGG", "audio/ogg"),
             ("photo.jpg", "image/jpeg"),
+            ("s.wav", "audio/wav"),
             ("list.csv", "text/csv"),
             ("-", "application/octet-stream"),
             ("dump.unknown", "application/octet-stream"),

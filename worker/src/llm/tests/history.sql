@@ -1,4 +1,5 @@
--- A job of acme whose first run failed, one of globex, one whose result has no usage, and a transcription that was repeated.
+-- A job of acme whose first run failed, one of globex, one whose result has no usage, and a transcription that was repeated,
+-- of many calls.
 SELECT flota_ensure_partitions('2026-11-20', 1);
 INSERT INTO attempts (job_id, run, attempt, queue, kind, tenant, status, result, finished_at, duration_ms, worker)
 VALUES ('00000000-0000-0000-0000-000000000001', 1, 1, 'llm', 'complete_chat', 'acme', 'retried',
@@ -20,5 +21,5 @@ VALUES ('00000000-0000-0000-0000-000000000004', 1, 1, 'transcription', 'transcri
     '2026-11-20T11:00:00Z', 1, 'w');
 INSERT INTO outcomes (job_id, run, attempt, queue, kind, tenant, status, result, finished_at, duration_ms, worker)
 VALUES ('00000000-0000-0000-0000-000000000004', 2, 2, 'transcription', 'transcribe_audio', 'globex', 'succeeded',
-    '{"text":"Hola","usage":{"calls":[{"model":"whisper-1","seconds":14,"cost_usd":0.0625}]}}',
+    '{"text":"Hola","usage":{"calls":[{"model":"whisper-1","seconds":14,"cost_usd":0.0625,"calls":40}]}}',
     '2026-11-20T11:00:05Z', 1, 'w');

@@ -10,7 +10,7 @@ mod stories;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use flota_producer::{DeliverWebhook, EmailBody, EnqueueError, JobId, NewJob, SendEmail};
+use flota_producer::{DeliverWebhook, EmailBody, EnqueueError, JobId, NewJob, SendEmail, StorageKey};
 use serde::Serialize;
 use serde_json::json;
 
@@ -116,12 +116,23 @@ async fn ordinary_jobs(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) 
 }
 
 async fn other_kinds(stage: &Stage, report: &mut Report, tell: &dyn Fn(&str)) -> anyhow::Result<()> {
-    tell("one job of every other kind: push, WhatsApp, SMS, chat, transcription, picture");
+    tell(
+        "one job of every other kind: push, WhatsApp, SMS, chat, transcription, picture; one with a stored file",
+    );
     let sandbox = &stage.stack.sandbox;
     std::fs::write(stage.stack.job_files().join(stories::RECORDING), stories::SOUND)?;
     std::fs::write(stage.stack.job_files().join(stories::PICTURE), stories::PIXELS)?;
     sandbox.fault(Fault::status("llm", 429).header("retry-after", "1"))?;
     play_all(stage, report, stories::other_kinds(stage)).await?;
+    let stored = StorageKey::mint(Some(stories::TENANT))?;
+    std::fs::create_dir_all(sandbox.bucket().join(stories::TENANT))?;
+    std::fs::write(sandbox.bucket().join(stored.to_string()), stories::PIXELS)?;
+    let gets = || sandbox.journal(Some("storage")).len();
+    let before = gets();
+    play_all(stage, report, [stories::stored_picture(stored.to_string())]).await?;
+    report.check("a file in the bucket was read for its tenant", before < gets(), || {
+        "nobody asked for it".to_owned()
+    });
     let opened = stage.push_was_opened();
     report.check("the browser can open its notification, signed by us", opened, || "it cannot".to_owned());
     // Meta's body for a 400 says 131026: not on WhatsApp.

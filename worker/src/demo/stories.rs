@@ -21,6 +21,8 @@ pub(super) struct Expected {
     pub(super) attempts: u32,
 }
 
+/// Whose webhooks and stored files there are.
+pub(super) const TENANT: &str = "acme";
 /// Whom messages are for.
 const PHONE: &str = "+525512345678";
 /// A recording in the directory of files.
@@ -75,6 +77,12 @@ pub(super) fn other_kinds(stage: &Stage) -> Vec<Story> {
     ]
 }
 
+/// A picture that lies in the bucket, where it belongs to its tenant.
+pub(super) fn stored_picture(key: String) -> Story {
+    let job = NewJob::new(ReadImage::new(MediaSource::storage(key))).tenant(TENANT);
+    Story { name: "picture from the bucket", job, expected: DONE }
+}
+
 /// A WhatsApp message to somebody who is not there.
 pub(super) fn not_on_whatsapp() -> Story {
     let job = NewJob::new(SendWhatsapp::new(PHONE, WhatsappBody::text("Anybody there?")));
@@ -126,5 +134,5 @@ fn to(stage: &Stage, name: &'static str, path: &str, expected: Expected) -> Stor
         "order.paid",
         json!({ "order": 42, "story": name }),
     );
-    Story { name, job: NewJob::new(event).tenant("acme"), expected }
+    Story { name, job: NewJob::new(event).tenant(TENANT), expected }
 }

@@ -11,15 +11,20 @@ use super::{optional_program, skipped};
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Inside a mount namespace of its own: only /tmp can be written to, and only what is in memory.
+/// Inside a mount namespace of its own: only /tmp can be written to, and only what is in memory. The program goes there,
+/// wherever it was built: that may be below /tmp itself, or where only its owner looks.
 const SEALED: &str = r#"
 set -e
+exec 3<"$1"
 mount --make-rprivate /
 mount -o remount,bind,ro /
 mount -t tmpfs -o mode=1777 tmpfs /tmp
+cat <&3 >/tmp/flota
+exec 3<&-
+chmod 755 /tmp/flota
 if touch /flota-was-here 2>/dev/null; then echo "the root can be written to" >&2; exit 97; fi
 exec setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all \
-    "$1" demo -o json
+    /tmp/flota demo -o json
 "#;
 
 #[tokio::test]

@@ -5,7 +5,12 @@
 //! nobody sees them. Every object carries a mark: when the answer to an upload was lost and its repeat is told that the
 //! key is taken, the mark says whether it is the same upload.
 
-use std::{path::Path, time::Duration};
+use std::{
+    future::ready,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -160,14 +165,19 @@ impl StorageClient {
         parts: impl Stream<Item = Result<Bytes, ProviderError>> + Send,
         progress: &(impl Fn(u64) + Send + Sync),
     ) -> Result<Vec<CompletedPart>, ProviderError> {
-        let numbered = parts.zip(stream::iter(1..)).map(|(part, number)| part.map(|part| (part, number)));
-        let sent = numbered.map_ok(|(part, number)| async move {
+        let failed = AtomicBool::new(false);
+        let numbered = parts.zip(stream::iter(1..)).take_while(|_| ready(!failed.load(Ordering::Relaxed)));
+        let sending = numbered.map(|(part, number)| async move {
+            let part = part?;
             let length = part.len() as u64;
             let done = Box::pin(self.send_part(key, id, number, part)).await;
             progress(length);
             done
         });
-        sent.try_buffered(IN_FLIGHT).try_collect().await
+        // After a failure nothing more is begun, but what is under way is waited for: a part that arrived after the abort
+        // would stay in the bucket.
+        let ended = sending.buffered(IN_FLIGHT).inspect_err(|_| failed.store(true, Ordering::Relaxed));
+        ended.collect::<Vec<_>>().await.into_iter().collect()
     }
 
     async fn send_part(

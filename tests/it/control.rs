@@ -65,6 +65,7 @@ async fn no_second_sees_more_starts_than_the_rate_of_a_queue_however_many_worker
         queue.witness.wait_for_ended(30 * third).await;
         ended.push(began.elapsed());
     }
+    // By then the short window is open again, and the long one alone holds.
     sleep(Duration::from_millis(1_500)).await;
     let after_a_minutes_worth = queue.witness.seen().ended;
 

@@ -3,13 +3,14 @@
 //! Each function stands for one script, takes what the script takes and answers what the script answers. It is written
 //! from `docs/life-of-a-job.md` and the headers of the scripts, and knows no time: what is due or has ended is said.
 
+mod lines;
+mod people;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use flota_engine::{
     Marks,
-    browse::LiveState,
-    purge::Purged,
-    store::{Cancelled, Pulse, RunId, Settlement, Step, Suspect},
+    store::{Pulse, RunId, Settlement, Step, Suspect},
 };
 use flota_producer::{Envelope, JobId, Priority, handover::Handed, keys::QueueKeys};
 
@@ -17,7 +18,6 @@ use super::{
     contents::{Contents, unmarked},
     operation::{Due, Lease},
     real::Fetched,
-    step::{cancelled_record, envelope_of},
 };
 
 /// Most wake-ups.
@@ -275,31 +275,6 @@ impl Model {
         (back, buried)
     }
 
-    pub(super) fn cancel(&mut self, id: JobId, canceller: &str) -> Cancelled {
-        let text = id.to_string();
-        if !self.contents.jobs.contains_key(&text) {
-            return Cancelled::Unknown;
-        }
-        let marks = self.marks(id);
-        if self.contents.running.contains_key(&RunId { id, run: marks.run + 1 }.member()) {
-            self.contents.cancelled.insert(text);
-            return Cancelled::Requested;
-        }
-        let envelope = envelope_of(&self.contents.jobs[&text]);
-        self.append(canceller, vec![cancelled_record(id, &envelope, &marks)]);
-        self.contents.parked.remove(&text);
-        self.contents.delayed.retain(|member, _| unmarked(member) != text);
-        self.end(&text, &self.keys.unique_of(&envelope));
-        if self.contents.ready.iter().flatten().any(|id| *id == text) {
-            self.contents.cancelled.insert(text.clone());
-        }
-        self.contents.in_line.remove(&text);
-        if self.leave(&text) {
-            self.ring();
-        }
-        Cancelled::Now
-    }
-
     pub(super) fn unpark(&mut self, jobs: &[(Vec<u8>, Priority)]) -> usize {
         let mut moved = 0;
         for (id, priority) in jobs {
@@ -319,76 +294,6 @@ impl Model {
         if self.contents.running.remove(member).is_some() {
             self.contents.parked.insert(id.to_owned(), reason.to_owned());
         }
-    }
-
-    pub(super) fn purge(&mut self, place: LiveState, canceller: &str) -> Purged {
-        let mut purged = Purged::default();
-        let batches: Vec<Vec<String>> = match place {
-            LiveState::Ready => [1, 0, 2].map(|list| std::mem::take(&mut self.contents.ready[list])).to_vec(),
-            LiveState::Delayed => {
-                let members = std::mem::take(&mut self.contents.delayed);
-                vec![members.into_keys().map(|member| unmarked(&member).to_owned()).collect()]
-            }
-            LiveState::Parked => {
-                let all = std::mem::take(&mut self.contents.parked);
-                let (ids, none) = all.into_iter().partition(|(id, _)| id.parse::<JobId>().is_ok());
-                self.contents.parked = none;
-                purged.left = self.contents.parked.len() as u64;
-                vec![BTreeMap::into_keys(ids).collect()]
-            }
-            LiveState::InLine => {
-                vec![std::mem::take(&mut self.contents.in_line).into_keys().collect()]
-            }
-            LiveState::Running => Vec::new(),
-        };
-        for ids in batches {
-            let (mut records, mut woken) = (Vec::new(), false);
-            for id in ids {
-                self.contents.cancelled.remove(&id);
-                let Some(body) = self.contents.jobs.get(&id) else { continue };
-                let (envelope, job) = (envelope_of(body), id.parse().unwrap());
-                records.push(cancelled_record(job, &envelope, &self.marks(job)));
-                self.end(&id, &self.keys.unique_of(&envelope));
-                woken |= self.leave(&id);
-                purged.cancelled += 1;
-            }
-            if woken {
-                self.ring();
-            }
-            self.append(canceller, records);
-        }
-        purged
-    }
-
-    pub(super) fn hurry(&mut self, id: JobId) -> bool {
-        let text = id.to_string();
-        let member = self.contents.delayed.keys().find(|member| unmarked(member) == text).cloned();
-        let Some(member) = member else { return false };
-        self.contents.delayed.remove(&member);
-        self.contents.ready[list_of_member(&member)].push(text);
-        self.ring();
-        true
-    }
-
-    /// A job that has ended leaves its line. True when another became ready.
-    fn leave(&mut self, id: &str) -> bool {
-        let line = self.contents.lines.iter().find(|(_, ids)| ids.iter().any(|other| other == id));
-        let Some(key) = line.map(|(key, _)| key.clone()) else { return false };
-        self.contents.lines.get_mut(&key).unwrap().retain(|other| other != id);
-        self.goes_on(&key)
-    }
-
-    /// The first of a line who is alive becomes ready if it waits there.
-    fn goes_on(&mut self, key: &str) -> bool {
-        let Some(line) = self.contents.lines.get_mut(key) else { return false };
-        line.retain(|id| self.contents.jobs.contains_key(id));
-        let Some(first) = line.first() else {
-            self.contents.lines.remove(key);
-            return false;
-        };
-        let Some(mark) = self.contents.in_line.remove(first) else { return false };
-        self.contents.ready[list_of_member(&mark)].push(first.clone());
-        true
     }
 
     fn end(&mut self, id: &str, unique: &str) {

@@ -1,7 +1,7 @@
 //! What is said of one environment variable.
 
 /// One variable.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Variable {
     /// What it belongs to; variables of one group stand together.
     pub group: &'static str,

@@ -23,6 +23,7 @@ mod redact;
 pub(crate) mod scaling;
 mod shared_means;
 mod tokens;
+mod unread;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -104,6 +105,7 @@ pub fn router(parts: Parts) -> Router {
         .fallback(async || Problem::no_such_page())
         .method_not_allowed_fallback(async || Problem::no_such_method())
         .layer(middleware::from_fn(answers::finish))
+        .layer(middleware::map_request(async |request| unread::allow_unread(request)))
         .with_state(api)
 }
 

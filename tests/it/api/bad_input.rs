@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinSet,
     time::timeout,
 };
 
@@ -146,24 +147,14 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 async fn large_bodies_beyond_sixteen_are_refused_and_small_ones_are_not() {
     let flota = Installation::new().await;
     let (api, operator) = (ApiServer::start(&flota).await, token(&flota, Role::Operator, |_| {}).await);
-    let address = api.address.strip_prefix("http://").unwrap();
-    let head = format!(
-        "POST /api/v1/jobs:batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {operator}\r\n\
-         Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{{"
-    );
-    let slow = (0..16).map(|_| async {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(head.as_bytes()).await.unwrap();
-        stream
-    });
+    let slow = slow_senders_of_large_bodies(&api, &operator);
     let large = json!({ "jobs": [mail(json!({}))], "padding": "x".repeat(200_000) });
     let ask = async || api.post("/api/v1/jobs:batch", &operator, &large).await;
 
-    let slow = join_all(slow).await;
     let began = Instant::now();
     let mut refused = ask().await;
-    // Until all of them have been met; they are let go after ten seconds.
-    while refused.status != 503 && began.elapsed() < Duration::from_secs(8) {
+    // Until all of them have been met.
+    while refused.status != 503 && began.elapsed() < PATIENCE {
         refused = ask().await;
     }
     let small = json!({ "jobs": [mail(json!({}))] });
@@ -172,6 +163,46 @@ async fn large_bodies_beyond_sixteen_are_refused_and_small_ones_are_not() {
 
     assert_eq!((refused.expect(503).header("retry-after"), small.status), ("2", 200));
     api.process.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_is_refused_while_sending_gets_to_the_answer() {
+    let flota = Installation::new().await;
+    let (api, viewer) = (ApiServer::start(&flota).await, token(&flota, Role::Viewer, |_| {}).await);
+    let operator = token(&flota, Role::Operator, |_| {}).await;
+    let large = "x".repeat(6_000_000);
+    let send = async |path: &'static str, token: &str| {
+        answer(api.request("POST", path, Some(token)).body(large.clone())).await.status
+    };
+
+    for _ in 0..5 {
+        assert_eq!(send("/api/v1/jobs:batch", "flota_nobody").await, 401);
+        assert_eq!(send("/api/v1/jobs:batch", &viewer).await, 403);
+        assert_eq!(send("/api/v1/jobs:batch", &operator).await, 415);
+        assert_eq!(send("/api/v1/nothing", &operator).await, 404);
+    }
+    api.process.stop().await;
+}
+
+/// Clients that announce a large body and do not send it, each at once again when it is refused or let go.
+fn slow_senders_of_large_bodies(api: &ApiServer, token: &str) -> JoinSet<()> {
+    let address = api.address.strip_prefix("http://").expect("an address").to_owned();
+    let head = format!(
+        "POST /api/v1/jobs:batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{{"
+    );
+    let slow = (0..16).map(|_| {
+        let (address, head) = (address.clone(), head.clone());
+        async move {
+            loop {
+                let mut stream = TcpStream::connect(&address).await.expect("flota serve listens");
+                stream.write_all(head.as_bytes()).await.ok();
+                // Whatever is answered, it is a place that this one does not have.
+                stream.read_exact(&mut [0]).await.ok();
+            }
+        }
+    });
+    slow.collect()
 }
 
 #[tokio::test]

@@ -24,8 +24,6 @@ const SMALL: usize = 128 * 1024;
 const LARGE: usize = 8 * 1024 * 1024;
 /// Deepest nesting of lists and objects.
 pub(super) const DEPTH: usize = 64;
-/// So many bytes beyond that are read, so that a client gets to its answer.
-const PATIENCE: usize = 1024 * 1024;
 /// Longest time for a body to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -52,14 +50,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Api>> for LargeBody<T> {
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
         let small = announced(request.headers()).is_some_and(|length| length <= SMALL);
-        let place = if small { Ok(None) } else { api.limits.large_place().map(Some) };
-        match place {
-            Ok(place) => Ok(Self { value: read(request, LARGE).await?, _place: place }),
-            Err(busy) => {
-                timeout(BODY_TIME, forget(request.into_body())).await.ok();
-                Err(busy)
-            }
-        }
+        let place = if small { None } else { Some(api.limits.large_place()?) };
+        Ok(Self { value: read(request, LARGE).await?, _place: place })
     }
 }
 
@@ -70,17 +62,6 @@ async fn read<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, P
     }
     let bytes = timeout(BODY_TIME, collect(body, &parts.headers, most)).await;
     decode(&bytes.unwrap_or_else(|_| Err(Problem::too_slow()))?)
-}
-
-/// Reads a body that is not wanted, so that its client gets to the answer, and keeps nothing of it.
-async fn forget(body: Body) {
-    let (mut stream, mut length) = (body.into_data_stream(), 0);
-    while let Some(Ok(piece)) = stream.next().await {
-        length += piece.len();
-        if LARGE + PATIENCE < length {
-            return;
-        }
-    }
 }
 
 /// How long a body says that it is.
@@ -94,26 +75,20 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The body, as long as it is no larger than it may be.
-///
-/// A client that is cut off while it writes does not read what it is told, so a body that is somewhat too large is read
-/// to its end and forgotten. One that says that it is huge is refused before it is read.
 async fn collect(body: Body, headers: &HeaderMap, most: usize) -> Result<Bytes, Problem> {
     let too_large = || Problem::too_large(format!("a body here has at most {most} bytes"));
-    if announced(headers).is_some_and(|announced| most + PATIENCE < announced) {
+    if announced(headers).is_some_and(|announced| most < announced) {
         return Err(too_large());
     }
-    let (mut stream, mut bytes, mut length) = (body.into_data_stream(), Vec::new(), 0);
+    let (mut stream, mut bytes) = (body.into_data_stream(), Vec::new());
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(|_| Problem::malformed("the body ended before its end"))?;
-        length += piece.len();
-        if most + PATIENCE < length {
-            break;
+        if most < bytes.len() + piece.len() {
+            return Err(too_large());
         }
-        if length <= most {
-            bytes.extend_from_slice(&piece);
-        }
+        bytes.extend_from_slice(&piece);
     }
-    if length <= most { Ok(bytes.into()) } else { Err(too_large()) }
+    Ok(bytes.into())
 }
 
 /// Reads JSON, and says where it is wrong.

@@ -26,6 +26,8 @@ pub(crate) enum Need {
     Servers,
     /// Test against software that is not ours.
     Tests,
+    /// Count instructions.
+    Counter,
     /// Tests that say that they are skipped where this is missing.
     Extras,
 }
@@ -39,7 +41,7 @@ struct Tool {
     is_here: fn() -> bool,
 }
 
-const TOOLS: [Tool; 9] = [
+const TOOLS: [Tool; 10] = [
     Tool {
         name: "a C compiler",
         need: Need::Compiler,
@@ -65,6 +67,12 @@ const TOOLS: [Tool; 9] = [
         need: Need::Tests,
         packages: &["python3-aiosmtpd"],
         is_here: has_aiosmtpd,
+    },
+    Tool {
+        name: "valgrind",
+        need: Need::Counter,
+        packages: &["valgrind"],
+        is_here: || any_in_path(&["valgrind"]),
     },
     Tool { name: "ffmpeg", need: Need::Extras, packages: &["ffmpeg"], is_here: || any_in_path(&["ffmpeg"]) },
     Tool {

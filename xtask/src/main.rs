@@ -7,6 +7,7 @@ use std::{env, process::ExitCode};
 
 mod direction;
 mod install;
+mod instructions;
 mod program;
 mod steps;
 mod summary;
@@ -21,10 +22,12 @@ Project tasks.
                                  --quick leaves out lints and documentation
   cargo xtask chaos [ARGUMENTS]  build the chaos suite and tell its stories; `cargo xtask chaos --help` says which
   cargo xtask check              format, lints, documentation, direction of the crates; needs no servers
+  cargo xtask check --perf       how many instructions a job takes, compared with tests/instructions.txt
+                                 --update writes them down anew
   cargo xtask help               this text
 
 `demo`, `test` and `chaos` need a Redis and a Postgres server program and a C compiler, `test` also Python's aiosmtpd;
-`check` needs the compiler. Tests of ffmpeg and Tesseract are skipped where those are not to be had. What is missing is installed with apt-get, if this is root or has passwordless sudo. No
+`check` needs the compiler, with `--perf` valgrind. Tests of ffmpeg and Tesseract are skipped where those are not to be had. What is missing is installed with apt-get, if this is root or has passwordless sudo. No
 system service is started.
 
 Exit codes: 0 all held, 1 a step failed, 2 wrong usage, 6 something is missing and cannot be installed here.
@@ -44,6 +47,8 @@ fn main() -> ExitCode {
         ("test", [only]) if only == "--quick" => tasks::test(true),
         ("chaos", rest) => tasks::chaos(rest),
         ("check", []) => tasks::check(),
+        ("check", [perf]) if perf == "--perf" => tasks::check_perf(false),
+        ("check", [perf, update]) if perf == "--perf" && update == "--update" => tasks::check_perf(true),
         ("help" | "--help" | "-h", _) => {
             print!("{HELP}");
             ExitCode::SUCCESS

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     direction,
     install::{self, Need},
+    instructions,
     program::{cargo, root},
     steps::{Outcome, Steps},
 };
@@ -99,6 +100,19 @@ pub(crate) fn check() -> ExitCode {
     clippy(&mut steps);
     documentation(&mut steps);
     steps.work("direction", direction);
+    steps.finish()
+}
+
+/// Whether a job takes as many instructions as it did; `update` writes down how many they are.
+pub(crate) fn check_perf(update: bool) -> ExitCode {
+    let mut steps = Steps::default();
+    if let Err(exit) = install::ensure(&[Need::Compiler, Need::Counter]) {
+        return exit;
+    }
+    steps.command("build", instructions::build());
+    if steps.all_held() {
+        steps.work("count", || instructions::guard(update));
+    }
     steps.finish()
 }
 

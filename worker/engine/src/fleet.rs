@@ -236,9 +236,9 @@ impl Drop for EndGuard {
 }
 
 /// Executes a job and passes the result to the settler.
-struct RunAndPass {
-    context: Arc<RunContext>,
-    finished: mpsc::UnboundedSender<Finished>,
+pub(crate) struct RunAndPass {
+    pub(crate) context: Arc<RunContext>,
+    pub(crate) finished: mpsc::UnboundedSender<Finished>,
 }
 
 impl Execute for RunAndPass {

@@ -29,6 +29,8 @@ pub mod inspect;
 mod lease;
 mod leased;
 mod marks;
+#[cfg(feature = "measured")]
+pub mod measured;
 mod policy;
 mod processor;
 mod promote;

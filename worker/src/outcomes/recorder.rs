@@ -2,8 +2,8 @@
 //!
 //! Read a batch, write it, remove it: in this order, so that a crash repeats a batch and never drops one, and a
 //! repeated batch changes nothing. Every pass begins at the beginning of the stream; what is there is not recorded
-//! yet, whoever left it there. Under load the next batch is read while the last one is being written. When there is
-//! nothing to do, one read waits in Redis.
+//! yet, whoever left it there. Under load two batches are being written while the next one is read, so that neither
+//! Postgres nor its disk waits for us. When there is nothing to do, one read waits in Redis.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,10 @@ use flota_producer::{
     link::{Link, LinkError},
 };
 use sqlx::PgPool;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::{Instant, sleep, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -39,7 +42,8 @@ const GRACE: Duration = Duration::from_secs(3);
 pub struct Recorder {
     queue: Arc<str>,
     stream: OutcomeStream,
-    writer: Writer,
+    /// Each writes one batch at a time.
+    writers: [Writer; 2],
     pulse: Arc<Pulse>,
 }
 
@@ -85,8 +89,9 @@ impl Recorder {
     /// A recorder for this queue. It waits for entries on a connection of its own beside `link`.
     pub fn new(link: Link, keys: QueueKeys, queue: impl Into<Arc<str>>, pool: PgPool) -> Self {
         let queue = queue.into();
-        let writer = Writer::new(pool, Arc::clone(&queue), keys.outcomes());
-        Self { queue, stream: OutcomeStream::new(link, &keys), writer, pulse: Arc::default() }
+        let writers = ["", "/2"]
+            .map(|lane| Writer::new(pool.clone(), Arc::clone(&queue), format!("{}{lane}", keys.outcomes())));
+        Self { queue, stream: OutcomeStream::new(link, &keys), writers, pulse: Arc::default() }
     }
 
     /// Tells after every pass whether it was answered.
@@ -113,19 +118,14 @@ impl Recorder {
 
     /// Records what waits in the stream now, without waiting for more.
     pub async fn run_once(&mut self) -> Result<Progress, RecordError> {
-        let mut progress = Progress::default();
-        let mut batch = self.stream.read(BEGINNING).await.map_err(|source| redis(&self.queue, source))?;
-        while 0 < batch.entries() {
-            let (is_last, after) = (batch.is_last, batch.last().to_owned());
-            let stream = &self.stream;
-            let next = async { if is_last { Ok(Batch::default()) } else { stream.read(&after).await } };
-            let (written, next) = tokio::join!(record(&self.queue, stream, &mut self.writer, batch), next);
-            progress.add(written?);
-            if progress.held_elsewhere {
-                break;
-            }
-            batch = next.map_err(|source| redis(&self.queue, source))?;
-        }
+        let (queue, stream) = (&*self.queue, &self.stream);
+        let (batches, incoming) = mpsc::channel(1);
+        let incoming = Mutex::new(incoming);
+        let [one, other] = self.writers.each_mut().map(|writer| write_all(queue, stream, writer, &incoming));
+        let (read, one, other) = tokio::join!(read_all(stream, batches), one, other);
+        let mut progress = one?;
+        progress.add(other?);
+        read.map_err(|source| redis(queue, source))?;
         Ok(progress)
     }
 
@@ -159,6 +159,40 @@ impl Recorder {
             waited.map_err(|source| redis(&self.queue, source))?;
         }
         Ok(progress)
+    }
+}
+
+/// Reads the stream to its end, or until nobody takes batches any more.
+async fn read_all(stream: &OutcomeStream, batches: mpsc::Sender<Batch>) -> Result<(), LinkError> {
+    let mut after = BEGINNING.to_owned();
+    loop {
+        let batch = stream.read(&after).await?;
+        let is_last = batch.is_last;
+        batch.last().clone_into(&mut after);
+        if batch.entries() == 0 || batches.send(batch).await.is_err() || is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes one batch after the other, until there is none. When one cannot be written, nobody takes further ones.
+async fn write_all(
+    queue: &str,
+    stream: &OutcomeStream,
+    writer: &mut Writer,
+    incoming: &Mutex<mpsc::Receiver<Batch>>,
+) -> Result<Progress, RecordError> {
+    let mut progress = Progress::default();
+    loop {
+        let Some(batch) = incoming.lock().await.recv().await else { return Ok(progress) };
+        let written = record(queue, stream, writer, batch).await;
+        if written.as_ref().map_or(true, |written| written.held_elsewhere) {
+            incoming.lock().await.close();
+        }
+        progress.add(written?);
+        if progress.held_elsewhere {
+            return Ok(progress);
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod kinds_page;
 mod leases;
 mod live_or_sandbox;
 mod llm_budget;
+mod online;
 mod operate;
 mod ops;
 mod order;

@@ -31,6 +31,7 @@ mod provider_table;
 mod repair;
 mod retention;
 mod run;
+mod scaling;
 mod schedules;
 mod scripts;
 mod smtp_server;

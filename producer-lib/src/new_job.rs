@@ -18,7 +18,8 @@ pub const DEFAULT_KEY_WINDOW: Duration = Duration::from_hours(24);
 const MAX_KEY: usize = 200;
 /// Furthest that a job may be put off: ten years, so that a wrong unit is noticed.
 const MAX_DELAY: Duration = Duration::from_hours(10 * 366 * 24);
-
+/// Longest time that one run may ask for: what queues.toml allows a queue.
+const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 /// Shortest memory of an idempotency key: longer than a producer keeps trying.
 const MIN_KEY_WINDOW: Duration = Duration::from_mins(1);
 /// Latest time that a job may be put off to: the last second of the year 9999, in Unix ms.
@@ -174,7 +175,7 @@ impl NewJob {
         self
     }
 
-    /// Longest time that one run may take, in place of the queue's setting.
+    /// Longest time that one run may take, in place of the queue's setting: 1 ms to a day.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -234,7 +235,9 @@ impl NewJob {
         check_key("unique", self.unique.as_deref())?;
         check_order(self.order.as_deref(), self.when != When::Now)?;
         Invalid::unless(self.max_attempts != Some(0), "max_attempts", "must be at least 1")?;
-        Invalid::unless(self.timeout.is_none_or(|t| 1 <= t.as_millis()), "timeout", "must be at least 1 ms")?;
+        let one_run = Duration::from_millis(1)..=MAX_TIMEOUT;
+        let short = self.timeout.is_none_or(|timeout| one_run.contains(&timeout));
+        Invalid::unless(short, "timeout", "must be from 1 ms to a day")?;
         let window = (MIN_KEY_WINDOW..=MAX_DELAY).contains(&self.key_window);
         Invalid::unless(window, "key_window", "must be from a minute to ten years")?;
         let soon = match self.when {

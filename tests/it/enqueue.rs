@@ -125,6 +125,7 @@ async fn what_can_be_known_to_be_wrong_is_refused_by_field() {
         (toy([Act::Succeed]).queue("a}b"), "queue"),
         (toy([Act::Succeed]).max_attempts(0), "max_attempts"),
         (toy([Act::Succeed]).timeout(Duration::ZERO), "timeout"),
+        (toy([Act::Succeed]).timeout(Duration::from_hours(90 * 24)), "timeout"),
         (toy([Act::Succeed]).after(Duration::MAX), "delay"),
         (toy([Act::Succeed]).at(u64::MAX), "delay"),
         (toy([Act::Succeed]).key("k").key_window(Duration::MAX), "key_window"),

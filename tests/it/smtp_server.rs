@@ -105,7 +105,7 @@ async fn a_wrong_password_makes_mail_wait_uncharged() {
     worker.stop().await;
     // The same finding before any mail is lost in thought about it.
     let doctor = flota.flota(&["doctor", "--online"]).await.expect(1).stdout;
-    assert!(doctor.contains("email login") && doctor.contains("SMTP_PASSWORD"), "{doctor}");
+    assert!(doctor.contains("smtp login") && doctor.contains("SMTP_PASSWORD"), "{doctor}");
     // Mended, and due now instead of in five minutes.
     flota.set("SMTP_PASSWORD", PASSWORD).make_due("email").await;
     flota.flota(&["doctor", "--online"]).await.expect(0);

@@ -1,5 +1,6 @@
 //! Builds the services of processors from the environment: the one place where settings become clients.
 
+mod accounts;
 mod email;
 mod integrations;
 pub mod storage;
@@ -15,7 +16,8 @@ use flota_providers::{
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 
-pub use self::email::mailer;
+pub use self::accounts::{Account, accounts};
+pub(crate) use self::integrations::push as vapid_key;
 use crate::{
     config::env::Environment,
     endpoints::{Endpoints, Places},

@@ -51,7 +51,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn ok(check: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn ok(check: &'static str, found: impl Into<String>) -> Self {
         Self { check, severity: Severity::Ok, found: found.into(), fix: None }
     }
 
@@ -59,7 +59,7 @@ impl Finding {
         Self { check, severity: Severity::Warning, found: found.into(), fix: Some(fix.into()) }
     }
 
-    fn error(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(crate) fn error(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { check, severity: Severity::Error, found: found.into(), fix: Some(fix.into()) }
     }
 }

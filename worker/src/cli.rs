@@ -26,6 +26,7 @@ mod enqueue;
 mod job;
 mod job_retry;
 mod keys;
+mod known;
 mod llm;
 pub mod output;
 mod queue;

@@ -12,7 +12,10 @@ use flota_providers::{
 
 use crate::{
     checks::{Finding, Severity},
-    config::{Environment, env::OcrProvider},
+    config::{
+        Environment,
+        env::{OcrProvider, StorageProvider},
+    },
     failure::Error,
 };
 
@@ -109,6 +112,78 @@ const CREDENTIALS: [(&str, &[&str]); 11] = [
     (google_token::PROVIDER, &["GOOGLE_APPLICATION_CREDENTIALS"]),
 ];
 
+/// By provider, as above: the variables that say where it is.
+const ADDRESSES: [(&str, &[&str]); 9] = [
+    (sendgrid::PROVIDER, &["SENDGRID_BASE_URL"]),
+    (ses::PROVIDER, &["AWS_SES_REGION", "AWS_SES_BASE_URL"]),
+    (SMTP, &["SMTP_HOST", "SMTP_PORT", "SMTP_TLS"]),
+    (whatsapp::PROVIDER, &["WHATSAPP_BASE_URL"]),
+    (sms::PROVIDER, &["TWILIO_BASE_URL"]),
+    (chat::PROVIDER, &["LLM_BASE_URL"]),
+    (transcription::PROVIDER, &["OPENAI_BASE_URL"]),
+    (vision::PROVIDER, &["GOOGLE_VISION_BASE_URL"]),
+    // The key file says where tokens are given.
+    (google_token::PROVIDER, &["GOOGLE_APPLICATION_CREDENTIALS"]),
+];
+
+/// The variables that a provider is configured with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variables {
+    /// Those that hold its credential.
+    pub credential: &'static [&'static str],
+    /// Those that say where it is.
+    pub address: &'static [&'static str],
+}
+
+impl Variables {
+    /// Those of a provider, as errors name it.
+    pub fn of(provider: &str) -> Self {
+        let of = |table: &[(&str, &'static [&'static str])]| {
+            table.iter().find(|(name, _)| *name == provider).map_or(&[][..], |(_, variables)| *variables)
+        };
+        Self { credential: of(&CREDENTIALS), address: of(&ADDRESSES) }
+    }
+
+    /// Those of a storage, the bucket's name among those that say where it is.
+    pub fn of_storage(provider: StorageProvider) -> Self {
+        let (credential, address): (&[_], &[_]) = match provider {
+            StorageProvider::S3 => (
+                &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+                &["AWS_S3_BUCKET", "AWS_REGION", "AWS_S3_BASE_URL"],
+            ),
+            StorageProvider::R2 => {
+                (&["R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY"], &["R2_BUCKET", "R2_ENDPOINT"])
+            }
+            StorageProvider::Minio => {
+                (&["MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"], &["MINIO_BUCKET", "MINIO_ENDPOINT"])
+            }
+        };
+        Self { credential, address }
+    }
+
+    /// Those of the credential, for a sentence.
+    pub fn credential(self) -> String {
+        listed(self.credential, "and")
+    }
+
+    /// Those of the address, for a sentence.
+    pub fn address(self) -> String {
+        listed(self.address, "or")
+    }
+
+    /// All of them, for a sentence.
+    pub fn any(self) -> String {
+        listed(&[self.credential, self.address].concat(), "or")
+    }
+}
+
+fn listed(names: &[&str], before_last: &str) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} {before_last} {last}", first.join(", ")),
+        names => names.concat(),
+    }
+}
+
 impl Service {
     /// The error of a job that needs it while it is not configured.
     pub(crate) const fn missing(self) -> Error {
@@ -155,7 +230,8 @@ mod tests {
     #[test]
     fn every_variable_of_the_tables_is_one_that_is_read() {
         let needed = TOLD.iter().chain([&EMAIL]).flat_map(|service| named(service.variables));
-        let credentials = CREDENTIALS.iter().flat_map(|(_, variables)| variables.iter().copied());
+        let credentials =
+            CREDENTIALS.iter().chain(&ADDRESSES).flat_map(|(_, variables)| variables.iter().copied());
 
         for name in needed.chain(credentials) {
             assert!(VARIABLES.iter().any(|variable| variable.name == name), "{name}");

@@ -54,6 +54,44 @@ async fn wrong_usage_is_2_and_names_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_filter_on_what_nobody_has_heard_of_is_3_and_names_what_there_is() {
+    let mut flota = Installation::new().await;
+    let lists =
+        [&["job", "list"][..], &["job", "list", "--state", "parked"], &["dead", "list"], &["dead", "groups"]];
+    let (queue, kind) = (["--queue", "emial"], ["--kind", "send_emial"]);
+
+    for list in lists.into_iter().chain([&["dead", "export"][..], &["dead", "replay"], &["dead", "discard"]])
+    {
+        let no_queue = flota.flota(&[list, &queue].concat()).await.expect(3);
+        let no_kind = flota.flota(&[list, &kind].concat()).await.expect(3);
+
+        assert!(no_queue.refusal().contains("no queue `emial`; known queues: email"), "{no_queue:?}");
+        assert!(no_kind.refusal().contains("no kind `send_emial`; this release knows"), "{no_kind:?}");
+    }
+    for list in lists {
+        let known =
+            flota.flota(&[list, &["--queue", "email", "--kind", "send_email"]].concat()).await.expect(0);
+        assert_eq!(known.json(), serde_json::json!([]), "{list:?}");
+    }
+    // Nobody can say then whether a worker knows the queue.
+    flota.set("REDIS_URL", "redis://127.0.0.1:1/");
+    flota.flota(&["job", "list", "--queue", "emial"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn what_is_found_under_a_queue_that_is_no_more_is_shown() {
+    let flota = Installation::new().await;
+    let sql = "INSERT INTO dead_letters (job_id, queue, kind, error_class, error, attempts, fingerprint, envelope, \
+               payload, died_at) VALUES ($1, 'gone', 'old_kind', 'permanent', 'no', 1, 'f1', '\\x7b7d', '{}', now())";
+    sqlx::query(sql).bind(uuid::Uuid::now_v7()).execute(&flota.pool()).await.unwrap();
+
+    let letters =
+        flota.flota(&["dead", "list", "--queue", "gone", "--kind", "old_kind"]).await.expect(0).json();
+
+    assert_eq!(letters.as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
 async fn a_flag_that_is_not_there_is_2_and_the_nearest_one_is_named() {
     let flota = Installation::new().await;
     let cases: &[(&[&str], &str)] = &[

@@ -15,6 +15,7 @@ use crate::{
     exchange::{Exchange, HttpAnswer, Repeat},
     outbound::certificates,
     pipeline::Target,
+    probe::PROBE,
     secrets::Secrets,
 };
 
@@ -141,6 +142,11 @@ impl Api {
         self.exchange(operation, repeat).run(request).await
     }
 
+    /// Makes the call of a [`Probe`](crate::probe::Probe): it only reads.
+    pub(crate) async fn probe(&self, request: RequestBuilder) -> Result<HttpAnswer, ProviderError> {
+        self.call(PROBE, request, Repeat::Safe).await
+    }
+
     /// The same for an answer that comes in pieces: a silence longer than `stall` ends it.
     pub(crate) async fn listen(
         &self,
@@ -193,9 +199,19 @@ pub fn host_and_port(url: &str) -> Box<str> {
     place.map_or_else(Box::default, |(host, port)| format!("{host}:{port}").into())
 }
 
-/// What helps against a class, for the end of a provider's sentence.
-pub(crate) fn advice(class: ErrorClass) -> &'static str {
+/// What helps against a class, for the beginning of a provider's sentence. Where nothing was asked but whether the
+/// credential works, no job is repeated later.
+pub(crate) fn advice(operation: &str, class: ErrorClass) -> &'static str {
     match class {
+        ErrorClass::Permanent | ErrorClass::Gone if operation == PROBE => {
+            "It does not know what was asked for."
+        }
+        ErrorClass::RateLimited { .. } if operation == PROBE => {
+            "It asks to slow down, so nothing was found out."
+        }
+        ErrorClass::ServerError | ErrorClass::Ambiguous if operation == PROBE => {
+            "The trouble is on the other side, so nothing was found out."
+        }
         ErrorClass::Permanent => "The same request would be refused again; correct the job's data.",
         ErrorClass::Gone => "The target no longer exists; remove it.",
         ErrorClass::Auth => "Our credential or account is not accepted; jobs wait until it is mended.",

@@ -11,6 +11,7 @@
 //! depends on prices and budgets; OpenRouter's own `models` list would decide it out of our sight.
 
 mod answer;
+mod key;
 mod stream;
 
 use std::time::Duration;
@@ -199,7 +200,7 @@ impl ChatClient {
             if answer.is_success() {
                 return Err(self.unreadable());
             }
-            return Err(self.refused(&answer, answer.status, ApiError::default(), now_unix));
+            return Err(self.refused(COMPLETE, &answer, answer.status, ApiError::default(), now_unix));
         };
         let usage = completion.usage.as_ref();
         let billed = |error: ProviderError| match usage {
@@ -207,17 +208,23 @@ impl ChatClient {
             None => error,
         };
         if let Some(error) = completion.error {
-            return Err(billed(self.refused(&answer, error.status(answer.status), error, now_unix)));
+            return Err(billed(self.refused(
+                COMPLETE,
+                &answer,
+                error.status(answer.status),
+                error,
+                now_unix,
+            )));
         }
         if !answer.is_success() {
-            return Err(self.refused(&answer, answer.status, ApiError::default(), now_unix));
+            return Err(self.refused(COMPLETE, &answer, answer.status, ApiError::default(), now_unix));
         }
         let Some(choice) = completion.choices.into_iter().next() else {
             return Err(billed(self.empty()));
         };
         if choice.error.is_some() || choice.finish_reason.as_deref() == Some("error") {
             let error = choice.error.unwrap_or_default();
-            return Err(billed(self.refused(&answer, error.status(502), error, now_unix)));
+            return Err(billed(self.refused(COMPLETE, &answer, error.status(502), error, now_unix)));
         }
         let message = choice.message.unwrap_or_default();
         let text = [message.content, message.refusal].into_iter().flatten().find(|text| !text.is_empty());
@@ -250,7 +257,14 @@ impl ChatClient {
         self.api.error(COMPLETE, ErrorClass::ServerError, advice, "").with_code("unreadable")
     }
 
-    fn refused(&self, answer: &HttpAnswer, status: u16, error: ApiError, now_unix: i64) -> ProviderError {
+    fn refused(
+        &self,
+        operation: &'static str,
+        answer: &HttpAnswer,
+        status: u16,
+        error: ApiError,
+        now_unix: i64,
+    ) -> ProviderError {
         let availability = error.availability.unwrap_or_default();
         let told = availability.retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let wait = told.map(|wait| wait.min(crate::MAX_RETRY_AFTER)).or_else(|| answer.wait(now_unix));
@@ -270,7 +284,7 @@ impl ChatClient {
             _ => code == OVERLOADED,
         };
         let standing = if is_about_one { Standing::OneRecipient } else { Standing::Answered };
-        let error = self.api.error(COMPLETE, class, advice(class), &error.message);
+        let error = self.api.error(operation, class, advice(operation, class), &error.message);
         error.with_code(code).with_server_wait(wait).with_standing(standing)
     }
 }

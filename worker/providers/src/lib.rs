@@ -14,6 +14,7 @@ pub mod outbound;
 pub mod picture;
 pub mod pipeline;
 pub mod price_tag;
+pub mod probe;
 pub mod push;
 mod receipt;
 pub mod recording;

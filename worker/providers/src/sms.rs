@@ -6,6 +6,7 @@
 mod answer;
 pub mod segments;
 
+use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -20,6 +21,7 @@ use crate::{
     api::{Api, ApiSettings},
     exchange::Repeat,
     pipeline::{Client, Target},
+    probe::{PROBE, Probe, Probed},
 };
 
 /// The name of this provider in receipts, errors and metrics.
@@ -29,6 +31,8 @@ pub const BASE_URL: &str = "https://api.twilio.com/2010-04-01";
 /// Longest text, in characters (error 21617).
 pub const MOST_CHARACTERS: usize = 1_600;
 const SEND: &str = "send";
+/// Test credentials may send and nothing else (<https://www.twilio.com/docs/api/errors/20008>).
+const TEST_CREDENTIALS: &str = "20008";
 
 /// The account that sends.
 #[derive(Debug, Clone)]
@@ -82,6 +86,14 @@ struct Sent {
     error_message: Option<String>,
 }
 
+/// What an account is.
+#[derive(Deserialize)]
+struct Account {
+    status: String,
+    #[serde(default, rename = "type")]
+    kind: String,
+}
+
 impl SmsClient {
     /// Builds the client.
     ///
@@ -124,7 +136,7 @@ impl SmsClient {
                 Err(failed(&self.api, code, error_message.as_deref().unwrap_or_default()))
             }
             Some(sent) => Ok(receipt(sent, Segments::of(text))),
-            None => Err(refused(&self.api, &answer, now_unix)),
+            None => Err(refused(&self.api, SEND, &answer, now_unix)),
         }
     }
 
@@ -144,6 +156,45 @@ impl SmsClient {
 impl Client for SmsClient {
     fn target(&self) -> Target {
         self.api.target(SEND, Repeat::MayDouble)
+    }
+}
+
+impl Probe for SmsClient {
+    /// Reads the account (<https://www.twilio.com/docs/iam/api/account#fetch-an-account-resource>).
+    fn probe(&self, now_unix: i64) -> BoxFuture<'_, Result<Probed, ProviderError>> {
+        Box::pin(async move {
+            let path = format!("/Accounts/{}.json", self.account_sid);
+            let request = self.api.get(&path);
+            let request = request.basic_auth(&self.account_sid, Some(self.auth_token.expose_secret()));
+            let answer = self.api.probe(request).await?;
+            if let Some(account) = answer.is_success().then(|| answer.json::<Account>()).flatten() {
+                return account.told(&self.api);
+            }
+            let error = refused(&self.api, PROBE, &answer, now_unix);
+            if error.code.as_deref() == Some(TEST_CREDENTIALS) {
+                let found =
+                    "accepted, but these are Twilio's test credentials: messages are checked and never sent";
+                return Ok(Probed::doubtful(
+                    found,
+                    "use the live token of the account when messages shall arrive",
+                ));
+            }
+            Err(error)
+        })
+    }
+}
+
+impl Account {
+    fn told(&self, api: &Api) -> Result<Probed, ProviderError> {
+        if self.status != "active" {
+            let advice = "The token is accepted, but the account is not active; see why in Twilio's console.";
+            return Err(api.error(PROBE, ErrorClass::Auth, advice, &self.status).with_code("20005"));
+        }
+        if self.kind == "Trial" {
+            let found = "accepted, but it is a trial account: messages go to verified numbers only";
+            return Ok(Probed::doubtful(found, "upgrade the account in Twilio's console"));
+        }
+        Ok(Probed::works("the account is active"))
     }
 }
 

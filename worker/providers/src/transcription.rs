@@ -6,6 +6,7 @@
 mod answer;
 mod models;
 
+use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,6 +23,7 @@ use crate::{
     chat::classify,
     exchange::{HttpAnswer, Repeat},
     pipeline::{Client, Target},
+    probe::{PROBE, Probe, Probed},
     recording::Recording,
 };
 
@@ -138,7 +140,7 @@ impl TranscriptionClient {
         let request = request.multipart(self.form(recording, wanted)?);
         let answer = self.api.call(TRANSCRIBE, request, Repeat::Safe).await?;
         let read = answer.is_success().then(|| answer::read(&answer, wanted.format)).flatten();
-        let Some(mut detail) = read else { return Err(self.refused(&answer, now_unix)) };
+        let Some(mut detail) = read else { return Err(self.refused(TRANSCRIBE, &answer, now_unix)) };
         detail.insert("model".to_owned(), self.model.clone().into());
         let provider_ref = answer.header("x-request-id").map(ToOwned::to_owned);
         Ok(Receipt { provider: PROVIDER, provider_ref, detail: Some(Value::Object(detail)) })
@@ -188,7 +190,7 @@ impl TranscriptionClient {
         Ok(())
     }
 
-    fn refused(&self, answer: &HttpAnswer, now_unix: i64) -> ProviderError {
+    fn refused(&self, operation: &'static str, answer: &HttpAnswer, now_unix: i64) -> ProviderError {
         let wait = answer.wait(now_unix);
         let error = answer.json::<Refused>().map(|refused| refused.error);
         let (word, code) =
@@ -203,13 +205,54 @@ impl TranscriptionClient {
         };
         let code = code.map_or_else(|| answer.status.to_string(), |code| code.chars().take(64).collect());
         let said = error.map_or_else(String::new, |error| error.message);
-        self.api.error(TRANSCRIBE, class, advice(class), &said).with_code(code).with_server_wait(wait)
+        let advice = advice(operation, class);
+        self.api.error(operation, class, advice, &said).with_code(code).with_server_wait(wait)
     }
 }
 
 impl Client for TranscriptionClient {
     fn target(&self) -> Target {
         self.api.target(TRANSCRIBE, Repeat::Safe)
+    }
+}
+
+/// The models that a key may use.
+#[derive(Deserialize)]
+struct Models {
+    data: Vec<Model>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    id: String,
+}
+
+impl Probe for TranscriptionClient {
+    /// Reads which models there are (<https://platform.openai.com/docs/api-reference/models/list>), ours among them.
+    fn probe(&self, now_unix: i64) -> BoxFuture<'_, Result<Probed, ProviderError>> {
+        Box::pin(async move {
+            let request = self.api.get("/models").bearer_auth(self.api_key.expose_secret());
+            let answer = self.api.probe(request).await?;
+            let Some(Models { data }) = answer.is_success().then(|| answer.json()).flatten() else {
+                let error = self.refused(PROBE, &answer, now_unix);
+                // Of this API a 403 is about what a key may do, and a bad key is a 401.
+                if answer.status == 403 {
+                    let found = "the key is accepted, but may not list models, so nobody knows whether it may transcribe";
+                    return Ok(Probed::doubtful(
+                        found,
+                        "allow it api.model.read, or see one transcription through",
+                    ));
+                }
+                return Err(error);
+            };
+            let model = &self.model;
+            if data.iter().any(|known| known.id == *model) {
+                return Ok(Probed::works(format!("the key is accepted, and there is model {model}")));
+            }
+            let found =
+                format!("the key is accepted, but there is no model {model} among those of the account");
+            Ok(Probed::doubtful(found, "correct WHISPER_MODEL"))
+        })
     }
 }
 

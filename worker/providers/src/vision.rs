@@ -9,6 +9,7 @@ mod annotation;
 use std::{fmt, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use futures_util::future::BoxFuture;
 use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -24,6 +25,7 @@ use crate::{
     ocr::{Reading, Wanted, gathered},
     picture::Picture,
     pipeline::{Client, Target},
+    probe::{PROBE, Probe, Probed},
     secrets::Secrets,
 };
 
@@ -37,6 +39,8 @@ pub const MOST_IMAGE_BYTES: usize = 7_300_000;
 /// The reason of a refused API key (<https://cloud.google.com/apis/design/errors>, `google.api.ErrorReason`).
 const BAD_KEY: &str = "API_KEY_INVALID";
 const ANNOTATE: &str = "annotate";
+/// What a request is refused with whose credential is good and whose content is not.
+const NOTHING_ASKED: &str = "INVALID_ARGUMENT";
 /// Most pictures of one call (<https://cloud.google.com/vision/quotas>).
 pub const MOST_IMAGES: usize = 16;
 /// Labels that are asked for.
@@ -122,13 +126,13 @@ impl VisionClient {
         }
         let body = body(places.iter().map(|at| &pictures[*at]), wanted);
         let mut credential = self.tokens.credential(now_unix).await?;
-        let mut answer = self.ask(&body, &credential).await?;
+        let mut answer = self.ask(ANNOTATE, &body, &credential).await?;
         if answer.status == 401 && self.tokens.forget().await {
             credential = self.tokens.credential(now_unix).await?;
-            answer = self.ask(&body, &credential).await?;
+            answer = self.ask(ANNOTATE, &body, &credential).await?;
         }
         if !answer.is_success() {
-            return Err(self.refused(&answer, &credential, now_unix));
+            return Err(self.refused(ANNOTATE, &answer, &credential, now_unix));
         }
         let mut annotations = answer.json::<Annotated>().unwrap_or_default().responses.into_iter();
         for at in places {
@@ -141,7 +145,12 @@ impl VisionClient {
         Ok(())
     }
 
-    async fn ask(&self, body: &Value, credential: &Credential) -> Result<HttpAnswer, ProviderError> {
+    async fn ask(
+        &self,
+        operation: &'static str,
+        body: &Value,
+        credential: &Credential,
+    ) -> Result<HttpAnswer, ProviderError> {
         let mut request: RequestBuilder = self.api.post("/images:annotate").json(body);
         request = match credential {
             Credential::ApiKey(key) => request.header("x-goog-api-key", key.expose_secret()),
@@ -150,10 +159,16 @@ impl VisionClient {
         if let Some(project) = &self.project {
             request = request.header("x-goog-user-project", project);
         }
-        self.api.call(ANNOTATE, request, Repeat::Safe).await
+        self.api.call(operation, request, Repeat::Safe).await
     }
 
-    fn refused(&self, answer: &HttpAnswer, credential: &Credential, now_unix: i64) -> ProviderError {
+    fn refused(
+        &self,
+        operation: &'static str,
+        answer: &HttpAnswer,
+        credential: &Credential,
+        now_unix: i64,
+    ) -> ProviderError {
         let wait = answer.wait(now_unix);
         let error = answer.json::<Refused>().map(|refused| refused.error).unwrap_or_default();
         // A key that is wrong or has been withdrawn comes as 400, as if the request were at fault.
@@ -171,13 +186,15 @@ impl VisionClient {
             error.status
         };
         let said = Secrets::of(credential.secret()).hide(&error.message);
-        self.api.error(ANNOTATE, class, advice(class), &said).with_code(code).with_server_wait(wait)
+        let advice = advice(operation, class);
+        self.api.error(operation, class, advice, &said).with_code(code).with_server_wait(wait)
     }
 
     fn refused_image(&self, error: &RpcError, credential: &Credential) -> ProviderError {
         let class = by_rpc_code(error.code);
         let said = Secrets::of(credential.secret()).hide(&error.message);
-        self.api.error(ANNOTATE, class, advice(class), &said).with_code(format!("rpc_{}", error.code))
+        let advice = advice(ANNOTATE, class);
+        self.api.error(ANNOTATE, class, advice, &said).with_code(format!("rpc_{}", error.code))
     }
 }
 
@@ -186,6 +203,29 @@ impl Client for VisionClient {
         // A token may be fetched first and once more when it is refused, and some pictures may be asked for again.
         let once = self.api.target(ANNOTATE, Repeat::Safe);
         Target { deadline: once.deadline.map(|timeout| timeout * 4), ..once }
+    }
+}
+
+impl Probe for VisionClient {
+    /// Asks for no picture at all: who asks is looked at before what is asked for, and only pictures are billed
+    /// (<https://cloud.google.com/vision/pricing>). Vision has nothing to read that every credential may read.
+    fn probe(&self, now_unix: i64) -> BoxFuture<'_, Result<Probed, ProviderError>> {
+        Box::pin(async move {
+            let credential = self.tokens.credential(now_unix).await?;
+            let answer = self.ask(PROBE, &json!({ "requests": [] }), &credential).await?;
+            let found = match &credential {
+                Credential::ApiKey(_) => "the key is accepted",
+                Credential::Bearer(_) => "the service account got a token, which is accepted",
+            };
+            if answer.is_success() {
+                return Ok(Probed::works(found));
+            }
+            match self.refused(PROBE, &answer, &credential, now_unix) {
+                // No picture is what it takes offence at.
+                error if error.code.as_deref() == Some(NOTHING_ASKED) => Ok(Probed::works(found)),
+                error => Err(error),
+            }
+        })
     }
 }
 

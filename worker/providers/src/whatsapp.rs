@@ -10,6 +10,7 @@ mod pairs;
 
 use std::time::Instant;
 
+use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ use crate::{
     api::{Api, ApiSettings},
     exchange::Repeat,
     pipeline::{Client, Target},
+    probe::{PROBE, Probe, Probed},
 };
 
 /// The name of this provider in receipts, errors and metrics.
@@ -86,6 +88,8 @@ pub enum MediaPlace {
 #[derive(Debug)]
 pub struct WhatsappClient {
     api: Api,
+    /// Path of the number itself, for what it is.
+    number: String,
     path: String,
     access_token: SecretString,
     pairs: PairPauses,
@@ -106,6 +110,14 @@ struct Marked {
     success: bool,
 }
 
+/// The number that sends.
+#[derive(Deserialize)]
+struct Number {
+    display_phone_number: String,
+    #[serde(default)]
+    verified_name: String,
+}
+
 impl WhatsappClient {
     /// Builds the client.
     ///
@@ -115,7 +127,8 @@ impl WhatsappClient {
         let WhatsappSettings { api, phone_number_id, access_token } = settings;
         let api = Api::new(PROVIDER, api, access_token.clone())?;
         let path = format!("/{phone_number_id}/messages");
-        Ok(Self { api, path, access_token, pairs: PairPauses::default() })
+        let number = format!("/{phone_number_id}?fields=display_phone_number,verified_name");
+        Ok(Self { api, number, path, access_token, pairs: PairPauses::default() })
     }
 
     /// Sends one message. `to` is a number in E.164 form; `reference` comes back in status webhooks.
@@ -168,6 +181,32 @@ impl Client for WhatsappClient {
         // A message may be refused and its fallback sent in one call.
         let once = self.api.target(SEND, Repeat::MayDouble);
         Target { deadline: once.deadline.map(|timeout| timeout * 2), ..once }
+    }
+}
+
+impl Probe for WhatsappClient {
+    /// Reads the number (<https://developers.facebook.com/docs/whatsapp/business-management-api/manage-phone-numbers>).
+    fn probe(&self, _: i64) -> BoxFuture<'_, Result<Probed, ProviderError>> {
+        Box::pin(async move {
+            let request = self.api.get(&self.number).bearer_auth(self.access_token.expose_secret());
+            let answer = self.api.probe(request).await?;
+            if let Some(number) = answer.is_success().then(|| answer.json::<Number>()).flatten() {
+                let name = self.api.said(&number.verified_name);
+                let number = self.api.said(&number.display_phone_number);
+                return Ok(Probed::works(format!("the token is accepted for {number} {name}").trim_end()));
+            }
+            let error = refused(&self.api, PROBE, &answer, ErrorClass::ServerError);
+            let code = error.code.as_deref().and_then(|code| code.parse().ok());
+            if code.is_some_and(answer::is_permission) {
+                let found =
+                    "the token is accepted, but may not read the number, so nobody knows whether it may send";
+                return Ok(Probed::doubtful(
+                    found,
+                    "allow it whatsapp_business_management, or see one message through",
+                ));
+            }
+            Err(error)
+        })
     }
 }
 

@@ -65,7 +65,10 @@ fn add<'a, V, M: Mailer>(
     }
 }
 
-fn sendgrid(sendgrid: &SendgridVariables, timeout: Duration) -> Result<SendgridClient, AssembleError> {
+pub(super) fn sendgrid(
+    sendgrid: &SendgridVariables,
+    timeout: Duration,
+) -> Result<SendgridClient, AssembleError> {
     let client = SendgridClient::new(SendgridSettings {
         api: ApiSettings::new(&sendgrid.base_url, timeout),
         api_key: sendgrid.api_key.clone(),
@@ -75,7 +78,7 @@ fn sendgrid(sendgrid: &SendgridVariables, timeout: Duration) -> Result<SendgridC
     client.map_err(because_of("SENDGRID_BASE_URL"))
 }
 
-fn ses(ses: &SesVariables, timeout: Duration) -> Result<SesClient, AssembleError> {
+pub(super) fn ses(ses: &SesVariables, timeout: Duration) -> Result<SesClient, AssembleError> {
     let base_url = ses.base_url.clone().unwrap_or_else(|| base_url(&ses.region));
     let client = SesClient::new(SesSettings {
         api: ApiSettings::new(base_url, timeout),
@@ -95,7 +98,7 @@ fn sender(variable: &'static str, address: &str, name: Option<&str>) -> Result<S
 ///
 /// # Errors
 /// When its settings cannot work.
-pub fn mailer(smtp: &SmtpVariables, timeout: Duration) -> Result<SmtpMailer, AssembleError> {
+pub(super) fn mailer(smtp: &SmtpVariables, timeout: Duration) -> Result<SmtpMailer, AssembleError> {
     let read = |path: &std::path::PathBuf| {
         std::fs::read(path).map_err(|source| AssembleError::Certificate { path: path.clone(), source })
     };

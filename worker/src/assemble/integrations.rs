@@ -39,7 +39,7 @@ const TOKEN: Duration = Duration::from_secs(20);
 /// Most time for one run of ffmpeg: half a day of sound on a slow core.
 const CONVERSION: Duration = Duration::from_mins(5);
 
-pub(super) fn push(push: &PushVariables) -> Result<VapidKey, AssembleError> {
+pub(crate) fn push(push: &PushVariables) -> Result<VapidKey, AssembleError> {
     Ok(VapidKey::new(&push.public_key, &push.private_key, &push.subject)?)
 }
 
@@ -148,7 +148,10 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-fn vision(variables: &VisionVariables, timeouts: &CallTimeouts) -> Result<VisionClient, AssembleError> {
+pub(super) fn vision(
+    variables: &VisionVariables,
+    timeouts: &CallTimeouts,
+) -> Result<VisionClient, AssembleError> {
     let client = VisionClient::new(VisionSettings {
         api: ApiSettings::new(&variables.base_url, timeouts.of(vision::PROVIDER)),
         tokens: tokens(&variables.credential)?,

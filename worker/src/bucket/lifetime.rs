@@ -4,11 +4,16 @@
 //! result is as long as it is kept. So a file needs the longest of these lives, and some days more, because a job waits
 //! before it ends. Where letters are kept for ever, files are too, and nothing removes them.
 
-use flota_providers::storage::{LifetimeRule, Lifetimes, StorageClient};
+use flota_providers::{
+    pipeline::Client,
+    storage::{LifetimeRule, Lifetimes, StorageClient},
+};
 
 use crate::{
     checks::{Finding, Severity},
+    online,
     retention::Ages,
+    service_settings::Variables,
 };
 
 /// What a job may wait between the upload of its file and its end: retries, a pause, a delay.
@@ -70,7 +75,7 @@ impl Needed {
 }
 
 /// What the doctor says of the bucket.
-pub async fn finding(client: &StorageClient, ages: &Ages) -> Finding {
+pub async fn finding(client: &StorageClient, ages: &Ages, variables: Variables) -> Finding {
     match client.lifetimes().await {
         Ok(lifetimes) => told(&lifetimes, Needed::of(ages), client.bucket()),
         Err(error) if error.code.as_deref() == Some("AccessDenied") => Finding::warning(
@@ -78,12 +83,7 @@ pub async fn finding(client: &StorageClient, ages: &Ages) -> Finding {
             "the access key may not read the bucket's rules, so nobody knows how long files are kept",
             "allow it s3:GetLifecycleConfiguration",
         ),
-        Err(error) => Finding {
-            check: CHECK,
-            severity: Severity::Error,
-            found: crate::failure::chain(&error),
-            fix: Some("correct STORAGE_PROVIDER and the variables of that storage, or the bucket".to_owned()),
-        },
+        Err(error) => online::refused(CHECK, &error, &client.target().host, variables),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
 use super::{
     Global,
     context::{self, postgres},
+    known::refuse_unknown,
 };
 
 mod decide;
@@ -163,19 +164,25 @@ pub(super) struct Decision {
 
 pub(super) async fn run(global: &Global, environment: Environment, command: Command) -> Done {
     let pool = postgres(&environment)?;
+    let filter = async |selection: &Selection, state| {
+        let filter = selection.filter(state)?;
+        refuse_nothing(global, &environment, &pool, &filter).await?;
+        Ok::<_, Stop>(filter)
+    };
     match command {
         Command::List { selection, state, limit, before } => {
-            list(global, &pool, &selection.filter(Filter::state(&state)?)?, limit, before.as_deref()).await
+            let filter = filter(&selection, Filter::state(&state)?).await?;
+            list(global, &pool, &filter, limit, before.as_deref()).await
         }
         Command::Get { id } => get(global, &pool, &id).await,
         Command::Groups { selection, state, limit } => {
-            let filter = selection.filter(Filter::state(&state)?)?;
+            let filter = filter(&selection, Filter::state(&state)?).await?;
             let groups = dead::groups(&pool, &filter, limit).await?;
             global.output.list(&groups, "No dead letter fits.")?;
             Ok(Exit::Ok)
         }
         Command::Replay { selection, set, rate, stage, max_failures, decision } => {
-            let mut new = new_operation(Kind::Replay, selection.filter(Some("dead"))?, &decision);
+            let mut new = new_operation(Kind::Replay, filter(&selection, Some("dead")).await?, &decision);
             (new.rate, new.stage_size) = (rate, stage);
             new.max_failures = stage.map(|_| max_failures.unwrap_or(0));
             if !set.is_empty() {
@@ -184,19 +191,33 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
             decide(global, &pool, new, &decision).await
         }
         Command::Discard { selection, decision } => {
-            let new = new_operation(Kind::Discard, selection.filter(Some("dead"))?, &decision);
+            let new = new_operation(Kind::Discard, filter(&selection, Some("dead")).await?, &decision);
             if decision.yes && decision.reason.is_none() {
                 return Err(Stop::usage("a discarded letter keeps its reason: add --reason 'why'"));
             }
             decide(global, &pool, new, &decision).await
         }
         Command::Export { selection, state, format } => {
-            let filter = selection.filter(Filter::state(&state)?)?;
+            let filter = filter(&selection, Filter::state(&state)?).await?;
             let mut out = io::BufWriter::new(io::stdout().lock());
             dead::export::export(&pool, &filter, format, &mut out).await?;
             Ok(Exit::Ok)
         }
     }
+}
+
+/// Refuses a filter that fits nothing because it names a queue or kind that nobody has heard of.
+async fn refuse_nothing(
+    global: &Global,
+    environment: &Environment,
+    pool: &PgPool,
+    filter: &Filter,
+) -> Result<(), Stop> {
+    let (queue, kind) = (filter.queue.as_deref(), filter.kind.as_deref());
+    if queue.is_none() && kind.is_none() || !dead::page(pool, filter, None, 1).await?.is_empty() {
+        return Ok(());
+    }
+    refuse_unknown(global, environment, queue, kind).await
 }
 
 impl Selection {

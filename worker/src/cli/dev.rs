@@ -9,7 +9,9 @@ use clap::Parser;
 use serde_json::Value;
 
 use crate::{
-    config::queues::Source,
+    assemble,
+    bucket::lifetime::Needed,
+    config::{Environment, Queues, queues::Source},
     dev::{stack::Stack, worker_process::WorkerProcess},
     exit::{Done, Exit, Stop},
     sandbox::{Entry, Verdict},
@@ -50,6 +52,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Done {
         let path = std::path::absolute(path)?;
         environment.push(("FLOTA_QUEUES_FILE".to_owned(), path.display().to_string()));
     }
+    tidy_bucket(&environment, &queues).await?;
     let of_worker: Vec<_> = environment.iter().cloned().chain(own_surroundings()).collect();
     let program = std::env::current_exe()?;
     let mut worker =
@@ -67,6 +70,17 @@ pub(super) async fn run(global: &Global, args: Args) -> Done {
     anstream::eprintln!("Stopping …");
     let well = worker.stop().await?;
     Ok(if well { Exit::Ok } else { Exit::Failed })
+}
+
+/// Gives the bucket the rules that `flota storage lifetime --apply` gives one in production.
+async fn tidy_bucket(variables: &[(String, String)], queues: &Queues) -> anyhow::Result<()> {
+    let find = |name: &str| variables.iter().find(|(known, _)| known == name);
+    let lookup = |name: &str| Ok(find(name).map(|(_, value)| value.clone()));
+    let environment = Environment::from_lookup(&lookup, variables.iter().map(|(name, _)| name.as_str()))?;
+    let Some(storage) = &environment.integrations.storage else { return Ok(()) };
+    let client = assemble::storage::client(storage, &queues.timeouts);
+    client.set_lifetime(Needed::of(&queues.ages).days()).await?;
+    Ok(())
 }
 
 fn welcome(stack: &Stack, environment: &[(String, String)], log: &Path) {
@@ -96,7 +110,9 @@ fn welcome(stack: &Stack, environment: &[(String, String)], log: &Path) {
 
 /// One line for each request to a provider, for ever.
 async fn tell_of_arrivals(stack: &Stack) {
-    let (mut told, mut mails) = (0, 0);
+    // What was done before there was a fleet is of no interest.
+    let mut told = stack.sandbox.journal(None).last().map_or(0, |entry| entry.seq);
+    let mut mails = 0;
     loop {
         // A wait that ends in vain after its hour starts again.
         let arrived = stack.sandbox.wait_after(told, A_WHILE).await;
@@ -107,7 +123,8 @@ async fn tell_of_arrivals(stack: &Stack) {
         }
         let api_mails = stack.sandbox.received_between("sendgrid", told, last.seq);
         told = last.seq;
-        for request in api_mails {
+        // What only asks has no body.
+        for request in api_mails.iter().filter(|request| !request.body.is_empty()) {
             anstream::println!("{}", mail_in_short(&request.body));
         }
         // This machine's own mail may be shown with recipients and subject.

@@ -17,9 +17,9 @@ use crate::{
     config::{Environment, queues::Source},
     endpoints,
     exit::{Done, Exit},
-    failure::chain,
     limits::CallTimeouts,
-    service_settings,
+    online,
+    service_settings::{self, Variables},
 };
 
 use super::{
@@ -37,7 +37,7 @@ const BUCKET_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:\n  flota doctor --online\n  flota doctor --repair")]
 pub(super) struct Args {
-    /// Also log in to the mail server
+    /// Also ask every configured provider whether it takes our credential. Sends nothing, costs nothing
     #[arg(long)]
     online: bool,
     /// Put jobs that are in no place back in line. Safe while workers run
@@ -60,7 +60,9 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     findings.extend(endpoints::trouble(pool.as_ref(), now).await);
     findings.extend(bucket(global, &environment).await);
     if args.online {
-        findings.push(mail_server(global, &environment).await);
+        // A file that cannot be read is a finding of its own.
+        let timeouts = context::queues(global).map(|queues| queues.timeouts).unwrap_or_default();
+        findings.extend(online::findings(&environment, &timeouts, now.timestamp()).await);
     }
     global.output.list(&findings, "Nothing was looked at.")?;
     let unreachable = findings.iter().any(|finding| {
@@ -165,27 +167,8 @@ async fn bucket(global: &Global, environment: &Environment) -> Option<Finding> {
     let mut timeouts = CallTimeouts::default();
     timeouts.set(flota_providers::storage::PROVIDER, BUCKET_PATIENCE);
     let ages = context::queues(global).map(|queues| queues.ages).unwrap_or_default();
-    Some(lifetime::finding(&assemble::storage::client(variables, &timeouts), &ages).await)
-}
-
-async fn mail_server(global: &Global, environment: &Environment) -> Finding {
-    let check = "email login";
-    let Some(smtp) = &environment.smtp else {
-        let others = !environment.email.order.is_empty();
-        let severity = if others { Severity::Ok } else { Severity::Warning };
-        return Finding { check, severity, found: "no mail server is set".into(), fix: None };
-    };
-    // A file that cannot be read is a finding of its own.
-    let timeouts = context::queues(global).map(|queues| queues.timeouts).unwrap_or_default();
-    let error = match assemble::mailer(smtp, timeouts.of(flota_providers::email::SMTP)) {
-        Ok(mailer) => match mailer.check().await {
-            Ok(()) => return Finding { check, severity: Severity::Ok, found: "accepted".into(), fix: None },
-            Err(error) => chain(&error),
-        },
-        Err(error) => chain(&error),
-    };
-    let fix = Some("check SMTP_HOST, SMTP_PORT, SMTP_TLS, SMTP_USERNAME and SMTP_PASSWORD".to_owned());
-    Finding { check, severity: Severity::Error, found: error, fix }
+    let client = assemble::storage::client(variables, &timeouts);
+    Some(lifetime::finding(&client, &ages, Variables::of_storage(variables.provider)).await)
 }
 
 impl Show for Finding {

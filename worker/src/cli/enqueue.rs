@@ -59,7 +59,7 @@ pub(super) struct Args {
     /// Failed tries before it is buried
     #[arg(long)]
     max_attempts: Option<u32>,
-    /// Longest time one run may take: 30s, 2m
+    /// Longest time one run may take: 30s, 2m; at most a day
     #[arg(long, value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
     /// Trace that the job is part of: a `traceparent` header of W3C Trace Context

@@ -20,6 +20,7 @@ use crate::{
 use super::{
     Global,
     context::{self, Redis, optional_postgres, postgres},
+    known::refuse_unknown,
     output::{Show, age, printable, table},
 };
 
@@ -87,6 +88,9 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
             }
             let filter = Filter { queue, kind, tenant, status: state, limit, before: None };
             let rows = outcomes::recent(&postgres(&environment)?, &filter).await?;
+            if rows.is_empty() {
+                refuse_unknown(global, &environment, filter.queue.as_deref(), filter.kind.as_deref()).await?;
+            }
             global.output.list(&rows, "No job has ended yet that fits.")?;
             Ok(Exit::Ok)
         }

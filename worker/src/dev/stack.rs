@@ -24,6 +24,8 @@ const BUCKET: &str = "storage";
 const SERVICE_ACCOUNT: &str = "service-account.json";
 /// Name of the key that seals endpoint secrets.
 const KEY_ID: &str = "dev";
+/// What Redis may take. In production, too, it has a limit, and refuses jobs when that is reached.
+const MEMORY: &str = "512mb";
 /// Where the documentation looks for the sandbox.
 const USUAL_PORT: u16 = 9_800;
 /// What webhooks may reach here, although private: this machine itself.
@@ -52,7 +54,9 @@ impl Stack {
     /// A sentence that says what is missing and how to get it.
     pub async fn start(directory: Option<PathBuf>) -> anyhow::Result<Self> {
         let inside = |name: &str| directory.as_ref().map(|directory| directory.join(name));
-        let redis = RedisOptions { directory: inside("redis"), ..RedisOptions::default() };
+        let limit = ["--maxmemory", MEMORY].map(String::from).to_vec();
+        let redis =
+            RedisOptions { directory: inside("redis"), extra_arguments: limit, ..RedisOptions::default() };
         let postgres = PostgresOptions { directory: inside("postgres"), ..PostgresOptions::default() };
         let (redis, postgres) = tokio::join!(RedisServer::start(redis), PostgresServer::start(postgres));
         let (redis, postgres) = (redis?, postgres?);

@@ -14,9 +14,7 @@ const DOLLARS_PER_TOKEN: f64 = 1e-6;
 
 /// `POST /chat/completions`.
 pub(super) fn complete(call: &Call<'_>) -> Outcome {
-    if !call.bearer().is_some_and(credential::is_accepted) {
-        return Err(refuse(401, "authentication", "No auth credentials found"));
-    }
+    authorize(call)?;
     if call.media_type() != "application/json" {
         return Err(refuse(400, "invalid_request", "Content-Type must be application/json"));
     }
@@ -53,6 +51,29 @@ pub(super) fn complete(call: &Call<'_>) -> Outcome {
     });
     let answer = if question["stream"] == true { answer.stream() } else { answer.whole() };
     Ok(Done::new(answer, summary))
+}
+
+/// `GET /key`: what OpenRouter tells of the key that asks.
+pub(super) fn key(call: &Call<'_>) -> Outcome {
+    authorize(call)?;
+    let body = json!({ "data": {
+        "label": "sandbox", "usage": 0.0, "limit": 100.0, "limit_remaining": 74.5, "is_free_tier": false,
+    } });
+    Ok(Done::plain(Answer::json(200, &body)))
+}
+
+/// `GET /models`: OpenRouter shows them to everybody.
+#[expect(clippy::unnecessary_wraps, reason = "every route may refuse")]
+pub(super) fn models(_: &Call<'_>) -> Outcome {
+    let body = json!({ "data": [{ "id": "openrouter/auto", "name": "Auto", "context_length": 2_000_000 }] });
+    Ok(Done::plain(Answer::json(200, &body)))
+}
+
+fn authorize(call: &Call<'_>) -> Result<(), Refusal> {
+    if call.bearer().is_some_and(credential::is_accepted) {
+        return Ok(());
+    }
+    Err(refuse(401, "authentication", "No auth credentials found"))
 }
 
 /// What fits a schema: the question itself where it is JSON, else the least that the schema asks for.

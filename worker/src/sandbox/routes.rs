@@ -42,19 +42,28 @@ const fn get(operation: &'static str, path: &'static str, serve: fn(&Call<'_>) -
 pub(super) const PROVIDERS: &[Provider] = &[
     Provider {
         name: "sendgrid",
-        routes: &[post("send", "/sendgrid/v3/mail/send", sendgrid::send)],
+        routes: &[
+            post("send", "/sendgrid/v3/mail/send", sendgrid::send),
+            get("scopes", "/sendgrid/v3/scopes", sendgrid::scopes),
+        ],
         error: sendgrid::error,
         ok_with_error: sendgrid::ok_with_error,
     },
     Provider {
         name: "ses",
-        routes: &[post("send", "/ses/v2/email/outbound-emails", ses::send)],
+        routes: &[
+            post("send", "/ses/v2/email/outbound-emails", ses::send),
+            get("account", "/ses/v2/email/account", ses::account),
+        ],
         error: ses::error,
         ok_with_error: ses::ok_with_error,
     },
     Provider {
         name: "twilio",
-        routes: &[post("send", "/twilio/2010-04-01/Accounts/{}/Messages.json", twilio::send)],
+        routes: &[
+            post("send", "/twilio/2010-04-01/Accounts/{}/Messages.json", twilio::send),
+            get("account", "/twilio/2010-04-01/Accounts/{}", twilio::account),
+        ],
         error: twilio::error,
         ok_with_error: twilio::ok_with_error,
     },
@@ -64,7 +73,7 @@ pub(super) const PROVIDERS: &[Provider] = &[
             post("send", "/whatsapp/{}/{}/messages", whatsapp::messages),
             post("upload", "/whatsapp/{}/{}/media", whatsapp::media::upload),
             get("download", "/whatsapp/attachments/{}", whatsapp::media::download),
-            get("media", "/whatsapp/{}/{}", whatsapp::media::describe),
+            get("read", "/whatsapp/{}/{}", whatsapp::read),
         ],
         error: whatsapp::error,
         ok_with_error: whatsapp::ok_with_error,
@@ -77,13 +86,20 @@ pub(super) const PROVIDERS: &[Provider] = &[
     },
     Provider {
         name: "llm",
-        routes: &[post("complete", "/llm/v1/chat/completions", chat::complete)],
+        routes: &[
+            post("complete", "/llm/v1/chat/completions", chat::complete),
+            get("key", "/llm/v1/key", chat::key),
+            get("models", "/llm/v1/models", chat::models),
+        ],
         error: chat::error,
         ok_with_error: chat::ok_with_error,
     },
     Provider {
         name: "openai",
-        routes: &[post("transcribe", "/openai/v1/audio/transcriptions", transcription::transcribe)],
+        routes: &[
+            post("transcribe", "/openai/v1/audio/transcriptions", transcription::transcribe),
+            get("models", "/openai/v1/models", transcription::models),
+        ],
         error: transcription::error,
         ok_with_error: transcription::ok_with_error,
     },

@@ -73,6 +73,15 @@ pub(super) fn send(call: &Call<'_>) -> Outcome {
     Ok(Done::new(answer.with("x-message-id", new_id()), summary(&mail, is_test)))
 }
 
+/// `GET /v3/scopes`: what the key may do, which is everything that matters here.
+pub(super) fn scopes(call: &Call<'_>) -> Outcome {
+    if !call.bearer().is_some_and(credential::is_accepted) {
+        return Err(refuse(401, "the key is not accepted", INVALID_GRANT, None));
+    }
+    let body = json!({ "scopes": ["mail.send", "mail.batch.create", "user.scheduled_sends.read"] });
+    Ok(Done::plain(Answer::json(200, &body)))
+}
+
 const INVALID_GRANT: &str = "The provided authorization grant is invalid, expired, or revoked";
 
 /// What the reference says beyond the specification: whether it is broken, where, and the sentence.

@@ -48,6 +48,17 @@ pub(super) fn send(call: &Call<'_>) -> Outcome {
     Ok(Done::new(Answer::json(200, &json!({ "MessageId": id })), summary))
 }
 
+/// `GET /v2/email/account`: an account out of SES's own sandbox.
+pub(super) fn account(call: &Call<'_>) -> Outcome {
+    signed(call)?;
+    let body = json!({
+        "DedicatedIpAutoWarmupEnabled": false, "EnforcementStatus": "HEALTHY", "ProductionAccessEnabled": true,
+        "SendingEnabled": true,
+        "SendQuota": { "Max24HourSend": 50_000.0, "MaxSendRate": 14.0, "SentLast24Hours": 0.0 },
+    });
+    Ok(Done::plain(Answer::json(200, &body)))
+}
+
 /// What the reference says beyond the model.
 fn rules(mail: &Value) -> Vec<(bool, &'static str)> {
     let content = mail["Content"].as_object();

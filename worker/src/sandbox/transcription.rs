@@ -23,20 +23,14 @@ const WAVE_HEADER: usize = 44;
 const SECONDS_PER_TOKEN: f64 = 0.1;
 /// What a file name may end with.
 const EXTENSIONS: [&str; 9] = ["flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "ogg", "wav", "webm"];
+/// Models that transcribe.
+const MODELS: [&str; 3] = ["whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe"];
 /// Models that only answer JSON.
 const JSON_ONLY: &str = "gpt-4o";
 
 /// `POST /audio/transcriptions`.
 pub(super) fn transcribe(call: &Call<'_>) -> Outcome {
-    if !call.bearer().is_some_and(credential::is_accepted) {
-        return Err(refuse(
-            401,
-            "invalid_request_error",
-            "invalid_api_key",
-            "Incorrect API key provided.",
-            None,
-        ));
-    }
+    authorize(call)?;
     let bad = |what: &str, field| refuse(400, "invalid_request_error", "", what, field);
     let parts = form::parts(call.header("content-type"), &call.request.body)
         .ok_or_else(|| bad("Could not parse multipart form", None))?;
@@ -70,6 +64,23 @@ pub(super) fn transcribe(call: &Call<'_>) -> Outcome {
     });
     let answer = answer(format, usage(model, &recording), &recording);
     Ok(Done::new(answer.with("x-request-id", format!("req_{}", new_id())), summary))
+}
+
+/// `GET /models`: those that transcribe.
+pub(super) fn models(call: &Call<'_>) -> Outcome {
+    authorize(call)?;
+    let model =
+        |id: &&str| json!({ "id": id, "object": "model", "created": 1_677_532_384, "owned_by": "openai" });
+    let models: Vec<Value> = MODELS.iter().map(model).collect();
+    Ok(Done::plain(Answer::json(200, &json!({ "object": "list", "data": models }))))
+}
+
+fn authorize(call: &Call<'_>) -> Result<(), Refusal> {
+    if call.bearer().is_some_and(credential::is_accepted) {
+        return Ok(());
+    }
+    let message = "Incorrect API key provided.";
+    Err(refuse(401, "invalid_request_error", "invalid_api_key", message, None))
 }
 
 /// What the specification leaves to words.

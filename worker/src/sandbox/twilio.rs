@@ -22,11 +22,7 @@ const LISTS: [&str; 2] = ["MediaUrl", "PersistentAction"];
 /// `POST /2010-04-01/Accounts/{AccountSid}/Messages.json`.
 pub(super) fn send(call: &Call<'_>) -> Outcome {
     let account = call.argument(0);
-    if !login(call).is_some_and(|(user, token)| {
-        user == account && [&user, &token].into_iter().all(|part| credential::is_accepted(part))
-    }) {
-        return Err(refuse(401, 20_003, "Authenticate"));
-    }
+    authorize(call, account)?;
     if call.media_type() != "application/x-www-form-urlencoded" {
         return Err(refuse(400, 20_001, "The body must be a form."));
     }
@@ -53,6 +49,25 @@ pub(super) fn send(call: &Call<'_>) -> Outcome {
     });
     let summary = json!({ "characters": characters, "segments": segments, "media": media });
     Ok(Done::new(Answer::json(201, &answer), summary))
+}
+
+/// `GET /2010-04-01/Accounts/{AccountSid}.json`.
+pub(super) fn account(call: &Call<'_>) -> Outcome {
+    let account = call.argument(0).strip_suffix(".json").unwrap_or_default();
+    authorize(call, account)?;
+    let body = json!({
+        "sid": account, "friendly_name": "Sandbox", "status": "active", "type": "Full",
+        "owner_account_sid": account, "uri": format!("/2010-04-01/Accounts/{account}.json"),
+    });
+    Ok(Done::plain(Answer::json(200, &body)))
+}
+
+/// Only an account's own login may use it.
+fn authorize(call: &Call<'_>, account: &str) -> Result<(), Refusal> {
+    let is_its_own = |(user, token): (String, String)| {
+        user == account && [&user, &token].into_iter().all(|part| credential::is_accepted(part))
+    };
+    if login(call).is_some_and(is_its_own) { Ok(()) } else { Err(refuse(401, 20_003, "Authenticate")) }
 }
 
 /// What the table of errors says, with its numbers.

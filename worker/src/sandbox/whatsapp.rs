@@ -12,6 +12,8 @@ use super::{
     schema::{Kind, WHATSAPP_MESSAGE},
 };
 
+/// What Meta says of an id that leads nowhere.
+const MISSING: &str = "Unsupported get request. Object does not exist, cannot be loaded due to missing permissions, or does not support this operation.";
 /// Longest `biz_opaque_callback_data`, in characters.
 const MOST_CALLBACK_DATA: usize = 512;
 
@@ -64,6 +66,22 @@ pub(super) fn messages(call: &Call<'_>) -> Outcome {
     });
     let summary = json!({ "type": message["type"], "template": message["template"]["name"] });
     Ok(Done::new(Answer::json(200, &sent), summary))
+}
+
+/// `GET /{id}`: of a number what was asked for with `fields`, of media where it is. Numbers are whatever is one.
+pub(super) fn read(call: &Call<'_>) -> Outcome {
+    let asks_for_number =
+        call.request.query.as_deref().is_some_and(|query| query.contains("display_phone_number"));
+    let id = call.argument(1);
+    if !asks_for_number || lock(&call.house.media).has(id) {
+        return media::describe(call);
+    }
+    authorize(call)?;
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(refuse(400, 100, MISSING, "the number id is not one"));
+    }
+    let body = json!({ "id": id, "display_phone_number": "+1 500-555-0006", "verified_name": "Sandbox" });
+    Ok(Done::new(Answer::json(200, &body), json!({ "type": "number" })))
 }
 
 /// `{"status":"read"}`: the specification of messages does not know it.

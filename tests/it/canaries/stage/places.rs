@@ -18,7 +18,7 @@ impl Stage {
         for arguments in [
             &["config", "show"][..],
             &["config", "check"],
-            &["doctor"],
+            &["doctor", "--online"],
             &["endpoint", "list"],
             &["dead", "list"],
             &["dead", "groups"],

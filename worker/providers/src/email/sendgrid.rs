@@ -24,6 +24,7 @@ use crate::{
     error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     pipeline::{Answer, Client, Target},
+    probe::{PROBE, Probe, Probed},
 };
 
 /// The name of this provider in receipts, errors and metrics.
@@ -31,6 +32,8 @@ pub const PROVIDER: &str = "sendgrid";
 /// Where the API is; accounts in the European Union have `https://api.eu.sendgrid.com`.
 pub const BASE_URL: &str = "https://api.sendgrid.com";
 const SEND: &str = "send";
+/// What a key must be allowed to do.
+const MAY_SEND: &str = "mail.send";
 /// Largest request: 30 MB with everything in it (the reference's "Limitations"); the megabyte that is surely meant.
 const MOST_BYTES: usize = 30_000_000;
 /// What a 401 says when the key is good and the plan is used up.
@@ -72,6 +75,12 @@ struct Reason {
     field: Option<String>,
 }
 
+/// What a key may do.
+#[derive(Deserialize)]
+struct Scopes {
+    scopes: Vec<String>,
+}
+
 impl SendgridClient {
     /// Builds the client.
     ///
@@ -100,7 +109,7 @@ impl SendgridClient {
         let refused = refusal(&answer);
         // A success has no body; one with errors inside is what proxies in front of an API make of its failures.
         if !matches!(answer.status, 200 | 202) || refused.is_some() {
-            return Err(self.refused(&answer, refused, now_unix));
+            return Err(self.refused(SEND, &answer, refused, now_unix));
         }
         let provider_ref = answer.header("x-message-id").map(str::to_owned);
         let detail = json!({ "message_id": message_id, "sandbox_mode": self.sandbox_mode });
@@ -129,7 +138,13 @@ impl SendgridClient {
         Ok(mail)
     }
 
-    fn refused(&self, answer: &HttpAnswer, refused: Option<Refused>, now_unix: i64) -> ProviderError {
+    fn refused(
+        &self,
+        operation: &'static str,
+        answer: &HttpAnswer,
+        refused: Option<Refused>,
+        now_unix: i64,
+    ) -> ProviderError {
         let said = refused.map_or_else(|| String::from_utf8_lossy(&answer.body).into_owned(), said);
         let wait = answer.wait(now_unix);
         let class = match classify(answer.status, &said) {
@@ -137,7 +152,8 @@ impl SendgridClient {
             other => other,
         };
         let code = if answer.status == 413 { TOO_LARGE.to_owned() } else { answer.status.to_string() };
-        self.api.error(SEND, class, advice(class), &said).with_code(code).with_server_wait(wait)
+        let advice = advice(operation, class);
+        self.api.error(operation, class, advice, &said).with_code(code).with_server_wait(wait)
     }
 }
 
@@ -145,6 +161,25 @@ impl Client for SendgridClient {
     /// Without a deadline: files may have to be fetched first, and the exchange has its own.
     fn target(&self) -> Target {
         Target { deadline: None, ..self.api.target(SEND, Repeat::MayDouble) }
+    }
+}
+
+impl Probe for SendgridClient {
+    /// Reads what the key may do (<https://www.twilio.com/docs/sendgrid/api-reference/api-key-permissions>).
+    fn probe(&self, now_unix: i64) -> BoxFuture<'_, Result<Probed, ProviderError>> {
+        Box::pin(async move {
+            let request = self.api.get("/v3/scopes").bearer_auth(self.api_key.expose_secret());
+            let answer = self.api.probe(request).await?;
+            let Some(Scopes { scopes }) = answer.is_success().then(|| answer.json()).flatten() else {
+                return Err(self.refused(PROBE, &answer, refusal(&answer), now_unix));
+            };
+            if scopes.iter().any(|scope| scope == MAY_SEND) {
+                return Ok(Probed::works("the key is accepted and may send"));
+            }
+            let advice =
+                "The key is accepted but may not send; give it the permission Mail Send, or use another.";
+            Err(self.api.error(PROBE, ErrorClass::Auth, advice, "").with_code(MAY_SEND))
+        })
     }
 }
 

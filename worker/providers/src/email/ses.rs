@@ -31,6 +31,7 @@ use crate::{
     error::{BLOCKED_FILE, TOO_LARGE},
     exchange::{HttpAnswer, Repeat},
     pipeline::{Answer, Client, Target},
+    probe::{PROBE, Probe, Probed},
     sigv4::{PathStyle, Signer, Unsigned, amz_date},
 };
 
@@ -38,6 +39,8 @@ use crate::{
 pub const PROVIDER: &str = "ses";
 const SEND: &str = "send";
 const PATH: &str = "/v2/email/outbound-emails";
+/// `GetAccount` (<https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_GetAccount.html>).
+const ACCOUNT: &str = "/v2/email/account";
 /// Largest request: SES takes 40 MB after base64 (<https://docs.aws.amazon.com/ses/latest/dg/quotas.html>).
 const MOST_BYTES: usize = 40_000_000;
 /// Longest value of a tag (API reference of `MessageTag`).
@@ -81,7 +84,8 @@ pub struct SesClient {
     signer: Signer,
     sender: Sender,
     host: String,
-    path: String,
+    /// What stands before every path of the API.
+    folder: String,
 }
 
 impl fmt::Debug for SesClient {
@@ -104,6 +108,14 @@ struct Refused {
     message: String,
 }
 
+/// What may be sent from an account.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Account {
+    sending_enabled: bool,
+    production_access_enabled: bool,
+}
+
 impl SesClient {
     /// Builds the client.
     ///
@@ -112,14 +124,15 @@ impl SesClient {
     pub fn new(settings: SesSettings) -> Result<Self, ProviderError> {
         let SesSettings { api, access_key_id, secret_access_key, region, sender } = settings;
         let api = Api::new(PROVIDER, api, secret_access_key.clone())?;
-        let url = Url::parse(&api.url(PATH)).map_err(|error| {
+        let url = Url::parse(&api.url("")).map_err(|error| {
             let message = "The address of the API is no URL; correct it.";
             ProviderError::new(PROVIDER, "set up", ErrorClass::Permanent, message).with_source(error)
         })?;
         let host = url[Position::BeforeHost..Position::AfterPort].to_owned();
         let path_style = PathStyle::Normalized;
         let signer = Signer { access_key_id, secret_access_key, region, service: "ses", path_style };
-        Ok(Self { api, signer, sender, host, path: url.path().to_owned() })
+        let folder = url.path().trim_end_matches('/').to_owned();
+        Ok(Self { api, signer, sender, host, folder })
     }
 
     /// Sends one message, dated and signed `now_unix` (Unix seconds).
@@ -129,19 +142,11 @@ impl SesClient {
         refuse_blocked(email)?;
         let body = self.request(email, now_unix)?.to_string();
         size::check(PROVIDER, body.len(), MOST_BYTES)?;
-        let date = amz_date(now_unix);
-        let headers = [("host", &*self.host), ("x-amz-date", &*date)];
-        let unsigned = Unsigned {
-            method: "POST",
-            path: &self.path,
-            query: "",
-            headers: &headers,
-            body: body.as_bytes(),
-        };
+        let [authorization, date] = self.signed("POST", PATH, body.as_bytes(), now_unix);
         let request = self
             .api
             .post(PATH)
-            .header("authorization", self.signer.authorization(&unsigned, &date))
+            .header("authorization", authorization)
             .header("x-amz-date", date)
             .header("content-type", "application/json")
             .body(body);
@@ -150,8 +155,17 @@ impl SesClient {
             Some(sent) => {
                 Ok(Receipt { provider: PROVIDER, provider_ref: Some(sent.message_id), detail: None })
             }
-            None => Err(self.refused(&answer)),
+            None => Err(self.refused(SEND, &answer)),
         }
+    }
+
+    /// The values of `Authorization` and of `X-Amz-Date`.
+    fn signed(&self, method: &str, path: &str, body: &[u8], now_unix: i64) -> [String; 2] {
+        let date = amz_date(now_unix);
+        let headers = [("host", &*self.host), ("x-amz-date", &*date)];
+        let path = format!("{}{path}", self.folder);
+        let unsigned = Unsigned { method, path: &path, query: "", headers: &headers, body };
+        [self.signer.authorization(&unsigned, &date), date]
     }
 
     fn request(&self, email: &Email, now_unix: i64) -> Result<Value, ProviderError> {
@@ -173,7 +187,7 @@ impl SesClient {
         }))
     }
 
-    fn refused(&self, answer: &HttpAnswer) -> ProviderError {
+    fn refused(&self, operation: &'static str, answer: &HttpAnswer) -> ProviderError {
         let refused: Option<Refused> = answer.json();
         let named = answer.header("x-amzn-errortype").map(str::to_owned);
         let (in_body, said) = refused.map_or_else(
@@ -186,14 +200,14 @@ impl SesClient {
         let advice = if is_about_the_clock(kind, &said) {
             "The signature was too old or too new; set this machine's clock by NTP. Jobs wait until it is mended."
         } else {
-            advice(class)
+            advice(operation, class)
         };
         let code = match (kind, answer.status) {
             ("", 413) => TOO_LARGE.to_owned(),
             ("", status) => status.to_string(),
             (kind, _) => kind.to_owned(),
         };
-        self.api.error(SEND, class, advice, &said).with_code(code)
+        self.api.error(operation, class, advice, &said).with_code(code)
     }
 }
 
@@ -201,6 +215,45 @@ impl Client for SesClient {
     /// Without a deadline: files may have to be fetched first, and the exchange has its own.
     fn target(&self) -> Target {
         Target { deadline: None, ..self.api.target(SEND, Repeat::MayDouble) }
+    }
+}
+
+impl Probe for SesClient {
+    /// Reads the account. A key that may do nothing but send is told apart from one that is refused.
+    fn probe(&self, now_unix: i64) -> BoxFuture<'_, Result<Probed, ProviderError>> {
+        Box::pin(async move {
+            let [authorization, date] = self.signed("GET", ACCOUNT, b"", now_unix);
+            let request =
+                self.api.get(ACCOUNT).header("authorization", authorization).header("x-amz-date", date);
+            let answer = self.api.probe(request).await?;
+            if let Some(account) = answer.is_success().then(|| answer.json::<Account>()).flatten() {
+                return account.told(&self.api);
+            }
+            let error = self.refused(PROBE, &answer);
+            if matches!(error.code.as_deref(), Some("AccessDenied" | "AccessDeniedException")) {
+                let found =
+                    "the key is accepted, but may not read the account, so nobody knows whether it may send";
+                return Ok(Probed::doubtful(found, "allow it ses:GetAccount, or see one mail through"));
+            }
+            Err(error)
+        })
+    }
+}
+
+impl Account {
+    fn told(&self, api: &Api) -> Result<Probed, ProviderError> {
+        if !self.sending_enabled {
+            let advice = "The key is accepted, but sending is switched off for this account; see why in the console of SES.";
+            return Err(api.error(PROBE, ErrorClass::Quota, advice, "").with_code("SendingPausedException"));
+        }
+        if !self.production_access_enabled {
+            let found = "the key is accepted, but the account is in SES's sandbox: mails go to verified addresses only";
+            return Ok(Probed::doubtful(
+                found,
+                "ask AWS for production access in the region of AWS_SES_REGION",
+            ));
+        }
+        Ok(Probed::works("the key is accepted, and the account may send"))
     }
 }
 

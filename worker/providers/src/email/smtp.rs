@@ -43,6 +43,7 @@ use super::{
 use crate::{
     ErrorClass, ProviderError, Receipt,
     pipeline::{Answer, Client, Target},
+    probe::{Probe, Probed},
     secrets::Secrets,
 };
 
@@ -251,6 +252,12 @@ impl Client for SmtpMailer {
     fn target(&self) -> Target {
         let host = self.connector.server().into();
         Target { provider: PROVIDER, operation: "send", host, deadline: None, may_double: true }
+    }
+}
+
+impl Probe for SmtpMailer {
+    fn probe(&self, _: i64) -> BoxFuture<'_, Result<Probed, ProviderError>> {
+        Box::pin(async { self.check().await.map(|()| Probed::works("the server lets us in")) })
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn refused(answer: &HttpAnswer, now_unix: i64) -> ProviderError {
             "It does not accept our signature; check the VAPID keys and that the browser subscribed with them."
         }
         413 => "The notification is too long for it; shorten it.",
-        _ => advice(class),
+        _ => advice(SEND, class),
     };
     let said = if said.is_empty() { said } else { format!(" It said: {said}") };
     let message = format!("The push service answered {}. {advice}{said}", answer.status);

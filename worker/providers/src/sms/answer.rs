@@ -27,7 +27,12 @@ pub fn has_opted_out(error: &ProviderError) -> bool {
 }
 
 /// The error for an answer that is no success, or none that can be read.
-pub(super) fn refused(api: &Api, answer: &HttpAnswer, now_unix: i64) -> ProviderError {
+pub(super) fn refused(
+    api: &Api,
+    operation: &'static str,
+    answer: &HttpAnswer,
+    now_unix: i64,
+) -> ProviderError {
     let wait = answer.wait(now_unix);
     let refused: Option<Refused> = answer.json();
     let code = refused.as_ref().map_or(0, |refused| refused.code);
@@ -38,7 +43,9 @@ pub(super) fn refused(api: &Api, answer: &HttpAnswer, now_unix: i64) -> Provider
     let said =
         refused.map_or_else(|| String::from_utf8_lossy(&answer.body).into_owned(), |refused| refused.message);
     let code = if code == 0 { i64::from(answer.status) } else { code };
-    api.error(SEND, class, help(code, class), &said).with_code(code.to_string()).with_server_wait(wait)
+    api.error(operation, class, help(operation, code, class), &said)
+        .with_code(code.to_string())
+        .with_server_wait(wait)
 }
 
 /// The error for a message that was taken and has failed already.
@@ -48,10 +55,10 @@ pub(super) fn failed(api: &Api, code: i64, said: &str) -> ProviderError {
         ErrorClass::Ambiguous => ErrorClass::Permanent,
         class => class,
     };
-    api.error(SEND, class, help(code, class), said).with_code(code.to_string())
+    api.error(SEND, class, help(SEND, code, class), said).with_code(code.to_string())
 }
 
-fn help(code: i64, class: ErrorClass) -> &'static str {
+fn help(operation: &str, code: i64, class: ErrorClass) -> &'static str {
     match code {
         STOPPED => "The recipient answered STOP; send nothing until they answer START.",
         21_408 => "Sending to this country is switched off; switch it on in the account's geo permissions.",
@@ -66,7 +73,7 @@ fn help(code: i64, class: ErrorClass) -> &'static str {
             "The messaging service does not exist or has no numbers; check TWILIO_MESSAGING_SERVICE_SID."
         }
         21_609 => "The address for delivery reports is not accepted; check TWILIO_STATUS_CALLBACK_URL.",
-        _ => advice(class),
+        _ => advice(operation, class),
     }
 }
 

@@ -76,6 +76,11 @@ pub fn is_left_alone(error: &ProviderError) -> bool {
     has_code(error, &[HEALTHY_ECOSYSTEM])
 }
 
+/// True for the codes of a token that is good and lacks a permission.
+pub(super) fn is_permission(code: i64) -> bool {
+    matches!(code, 3 | 10 | 200..=299)
+}
+
 fn has_code(error: &ProviderError, codes: &[i64]) -> bool {
     let code = error.code.as_deref().and_then(|code| code.parse().ok());
     error.provider == PROVIDER && code.is_some_and(|code| codes.contains(&code))
@@ -92,7 +97,9 @@ pub(super) fn refused(
     let Some(Refused { error }) = answer.json() else {
         let class = by_status(answer.status, unknown);
         let said = String::from_utf8_lossy(&answer.body);
-        return api.error(operation, class, advice(class), &said).with_code(answer.status.to_string());
+        return api
+            .error(operation, class, advice(operation, class), &said)
+            .with_code(answer.status.to_string());
     };
     let (class, wait) = match error.code {
         Some(code) => classify(code, error.is_transient, answer.status, unknown),
@@ -106,13 +113,13 @@ pub(super) fn refused(
     let details = error.error_data.map(|data| data.details).unwrap_or_default();
     let standing =
         if error.code == Some(TOO_MANY_FOR_THE_PAIR) { Standing::OneRecipient } else { Standing::Answered };
-    api.error(operation, class, help(code, class), &format!("{} {details}", error.message))
+    api.error(operation, class, help(operation, code, class), &format!("{} {details}", error.message))
         .with_code(code.to_string())
         .with_server_wait(wait)
         .with_standing(standing)
 }
 
-fn help(code: i64, class: ErrorClass) -> &'static str {
+fn help(operation: &str, code: i64, class: ErrorClass) -> &'static str {
     match code {
         WINDOW_CLOSED => "More than 24 hours have passed since the user wrote; send a template instead.",
         HEALTHY_ECOSYSTEM => {
@@ -122,7 +129,7 @@ fn help(code: i64, class: ErrorClass) -> &'static str {
         132_000..=132_068 => {
             "Compare the job with the template in WhatsApp Manager; the same request would be refused again."
         }
-        _ => advice(class),
+        _ => advice(operation, class),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
 use super::super::{
     Global,
     context::Redis,
+    known::refuse_unknown,
     output::{Show, age},
 };
 
@@ -45,6 +46,9 @@ pub(super) async fn list(
         limit: wanted.limit,
     };
     let rows = view::live(&redis.link, &redis.prefix, &queues, &filter).await?;
+    if rows.is_empty() {
+        refuse_unknown(global, environment, None, filter.kind).await?;
+    }
     global.output.list(&rows, &format!("No job that fits is {} now.", state.word()))?;
     Ok(Exit::Ok)
 }

@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::Bytes;
 use serde_json::json;
 
-use super::{authorize, refuse};
+use super::{MISSING, authorize, refuse};
 use crate::sandbox::{
     call::{Answer, Call, Done, Outcome},
     form,
@@ -116,7 +116,6 @@ pub(in crate::sandbox) fn download(call: &Call<'_>) -> Outcome {
 }
 
 fn find(call: &Call<'_>, id: &str) -> Result<Media, crate::sandbox::call::Refusal> {
-    let message = "Unsupported get request. Object does not exist, cannot be loaded due to missing permissions, or does not support this operation.";
-    let missing = || refuse(404, 100, message, "there is no media with this id");
+    let missing = || refuse(404, 100, MISSING, "there is no media with this id");
     lock(&call.house.media).0.get(id).cloned().ok_or_else(missing)
 }

@@ -31,7 +31,7 @@ use flota_providers::{
 use metrics::counter;
 
 use self::{ask::Asking, cache::Cache};
-pub(crate) use self::{ask::waits, money::Teller};
+pub(crate) use self::money::Teller;
 pub use self::{
     ask::{Answered, BudgetSpent, Question},
     budget::{Budget, Budgets, WhenSpent, Window},

@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Transcription, join::joined, kept::PieceKey, prepare::Piece};
 use crate::{
-    failure::Error,
-    llm::{Dollars, Teller, waits},
+    failure::{Error, waits},
+    llm::{Dollars, Teller},
     processors::caller,
     telemetry::metrics::{TRANSCRIPTION_COST, TRANSCRIPTION_SECONDS},
 };

@@ -30,8 +30,8 @@ use flota_providers::{
 };
 use metrics::counter;
 
-use self::{ask::Asking, cache::Cache};
 pub(crate) use self::money::Teller;
+use self::{ask::Asking, cache::Cache};
 pub use self::{
     ask::{Answered, BudgetSpent, Question},
     budget::{Budget, Budgets, WhenSpent, Window},

@@ -12,10 +12,7 @@ use serde_json::Value;
 
 use reqwest::multipart::{Form, Part};
 
-pub use self::{
-    answer::{Took, took},
-    models::{Limits, limits},
-};
+pub use self::models::{Limits, limits};
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},

@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn a_call_may_be_billed_when_it_was_sent_and_what_came_back_is_lost_or_unusable() {
-        let error = |class, code: &str| ProviderError::new("llm", "complete", class, "Trouble.").with_code(code);
+        let error =
+            |class, code: &str| ProviderError::new("llm", "complete", class, "Trouble.").with_code(code);
 
         for (class, code, expected) in [
             (ErrorClass::Timeout, "", true),

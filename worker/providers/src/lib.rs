@@ -4,6 +4,7 @@ pub mod api;
 pub mod barcode;
 mod causes;
 pub mod chat;
+mod child;
 pub mod email;
 mod error;
 mod exchange;

@@ -78,7 +78,7 @@ impl Llm {
         defaults: Defaults,
         (link, prefix): (&Link, &Prefix),
     ) -> Self {
-        let LlmSettings { models, budgets, .. } = settings;
+        let LlmSettings { models, budgets } = settings;
         let purses = Purses::new(link.again(), prefix.clone());
         let cache = Cache::new(link.again(), prefix.clone());
         Self { client, models, budgets, purses, cache, defaults }

@@ -9,7 +9,7 @@ use std::{error::Error, time::Duration};
 use serde_json::Value;
 
 /// The code of a request that is larger than its provider takes.
-pub(crate) const TOO_LARGE: &str = "too_large";
+pub const TOO_LARGE: &str = "too_large";
 /// The code of a request with a file of a kind that its provider does not take.
 pub(crate) const BLOCKED_FILE: &str = "blocked_file";
 

@@ -32,7 +32,7 @@ pub mod webhook;
 pub mod whatsapp;
 
 pub use self::{
-    error::{ErrorClass, ProviderError, Standing},
+    error::{ErrorClass, ProviderError, Standing, TOO_LARGE},
     receipt::Receipt,
     retry_after::{MAX_RETRY_AFTER, parse_retry_after},
 };

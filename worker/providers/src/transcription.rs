@@ -17,6 +17,7 @@ use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
     chat::classify,
+    error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     pipeline::{Client, Target},
     recording::Recording,
@@ -180,7 +181,7 @@ impl TranscriptionClient {
         }
         if MOST_AUDIO_BYTES < recording.bytes().len() {
             let message = "The file is larger than 25 MiB; split it, or encode it smaller.";
-            return Err(permanent("too_large", message));
+            return Err(permanent(TOO_LARGE, message));
         }
         Ok(())
     }

@@ -56,10 +56,30 @@ impl SecretFields {
     pub const ALL: Self = Self { payload: &["*"], result: &["*"] };
 }
 
-/// The schema of a type, made from its code.
+/// The schema of a type, made from its code, for readers who write in any language.
 #[cfg(feature = "schema")]
 pub(crate) fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {
-    schemars::schema_for!(T).to_value()
+    let mut schema = schemars::schema_for!(T).to_value();
+    leave_out_examples(&mut schema);
+    schema
+}
+
+/// Takes the blocks of code out of every description: they are examples in Rust, and tests.
+#[cfg(feature = "schema")]
+fn leave_out_examples(schema: &mut serde_json::Value) {
+    use serde_json::Value;
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::String(description)) = members.get_mut("description") {
+                // Every other part is between two fences.
+                let prose: Vec<&str> = description.split("```").step_by(2).map(str::trim).collect();
+                *description = prose.join("\n\n").trim_end().to_owned();
+            }
+            members.values_mut().for_each(leave_out_examples);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(leave_out_examples),
+        _ => {}
+    }
 }
 
 /// Reads a payload. It is not checked yet; see [`Payload::validate`].
@@ -122,6 +142,44 @@ mod tests {
     fn told<P: Payload>(payload: &str) -> String {
         let payload = RawValue::from_string(payload.to_owned()).unwrap();
         read_payload::<P>(&payload).map(drop).unwrap_err().to_string()
+    }
+
+    #[cfg(feature = "schema")]
+    #[test]
+    fn a_schema_speaks_to_every_language_and_says_how_long_texts_may_be() {
+        use crate::payloads::{ReadImage, SendPush, SendSms, TranscribeAudio};
+
+        let schemas = [
+            SendEmail::schema(),
+            SendSms::schema(),
+            SendWhatsapp::schema(),
+            SendPush::schema(),
+            DeliverWebhook::schema(),
+            CompleteChat::schema(),
+            ReadImage::schema(),
+            TranscribeAudio::schema(),
+        ];
+
+        for schema in schemas.into_iter().flatten() {
+            let text = schema.to_string();
+            assert!(!text.contains("```") && !text.contains("[`") && !text.contains("::"), "{text}");
+            assert!(text.contains("maxLength"), "{text}");
+        }
+        let sms = SendSms::schema().unwrap();
+        assert_eq!(sms["description"], "Sends one text message from the fleet's number.");
+        assert_eq!(sms["properties"]["text"]["maxLength"], 1_600);
+    }
+
+    #[test]
+    fn an_email_says_it_one_way() {
+        let told = told::<SendEmail>(
+            r#"{"to": ["ana@example.com"], "body": {"template": "welcome", "variables": {}, "subject": "Hi", "text": "Hello"}}"#,
+        );
+
+        assert!(
+            told.starts_with("`body` cannot be read: ") && told.ends_with("not with fields of both"),
+            "{told}"
+        );
     }
 
     #[test]

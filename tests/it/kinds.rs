@@ -24,6 +24,7 @@ use flota_worker::{
     processors,
     sandbox::{BrowserSubscription, Fault, Reset, Sandbox},
     suppressions::Suppressions,
+    transcription::SpeechSettings,
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -53,11 +54,11 @@ impl Stage {
 
     /// With these variables too; an empty one is not set.
     async fn set_with(configured: bool, more: &[(&'static str, &str)]) -> Self {
-        Self::set_like(configured, more, LlmSettings::built_in()).await
+        Self::set_like(configured, more, SpeechSettings::built_in()).await
     }
 
     /// With these models too.
-    async fn set_like(configured: bool, more: &[(&'static str, &str)], llm: LlmSettings) -> Self {
+    async fn set_like(configured: bool, more: &[(&'static str, &str)], speech: SpeechSettings) -> Self {
         let sandbox = Sandbox::start().await.expect("the stage is set");
         let files = tempfile::tempdir().expect("the stage is set");
         let (vapid_public_key, private) = new_vapid_pair().expect("the stage is set");
@@ -90,7 +91,8 @@ impl Stage {
             link: &queue.link,
             prefix: queue.prefix(),
             timeouts: &CallTimeouts::default(),
-            llm,
+            llm: LlmSettings::built_in(),
+            speech,
         };
         let mut services = assemble::services(&environment, ground).expect("the stage is set");
         services.suppressions = Suppressions::empty();

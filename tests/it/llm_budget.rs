@@ -21,6 +21,7 @@ use flota_worker::{
     processors,
     sandbox::Sandbox,
     suppressions::Suppressions,
+    transcription::SpeechSettings,
 };
 use tempfile::TempDir;
 
@@ -64,7 +65,8 @@ impl Noon {
         let pipeline = Pipeline::new(Arc::new(NoLimits), Arc::new(()), CircuitPolicy::default());
         let (link, prefix) = (&queue.link, queue.prefix());
         let timeouts = &CallTimeouts::default();
-        let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, timeouts, llm: settings() };
+        let (llm, speech) = (settings(), SpeechSettings::built_in());
+        let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, timeouts, llm, speech };
         let mut services = assemble::services(&environment, ground)?;
         services.suppressions = Suppressions::empty();
         let fleet = queue.start_with(processors::registry().bind(services));

@@ -28,7 +28,7 @@ mod unread;
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Router, middleware};
-use flota_engine::{Registry, inspect};
+use flota_engine::Registry;
 use flota_producer::{
     Producer,
     keys::{Prefix, QueueKeys},
@@ -43,7 +43,7 @@ use self::{
     limits::{Limits, Rate},
     problem::Problem,
 };
-use crate::{services::Services, tokens::Door};
+use crate::{services::Services, tokens::Door, view};
 
 pub use self::description::{document, requirements};
 
@@ -124,22 +124,14 @@ impl Api {
         self.letters.as_ref().ok_or_else(Problem::no_postgres)
     }
 
-    /// Names of all queues: those in the file, and those that anybody has published.
+    /// Names of all queues.
     async fn queue_names(&self) -> Result<Vec<String>, LinkError> {
-        let mut names = inspect::queues(&self.link, &self.prefix).await?;
-        names.extend(self.queues.keys().cloned());
-        names.sort_unstable();
-        names.dedup();
-        Ok(names)
+        view::queue_names(&self.link, &self.prefix, self.queues.keys().map(String::as_str)).await
     }
 
     /// Refuses a queue that nobody has heard of.
     async fn known_queue(&self, name: &str) -> Result<QueueKeys, Problem> {
-        let names = self.queue_names().await?;
-        if names.iter().any(|known| known == name) {
-            return Ok(self.keys(name));
-        }
-        let name: String = name.chars().take(80).collect();
-        Err(Problem::not_found(format!("there is no queue `{name}`; known queues: {}", names.join(", "))))
+        view::known_queue(name, &self.queue_names().await?).map_err(Problem::not_found)?;
+        Ok(self.keys(name))
     }
 }

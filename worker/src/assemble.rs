@@ -26,7 +26,7 @@ use crate::{
     llm::{Defaults, Llm, LlmSettings},
     services::{Outbound, Services, Webhooks},
     suppressions::Suppressions,
-    transcription::Transcription,
+    transcription::{SpeechSettings, Transcription},
     uploads::Uploads,
     vault::{Vault, VaultError},
 };
@@ -100,6 +100,8 @@ pub struct Ground<'a> {
     pub timeouts: &'a CallTimeouts,
     /// Which models are asked, and what they may cost.
     pub llm: LlmSettings,
+    /// What transcription may take and what it costs.
+    pub speech: SpeechSettings,
 }
 
 /// Everything that processors may use; every call to a provider goes through `pipeline`. Starts the task that follows
@@ -108,7 +110,7 @@ pub struct Ground<'a> {
 /// # Errors
 /// See [`AssembleError`]; what is merely not set leaves its service out.
 pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Services, AssembleError> {
-    let Ground { pool, pipeline, link, prefix, timeouts, llm } = ground;
+    let Ground { pool, pipeline, link, prefix, timeouts, llm, speech } = ground;
     let vault = environment.encryption_keys.as_ref().map(Vault::parse).transpose()?;
     let secret = environment.webhook_secret.as_ref();
     let more = &environment.integrations;
@@ -139,7 +141,7 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
         .zip(more.transcription.as_ref())
         .map(|(client, variables)| {
             let ffmpeg = integrations::ffmpeg(variables);
-            Transcription::new(client, variables.model.clone(), ffmpeg, llm.speech.clone())
+            Transcription::new(client, variables.model.clone(), ffmpeg, speech)
         }),
         llm: piped(more.chat.as_ref(), |it| integrations::chat(it, timeouts), pipeline)?
             .zip(more.chat.as_ref())

@@ -10,9 +10,8 @@ use flota_engine::Job;
 use flota_producer::StorageKey;
 use flota_providers::{
     Receipt,
-    storage::{PROVIDER, Stored},
+    storage::{PROVIDER, Stored, TAKEN},
 };
-use serde_json::Value;
 
 use crate::{failure::Error, files::FileError, processors::caller, services::Services};
 
@@ -39,18 +38,17 @@ pub(crate) async fn read(
     Ok(stored)
 }
 
-/// Keeps a job's result and answers its key; `None` without a bucket. The key is made from the job's id, so a repeat of
+/// Keeps a job's result, a JSON document, and answers its key; `None` without a bucket. The key is made from the job's id, so a repeat of
 /// the job that comes to the same result finds it kept; another result gets a key of its own.
-pub(crate) async fn keep(job: &Job, result: &Value, services: &Services) -> Result<Option<String>, Error> {
+pub(crate) async fn keep(job: &Job, result: Bytes, services: &Services) -> Result<Option<String>, Error> {
     let Some(storage) = &services.storage else { return Ok(None) };
-    let content = Bytes::from(result.to_string());
     let tenant = job.envelope.tenant.as_deref();
     let key = StorageKey::new(tenant, job.id.uuid()).map_err(FileError::NoKey)?.to_string();
     let other = StorageKey::mint(tenant).map_err(FileError::NoKey)?.to_string();
     let put = storage.call(caller(job), |client| async move {
-        match client.put_bytes(&key, RESULT, content.clone()).await {
-            Err(error) if error.code.as_deref() == Some("PreconditionFailed") => {
-                client.put_bytes(&other, RESULT, content).await
+        match client.put_bytes(&key, RESULT, result.clone()).await {
+            Err(error) if error.code.as_deref() == Some(TAKEN) => {
+                client.put_bytes(&other, RESULT, result).await
             }
             answer => answer,
         }

@@ -164,6 +164,23 @@ fn from_provider(error: ProviderError) -> Failure {
     }
 }
 
+/// Whether a job that fails like this waits without being charged for it, and so without a record.
+pub(crate) fn waits(error: &ProviderError) -> bool {
+    match remedy(error).1 {
+        Remedy::Park { .. } | Remedy::Turn { .. } => true,
+        Remedy::Retry { .. } | Remedy::Bury => false,
+    }
+}
+
+/// How long a job that fails like this waits for its next run, where that is not for the policy of its queue.
+pub(crate) fn wait(error: &ProviderError) -> Option<Duration> {
+    match remedy(error).1 {
+        Remedy::Retry { after } | Remedy::Park { after } => after,
+        Remedy::Turn { after } => Some(after),
+        Remedy::Bury => None,
+    }
+}
+
 fn remedy(error: &ProviderError) -> (ErrorClass, Remedy) {
     let wait = error.retry_after();
     let (class, remedy) = match error.class {
@@ -314,6 +331,31 @@ mod tests {
             let error = error.with_server_wait(Some(after)).with_standing(standing);
 
             assert_eq!(Failure::from(Error::Provider(error)).remedy, remedy, "{class:?} {standing:?}");
+        }
+    }
+
+    #[test]
+    fn whether_a_job_waits_for_free_and_how_long_is_what_its_remedy_says() {
+        let after = Duration::from_millis(250);
+        let error = |class, standing| {
+            let error = ProviderError::new("twilio", "send", class, "told to");
+            error.with_server_wait(Some(after)).with_standing(standing)
+        };
+        let table = [
+            (ProviderClass::Auth, Standing::Answered, true, Some(FOR_A_PERSON)),
+            (ProviderClass::Quota, Standing::Answered, true, Some(after)),
+            (ProviderClass::RateLimited { retry_after: None }, Standing::OneRecipient, true, None),
+            (ProviderClass::ServerError, Standing::NotSent, true, Some(after)),
+            (ProviderClass::ServerError, Standing::Turn, true, Some(after)),
+            (ProviderClass::ServerError, Standing::Answered, false, Some(after)),
+            (ProviderClass::Ambiguous, Standing::Answered, false, None),
+            (ProviderClass::Permanent, Standing::Answered, false, None),
+        ];
+
+        for (class, standing, is_free, expected) in table {
+            let error = error(class, standing);
+
+            assert_eq!((waits(&error), wait(&error)), (is_free, expected), "{class:?} {standing:?}");
         }
     }
 

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use flota_engine::Job;
 use flota_producer::{Invalid, JobId, MediaSource, WhatsappMedia, clock};
 use flota_providers::{Receipt, whatsapp::media::PROVIDER};
-use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
 use crate::{bucket, failure::Error, processors::caller, services::Services};
@@ -95,13 +94,13 @@ impl Files {
         Ok(content.into())
     }
 
-    /// Writes a result and answers its path inside the directory. The name is the job's id, so a repeat replaces it.
-    pub(crate) async fn keep(&self, id: JobId, result: &Value) -> Result<String, FileError> {
+    /// Writes a result, a JSON document, and answers its path inside the directory. The name is the job's id, so a repeat replaces it.
+    pub(crate) async fn keep(&self, id: JobId, result: &[u8]) -> Result<String, FileError> {
         let name = Path::new(RESULTS).join(format!("{id}.json"));
         let place = self.directory.join(&name);
         tokio::fs::create_dir_all(self.directory.join(RESULTS)).await.map_err(FileError::Disk)?;
         let draft = place.with_extension("part");
-        tokio::fs::write(&draft, result.to_string()).await.map_err(FileError::Disk)?;
+        tokio::fs::write(&draft, result).await.map_err(FileError::Disk)?;
         tokio::fs::rename(&draft, &place).await.map_err(FileError::Disk)?;
         Ok(name.display().to_string())
     }

@@ -30,8 +30,8 @@ use flota_providers::{
 };
 use metrics::counter;
 
+pub(crate) use self::money::Teller;
 use self::{ask::Asking, cache::Cache};
-pub(crate) use self::{ask::waits, money::Teller};
 pub use self::{
     ask::{Answered, BudgetSpent, Question},
     budget::{Budget, Budgets, WhenSpent, Window},
@@ -78,7 +78,7 @@ impl Llm {
         defaults: Defaults,
         (link, prefix): (&Link, &Prefix),
     ) -> Self {
-        let LlmSettings { models, budgets, .. } = settings;
+        let LlmSettings { models, budgets } = settings;
         let purses = Purses::new(link.again(), prefix.clone());
         let cache = Cache::new(link.again(), prefix.clone());
         Self { client, models, budgets, purses, cache, defaults }

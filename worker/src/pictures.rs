@@ -189,8 +189,7 @@ pub(crate) async fn fit(job: &Job, result: Value, services: &Services) -> Result
 
 fn cut(result: Value, kept: &Kept) -> Value {
     let Some(images) = result["images"].as_array() else { return results::cut(result, "text", kept) };
-    let mut cut =
-        json!({ "images": shortened(images), "truncated": true, "bytes": result.to_string().len() });
+    let mut cut = json!({ "images": shortened(images), "truncated": true, "bytes": kept.bytes });
     results::note(&mut cut, kept);
     cut
 }
@@ -217,19 +216,21 @@ fn shortened(images: &[Value]) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::Place;
 
     #[test]
     fn a_long_list_keeps_every_picture_and_says_where_the_whole_is() {
         let image = |at: usize| json!({ "text": "\u{1}ñ".repeat(2_000), "barcodes": [], "number": at });
         let result = json!({ "images": (0..16).map(image).collect::<Vec<_>>(), "failed": 0 });
 
-        let kept = cut(result.clone(), &Kept::File("results/1.json".into()));
-        let lost = cut(result.clone(), &Kept::Nowhere);
+        let at = |place| Kept { place, bytes: 128_000 };
+        let kept = cut(result.clone(), &at(Place::File("results/1.json".into())));
+        let lost = cut(result.clone(), &at(Place::Nowhere));
 
         for shown in [&kept, &lost] {
             assert!(shown.to_string().len() <= 16 * 1024, "{}", shown.to_string().len());
             assert_eq!((&shown["truncated"], shown["images"].as_array().unwrap().len()), (&json!(true), 16));
-            assert_eq!(shown["images"][15]["number"], 15);
+            assert_eq!((&shown["images"][15]["number"], &shown["bytes"]), (&json!(15), &json!(128_000)));
         }
         assert_eq!((&kept["file"], &lost["file"]), (&json!("results/1.json"), &Value::Null));
     }

@@ -8,7 +8,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use flota_producer::clock;
 use serde::Serialize;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
@@ -18,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::{
     audit::{self, Deed},
+    clock::now,
     database::DatabaseError,
     failure::chain,
     telemetry::metrics::HISTORY_REMOVED,
@@ -82,8 +82,7 @@ impl Retention {
     /// Works once an hour until told to stop. Failures delay it and never end it.
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let now = DateTime::from_timestamp_millis(clock::unix_now_ms() as i64).unwrap_or_default();
-            let pass = stop.run_until_cancelled(self.once(now)).await;
+            let pass = stop.run_until_cancelled(self.once(now())).await;
             if let Some(Err(error)) = pass {
                 warn!("History is not cleaned up now, and again in an hour: {}", chain(&error));
             }

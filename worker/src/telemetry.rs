@@ -29,7 +29,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-pub(crate) use self::traces::{current as current_trace, run_span, tell_tokens};
+pub(crate) use self::traces::{MAX_TRACE, current as current_trace, is_traceparent, run_span, tell_tokens};
 pub use self::{
     call_metrics::CallMetrics,
     event_metrics::EventMetrics,

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use flota_engine::{Job, Receipt};
 use flota_producer::{TranscribeAudio, TranscriptFormat as Asked};
 use flota_providers::{
+    TOO_LARGE,
     ffmpeg::Ffmpeg,
     pipeline::Provider,
     transcription::{MOST_AUDIO_BYTES, TranscriptFormat, TranscriptionClient, Wanted, limits},
@@ -95,7 +96,7 @@ impl Transcription {
         let most = if has_ffmpeg { MOST_SOURCE_BYTES } else { MOST_AUDIO_BYTES };
         files::read(&asked.audio, most, job, services).await.map_err(|error| match error {
             Error::File(FileError::TooLarge { .. }) if !has_ffmpeg => Untranscribable::too_large().into(),
-            Error::Provider(error) if !has_ffmpeg && error.code.as_deref() == Some("too_large") => {
+            Error::Provider(error) if !has_ffmpeg && error.code.as_deref() == Some(TOO_LARGE) => {
                 Untranscribable::too_large().into()
             }
             other => other,

@@ -24,7 +24,7 @@ use crate::{
 
 pub use controls::{ControlsView, SetView};
 pub use live::{LiveFilter, LiveRow, live};
-pub use queue::{QueueDetail, QueueView, queue, queues};
+pub use queue::{QueueDetail, QueueView, known_queue, queue, queue_names, queues};
 
 /// One job.
 #[derive(Debug, Serialize, ToSchema)]

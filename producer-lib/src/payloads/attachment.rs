@@ -6,7 +6,7 @@ use super::{email::one_line, media::MediaSource};
 use crate::payload::Invalid;
 
 /// Most files of one message. Providers limit bytes only; this keeps a slip from downloading for minutes.
-const MAX_FILES: usize = 20;
+pub(super) const MAX_FILES: usize = 20;
 /// Longest name, in bytes (the lowest limit of the providers: SES, 255).
 const MAX_NAME: usize = 255;
 /// Longest content type and content id, in bytes (the lowest limit of the providers: SES, 78).
@@ -28,12 +28,15 @@ pub struct EmailAttachment {
     /// Where it lies.
     pub source: MediaSource,
     /// What the reader sees it called, for example `Invoice 42.pdf`; no path.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_NAME)))]
     pub name: String,
     /// `type/subtype`; by the end of the name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_TOKEN)))]
     pub content_type: Option<String>,
     /// Makes it part of the HTML, which shows it as `<img src="cid:…">` with this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_TOKEN)))]
     pub content_id: Option<String>,
 }
 

@@ -26,15 +26,18 @@ pub struct TranscribeAudio {
     pub audio: MediaSource,
     /// Its language, ISO 639-1; found out unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 2, max = 2)))]
     pub language: Option<String>,
     /// Names and words that occur in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_PROMPT)))]
     pub prompt: Option<String>,
     /// How the transcript is written; `json` unless given. Models of the `gpt-4o` family write no other.
     #[serde(default, skip_serializing_if = "TranscriptFormat::is_json")]
     pub format: TranscriptFormat,
     /// 0 to 1: how freely the model guesses; its own choice unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1)))]
     pub temperature: Option<f64>,
 }
 

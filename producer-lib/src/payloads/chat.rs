@@ -26,19 +26,24 @@ const MAX_TOKENS: u32 = 8_192;
 #[serde(deny_unknown_fields)]
 pub struct CompleteChat {
     /// The conversation so far, oldest first.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_MESSAGES)))]
     pub messages: Vec<ChatMessage>,
     /// Tier of models to ask, as queues.toml names them; `default` unless given. When one model cannot answer, others are
     /// asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_NAME)))]
     pub tier: Option<String>,
     /// One model to ask instead, and no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_NAME)))]
     pub model: Option<String>,
     /// Longest answer in tokens, 1 to 8,192; `LLM_MAX_TOKENS` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_TOKENS)))]
     pub max_tokens: Option<u32>,
     /// 0 to 2; `LLM_TEMPERATURE` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 2)))]
     pub temperature: Option<f64>,
     /// Asks for an answer of a certain form, for example `{"type":"json_object"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +54,7 @@ pub struct CompleteChat {
     /// For how many seconds the answer may be given again to the same question of the same tenant, 1 to 2,592,000 (30
     /// days). Not at all unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_REUSE)))]
     pub reuse_seconds: Option<u32>,
 }
 
@@ -60,6 +66,7 @@ pub struct ChatMessage {
     /// Who says it.
     pub role: ChatRole,
     /// What is said.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub content: String,
 }
 

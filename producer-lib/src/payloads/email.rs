@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::template::{EMAIL_TEMPLATES, EmailTemplate, EmailVariable, EmailVariableKind};
+#[cfg(feature = "schema")]
+use super::attachment::MAX_FILES;
 use super::attachment::{EmailAttachment, check_attachments};
 use crate::payload::{Invalid, Payload, SecretFields};
 
@@ -31,12 +33,15 @@ const MAX_SUBJECT: usize = 998;
 #[serde(deny_unknown_fields)]
 pub struct SendEmail {
     /// Main recipients, at least one: `ana@example.com` or `Ana Díaz <ana@example.com>`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_RECIPIENTS)))]
     pub to: Vec<String>,
     /// Recipients of a visible copy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_RECIPIENTS)))]
     pub cc: Vec<String>,
     /// Recipients of a hidden copy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_RECIPIENTS)))]
     pub bcc: Vec<String>,
     /// Where answers go, when not to the sender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,6 +50,7 @@ pub struct SendEmail {
     pub body: EmailBody,
     /// Files that go along.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_FILES)))]
     pub attachments: Vec<EmailAttachment>,
 }
 
@@ -53,23 +59,26 @@ pub struct SendEmail {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(
     untagged,
-    expecting = "it must be an object with `template`, `locale` and `variables`, or with `subject`, `text` and `html`"
+    deny_unknown_fields,
+    expecting = "it must be an object with `template`, `locale` and `variables`, or with `subject`, `text` and `html`, and not \
+                 with fields of both"
 )]
 pub enum EmailBody {
-    /// One of [`EMAIL_TEMPLATES`].
+    /// One of the templates that there are.
     Template {
         /// Its name, for example `welcome`.
         template: String,
         /// `es` or `en`; `es` when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         locale: Option<String>,
-        /// What the template needs; the table says.
+        /// What the template needs; `flota email templates` tells.
         #[serde(default)]
         variables: Map<String, Value>,
     },
     /// Finished text, HTML, or both.
     Text {
         /// Subject line.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SUBJECT)))]
         subject: String,
         /// Plain text part.
         #[serde(default, skip_serializing_if = "Option::is_none")]

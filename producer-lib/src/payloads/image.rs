@@ -32,6 +32,7 @@ pub struct ReadImage {
     pub image: Option<MediaSource>,
     /// Several pictures, each with a result or an error of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_IMAGES)))]
     pub images: Vec<MediaSource>,
     /// False to leave the text out, for example when only barcodes are wanted.
     #[serde(default = "wanted")]
@@ -50,6 +51,7 @@ pub struct ReadImage {
     pub price_tag: bool,
     /// Languages of the text, BCP 47; found out unless given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_LANGUAGES), inner(length(min = 2, max = 35))))]
     pub languages: Vec<String>,
 }
 

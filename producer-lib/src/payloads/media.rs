@@ -21,14 +21,17 @@ const MAX_MEDIA_ID: usize = 32;
 pub struct MediaSource {
     /// Where it can be downloaded without a login, for example a signed URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_URL)))]
     pub url: Option<String>,
     /// Its path inside the workers' directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_PATH)))]
     pub file: Option<String>,
     /// Id of media at WhatsApp, as the webhook of an incoming message gives it. It lasts 7 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_MEDIA_ID)))]
     pub whatsapp: Option<String>,
-    /// Its key in the bucket ([`StorageKey`]). A job reads only files of its own tenant.
+    /// Its key in the bucket, as `flota storage put` answers it. A job reads only files of its own tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<String>,
 }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::media::check_url;
+#[cfg(feature = "schema")]
+use super::webhook::MAX_URL;
 use crate::payload::{Invalid, Payload, SecretFields};
 
 /// Longest notification as JSON, in bytes: encrypted it is the 4,096 bytes that every push service takes (RFC 8030
@@ -38,6 +40,7 @@ pub struct SendPush {
     /// Which browser.
     pub subscription: PushSubscription,
     /// First line of the notification.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub title: String,
     /// The text below it.
     pub body: String,
@@ -52,6 +55,7 @@ pub struct SendPush {
     pub data: Value,
     /// How long the notification is worth delivering, in seconds from enqueueing; a day unless given.
     #[serde(default = "default_ttl", skip_serializing_if = "is_default_ttl")]
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_TTL)))]
     pub ttl: u32,
     /// How soon a sleeping device is woken.
     #[serde(default, skip_serializing_if = "PushUrgency::is_normal")]
@@ -59,6 +63,7 @@ pub struct SendPush {
     /// A later notification with the same topic replaces this one while it waits at the push service. Each job has a
     /// topic of its own unless given, so that a repeat replaces what it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_TOPIC)))]
     pub topic: Option<String>,
 }
 
@@ -68,6 +73,7 @@ pub struct SendPush {
 #[serde(deny_unknown_fields)]
 pub struct PushSubscription {
     /// Where its push service takes notifications.
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_URL)))]
     pub endpoint: String,
     /// When the subscription ends; browsers write it, and nothing here needs it.
     #[serde(default, rename = "expirationTime", skip_serializing_if = "Option::is_none")]

@@ -20,8 +20,10 @@ const MAX_TEXT: usize = 1_600;
 #[serde(deny_unknown_fields)]
 pub struct SendSms {
     /// Whose phone, E.164.
+    #[cfg_attr(feature = "schema", schemars(length(min = 8, max = 16)))]
     pub to: String,
     /// What it says: 1 to 1,600 characters. Each 160 (70 with characters beyond GSM-7) are billed as one message.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_TEXT)))]
     pub text: String,
 }
 

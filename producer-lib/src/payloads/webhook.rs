@@ -11,6 +11,8 @@ use crate::{
 
 /// Longest URL that is accepted, in bytes.
 pub const MAX_URL: usize = 2_048;
+/// Longest name of an event, in bytes.
+const MAX_EVENT: usize = 128;
 
 /// Delivers one event to an endpoint, signed after Standard Webhooks
 /// (<https://www.standardwebhooks.com>): the body is `{"type", "timestamp", "data"}`.
@@ -27,11 +29,14 @@ pub const MAX_URL: usize = 2_048;
 pub struct DeliverWebhook {
     /// Id of a registered endpoint (`flota endpoint add`), which holds address and secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub endpoint: Option<String>,
     /// Address to deliver to when no endpoint is registered; signed with the fleet's `WEBHOOK_SECRET`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_URL)))]
     pub url: Option<String>,
     /// What happened, dotted: `order.paid`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_EVENT)))]
     pub event: String,
     /// The event's content.
     pub data: Value,
@@ -61,7 +66,7 @@ impl Payload for DeliverWebhook {
 
     fn validate(&self) -> Result<(), Invalid> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let event = !self.event.is_empty() && self.event.len() <= 128 && self.event.chars().all(plain);
+        let event = (1..=MAX_EVENT).contains(&self.event.len()) && self.event.chars().all(plain);
         Invalid::unless(event, "event", "must be 1 to 128 letters, digits, `.`, `_` or `-`")?;
         match (&self.endpoint, &self.url) {
             (Some(endpoint), None) => Invalid::unless(!endpoint.is_empty(), "endpoint", "must not be empty"),

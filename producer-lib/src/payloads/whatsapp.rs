@@ -33,6 +33,7 @@ const MAX_MESSAGE_ID: usize = 256;
 #[serde(deny_unknown_fields)]
 pub struct SendWhatsapp {
     /// Whose phone, E.164.
+    #[cfg_attr(feature = "schema", schemars(length(min = 8, max = 16)))]
     pub to: String,
     /// What it says.
     pub body: WhatsappBody,
@@ -65,6 +66,7 @@ pub enum WhatsappBody {
 #[serde(deny_unknown_fields)]
 pub struct WhatsappText {
     /// 1 to 4,096 characters.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_TEXT)))]
     pub text: String,
     /// Whether the first link is shown with a preview.
     #[serde(default)]
@@ -77,6 +79,7 @@ pub struct WhatsappText {
 #[serde(deny_unknown_fields)]
 pub struct WhatsappRead {
     /// Its id, `wamid.…`, as the webhook of incoming messages gives it.
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_MESSAGE_ID)))]
     pub read: String,
 }
 

@@ -89,6 +89,8 @@ async fn bodies_that_are_too_large_too_deep_or_no_json_are_refused() {
     assert_eq!(send(json, deep(50_000)).await.expect(400).problem(), "malformed");
     assert_eq!(send(json, "{".to_owned()).await.expect(400).problem(), "malformed");
     assert_eq!(send("text/plain", mail(json!({})).to_string()).await.expect(415).problem(), "not-json");
+    let nothing = answer(api.request("POST", "/api/v1/jobs", Some(&operator))).await.expect(415);
+    assert!(nothing.json["detail"].as_str().unwrap().contains("takes a JSON body: send one"), "{nothing:#?}");
     let without_length = reqwest::Body::wrap_stream(futures_util::stream::iter(
         (0..40).map(|_| Ok::<_, std::io::Error>(vec![b' '; 8_192])),
     ));

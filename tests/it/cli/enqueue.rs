@@ -106,6 +106,20 @@ async fn delay_and_at_put_a_job_off() {
 }
 
 #[tokio::test]
+async fn a_trace_that_is_none_is_told_and_nothing_is_enqueued() {
+    let flota = Installation::new().await;
+    let mail = mail().to_string();
+    let enqueue = ["enqueue", "send_email", "--data", &mail, "--traceparent"];
+    let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    let refused = flota.flota(&[&enqueue[..], &["00-xyz-01"]].concat()).await.expect(2);
+    flota.flota(&[&enqueue[..], &[good]].concat()).await.expect(0);
+
+    assert!(refused.refusal().contains("--traceparent (or TRACEPARENT) is no trace context"), "{refused:?}");
+    assert_eq!(flota.flota(&["queue", "get", "email"]).await.expect(0).json()["ready"], 1);
+}
+
+#[tokio::test]
 async fn a_delayed_job_runs_when_it_is_due() {
     let (flota, sink) = with_mail().await;
     let worker = flota.start(&["worker"]).await;

@@ -49,9 +49,8 @@ fn minute() -> Vec<u8> {
 async fn with_ffmpeg(longest_call: Option<Duration>) -> Option<Stage> {
     let program = installed("ffmpeg", "ffmpeg")?;
     let folder = program.parent().expect("a folder").display().to_string();
-    let mut llm = LlmSettings::built_in();
-    llm.speech.longest_call = longest_call;
-    Some(Stage::set_like(true, &[("PATH", &folder)], llm).await)
+    let speech = SpeechSettings { longest_call, ..SpeechSettings::built_in() };
+    Some(Stage::set_like(true, &[("PATH", &folder)], speech).await)
 }
 
 /// Runs a job to its success, however long that takes, and answers its result.

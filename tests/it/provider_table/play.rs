@@ -32,6 +32,7 @@ use flota_worker::{
     processors,
     sandbox::Sandbox,
     suppressions::Suppressions,
+    transcription::SpeechSettings,
 };
 use secrecy::ExposeSecret;
 
@@ -254,8 +255,8 @@ impl Stage {
         if matches!(order, Order::Silence) {
             timeouts.set(subject.name, IMPATIENT);
         }
-        let (timeouts, llm) = (&timeouts, LlmSettings::built_in());
-        let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, timeouts, llm };
+        let (timeouts, llm, speech) = (&timeouts, LlmSettings::built_in(), SpeechSettings::built_in());
+        let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, timeouts, llm, speech };
         let mut services = assemble::services(&environment, ground).expect("the stage is set");
         services.suppressions = Suppressions::empty();
         let endpoint = match subject.in_sandbox {

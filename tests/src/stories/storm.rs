@@ -19,6 +19,7 @@ use flota_worker::{
     limits::{self, CallTimeouts, ProviderLimits, Window},
     llm::LlmSettings,
     processors,
+    transcription::SpeechSettings,
 };
 use sqlx::PgPool;
 use tokio::time::sleep;
@@ -148,6 +149,7 @@ impl Stage {
             prefix: queue.prefix(),
             timeouts: &CallTimeouts::default(),
             llm: LlmSettings::built_in(),
+            speech: SpeechSettings::built_in(),
         };
         let services = assemble::services(&environment, ground)?;
         let fleet = queue.start_with(processors::registry().bind(services));

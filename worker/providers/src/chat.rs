@@ -123,7 +123,7 @@ pub enum Took {
     Nothing,
     /// So much, by its own words.
     Told(Usage),
-    /// Nobody said, and it may be billed: it was sent and its answer was lost or cut off.
+    /// Nobody said, and it may be billed ([`ProviderError::may_be_billed`]).
     Untold,
 }
 
@@ -132,15 +132,7 @@ pub fn took(error: &ProviderError) -> Took {
     if let Some(usage) = error.detail.as_deref().and_then(|detail| detail.get("usage")) {
         return Took::Told(Usage::of(Some(usage)));
     }
-    if error.was_not_sent() || error.was_not_connected() {
-        return Took::Nothing;
-    }
-    match (error.class, error.code.as_deref().unwrap_or_default()) {
-        (ErrorClass::Timeout | ErrorClass::Network | ErrorClass::Ambiguous, _)
-        // A gateway in between gave up, or the answer did not come whole.
-        | (_, "timeout" | "408" | "504" | "524" | "cut_off" | "unreadable" | "too_long") => Took::Untold,
-        _ => Took::Nothing,
-    }
+    if error.may_be_billed() { Took::Untold } else { Took::Nothing }
 }
 
 /// Asks one API.

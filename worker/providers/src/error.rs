@@ -9,7 +9,7 @@ use std::{error::Error, time::Duration};
 use serde_json::Value;
 
 /// The code of a request that is larger than its provider takes.
-pub(crate) const TOO_LARGE: &str = "too_large";
+pub const TOO_LARGE: &str = "too_large";
 /// The code of a request with a file of a kind that its provider does not take.
 pub(crate) const BLOCKED_FILE: &str = "blocked_file";
 
@@ -165,6 +165,21 @@ impl ProviderError {
         source.is_some_and(reqwest::Error::is_connect)
     }
 
+    /// True when the call may be billed although it failed, and nobody said what it took: it was sent, and its answer was
+    /// lost, came in part, or is not what was asked for.
+    pub fn may_be_billed(&self) -> bool {
+        if self.was_not_sent() || self.was_not_connected() {
+            return false;
+        }
+        let is_lost = matches!(self.class, ErrorClass::Timeout | ErrorClass::Network | ErrorClass::Ambiguous);
+        // A gateway in between gave up, or the answer did not come whole, or it is a success that cannot be used.
+        let is_unusable = matches!(
+            self.code.as_deref(),
+            Some("timeout" | "408" | "504" | "524" | "cut_off" | "unreadable" | "too_long" | "200")
+        );
+        is_lost || is_unusable
+    }
+
     /// True when only this provider refuses the request, for its size or kind, and another one may well take it. Nothing
     /// was sent.
     pub fn may_work_elsewhere(&self) -> bool {
@@ -197,6 +212,28 @@ mod tests {
             std::error::Error::source(&error).map(ToString::to_string),
             Some("broken pipe".to_owned())
         );
+    }
+
+    #[test]
+    fn a_call_may_be_billed_when_it_was_sent_and_what_came_back_is_lost_or_unusable() {
+        let error =
+            |class, code: &str| ProviderError::new("llm", "complete", class, "Trouble.").with_code(code);
+
+        for (class, code, expected) in [
+            (ErrorClass::Timeout, "", true),
+            (ErrorClass::Network, "", true),
+            (ErrorClass::Ambiguous, "", true),
+            (ErrorClass::ServerError, "524", true),
+            (ErrorClass::ServerError, "unreadable", true),
+            (ErrorClass::Permanent, "too_long", true),
+            (ErrorClass::ServerError, "500", false),
+            (ErrorClass::Permanent, "format", false),
+            (ErrorClass::Auth, "401", false),
+        ] {
+            assert_eq!(error(class, code).may_be_billed(), expected, "{class:?} {code}");
+            let unsent = error(class, code).with_standing(Standing::NotSent);
+            assert!(!unsent.may_be_billed(), "{class:?} {code}");
+        }
     }
 
     #[test]

@@ -17,15 +17,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{
-    io::AsyncReadExt,
-    process::{Child, Command},
-    sync::Semaphore,
-    time::timeout,
-};
+use tokio::{process::Command, sync::Semaphore};
 
 pub use self::silence::{Silence, cuts};
-use crate::text::one_line;
+use crate::{
+    child::{self, Bounds, Failed, Heard},
+    text::one_line,
+};
 
 /// What it is called in `PATH`.
 pub const PROGRAM: &str = "ffmpeg";
@@ -117,7 +115,7 @@ impl Ffmpeg {
     pub async fn silences(&self, speech: Bytes) -> Result<Vec<Silence>, FfmpegError> {
         let arguments = ["-loglevel", "info", "-nostats", "-af", PAUSE, "-f", "null", "-"];
         let heard = self.run(&[], speech, &arguments, 0).await?;
-        Ok(silence::told(&heard.said))
+        Ok(silence::told(&heard.complaints))
     }
 
     /// A part of what [`Ffmpeg::speech`] made, byte for byte the same each time.
@@ -143,7 +141,8 @@ impl Ffmpeg {
     ) -> Result<Heard, FfmpegError> {
         // The semaphore is never closed, so there is always a permit in the end.
         let _turn = self.turns.acquire().await.ok();
-        let mut child = Command::new(&self.settings.program)
+        let mut command = Command::new(&self.settings.program);
+        command
             .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-threads", "1"])
             .args(["-max_alloc", MOST_ALLOCATED])
             .args(["-protocol_whitelist", "file,pipe", "-format_whitelist", CONTAINERS])
@@ -152,55 +151,16 @@ impl Ffmpeg {
             .args(after)
             .env_clear()
             .current_dir("/")
-            .stdin(anonymous(file).await?)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(FfmpegError::NotThere)?;
-        let listened = timeout(self.settings.timeout, listen(&mut child, most)).await;
-        if !matches!(listened, Ok(Ok(_))) {
-            // Reaped here, so that no dead process is left behind; one that is gone already needs no killing.
-            let _ = child.kill().await;
-        }
-        match listened {
-            Ok(Ok(heard)) if heard.succeeded => Ok(heard),
-            Ok(Ok(heard)) => Err(refused(&heard.said)),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(FfmpegError::TooSlow(self.settings.timeout)),
+            .stdin(anonymous(file).await?);
+        let time = self.settings.timeout;
+        match child::run(&mut command, b"", &Bounds { time, output: most, complaints: MOST_HEARD }).await {
+            Ok(heard) if heard.succeeded => Ok(heard),
+            Ok(heard) => Err(refused(&heard.complaints)),
+            Err(Failed::NotThere(error)) => Err(FfmpegError::NotThere(error)),
+            Err(Failed::TooSlow) => Err(FfmpegError::TooSlow(time)),
+            Err(Failed::TooMuch) => Err(FfmpegError::TooLarge),
         }
     }
-}
-
-/// What came of a run.
-struct Heard {
-    succeeded: bool,
-    output: Vec<u8>,
-    said: String,
-}
-
-async fn listen(child: &mut Child, most: u64) -> Result<Heard, FfmpegError> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (mut output, mut said) = (Vec::new(), Vec::new());
-    let listen = async {
-        if let Some(stdout) = stdout {
-            stdout.take(most + 1).read_to_end(&mut output).await?;
-        }
-        Ok::<(), std::io::Error>(())
-    };
-    let hear = async {
-        if let Some(stderr) = stderr {
-            stderr.take(MOST_HEARD).read_to_end(&mut said).await?;
-        }
-        Ok::<(), std::io::Error>(())
-    };
-    let (listened, heard) = tokio::join!(listen, hear);
-    listened.and(heard).map_err(FfmpegError::NotThere)?;
-    if most < output.len() as u64 {
-        return Err(FfmpegError::TooLarge);
-    }
-    let status = child.wait().await.map_err(FfmpegError::NotThere)?;
-    Ok(Heard { succeeded: status.success(), output, said: String::from_utf8_lossy(&said).into_owned() })
 }
 
 /// A file without a name: it can be read at any place, which a pipe cannot, and is gone with whoever holds it.

@@ -4,6 +4,7 @@ pub mod api;
 pub mod barcode;
 mod causes;
 pub mod chat;
+mod child;
 pub mod email;
 mod error;
 mod exchange;
@@ -32,7 +33,7 @@ pub mod webhook;
 pub mod whatsapp;
 
 pub use self::{
-    error::{ErrorClass, ProviderError, Standing},
+    error::{ErrorClass, ProviderError, Standing, TOO_LARGE},
     receipt::Receipt,
     retry_after::{MAX_RETRY_AFTER, parse_retry_after},
 };

@@ -15,6 +15,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::error::TOO_LARGE;
+
 /// Largest picture, in bytes: what Vision takes (<https://cloud.google.com/vision/quotas>).
 pub const MOST_BYTES: usize = 20_000_000;
 /// Most pixels: what Vision takes.
@@ -99,7 +101,7 @@ impl BadPicture {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
-            Self::TooLarge(_) => "too_large",
+            Self::TooLarge(_) => TOO_LARGE,
             Self::NotAPicture(_) => "format",
             Self::EncryptedPdf => "encrypted_pdf",
             Self::Pdf => "pdf",

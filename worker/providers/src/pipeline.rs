@@ -12,8 +12,8 @@
 //! 6. `deadline`: an end to it
 //! 7. `fallback`: several such services in order, around all of it
 //!
-//! Each is a stage (`stage.rs`), and so a [`tower::Layer`]. A client knows none of them: it implements [`Client`] and is called inside
-//! [`Provider::call`], so adding a provider is one file.
+//! 2 to 6 are stages (`stage.rs`), and so each is a [`tower::Layer`]. A client knows none of all this: it implements
+//! [`Client`] and is called inside [`Provider::call`], so what there is to know of a provider is in its own file.
 
 mod breaker;
 mod call;

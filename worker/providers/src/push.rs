@@ -21,6 +21,7 @@ use self::{
 };
 use crate::{
     ErrorClass, ProviderError, Receipt,
+    error::TOO_LARGE,
     exchange::Repeat,
     outbound::{OutboundClient, OutboundPost},
     pipeline::{Client, Target},
@@ -127,7 +128,7 @@ fn encrypted(push: &Push) -> Result<Vec<u8>, ProviderError> {
     if MOST_PUSH_BYTES < length {
         let message =
             format!("The notification is {length} bytes long, and {MOST_PUSH_BYTES} fit; shorten it.");
-        return Err(permanent("too_large", &message));
+        return Err(permanent(TOO_LARGE, &message));
     }
     let decoded = |text: &str| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).unwrap_or_default();
     let (browser, auth) = (decoded(&push.p256dh), decoded(&push.auth));

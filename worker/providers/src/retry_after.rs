@@ -19,12 +19,12 @@ const HTTP_DATE_FORMS: [&str; 3] =
 ///
 /// `None` when the value is not of the standard's two forms, or a date that has passed.
 pub fn parse_retry_after(value: &str, now_unix: i64) -> Option<Duration> {
-    let value = value.trim();
-    seconds(value).or_else(|| seconds_until(value, now_unix)).map(|wait| wait.min(MAX_RETRY_AFTER))
+    seconds(value).or_else(|| seconds_until(value.trim(), now_unix)).map(|wait| wait.min(MAX_RETRY_AFTER))
 }
 
-/// Only digits: `parse` alone would also take `+5`.
-fn seconds(value: &str) -> Option<Duration> {
+/// The form in seconds, however long. Only digits: `parse` alone would also take `+5`.
+pub(crate) fn seconds(value: &str) -> Option<Duration> {
+    let value = value.trim();
     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }

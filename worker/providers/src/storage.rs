@@ -27,6 +27,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::TaskTracker;
 
 pub use self::{
+    classify::TAKEN,
     download::{Stored, StoredStream, TransferError},
     lifetime::{LifetimeRule, Lifetimes},
     listing::ListedObject,

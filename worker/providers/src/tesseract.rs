@@ -10,14 +10,13 @@ use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use serde_json::json;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    process::{Child, Command},
+    process::Command,
     sync::{OnceCell, Semaphore},
-    time::timeout,
 };
 
 use crate::{
     ErrorClass, ProviderError, Receipt,
+    child::{self, Bounds, Failed},
     ocr::{Reading, Wanted, gathered},
     picture::{Format, Picture},
     pipeline::{Client, Target},
@@ -102,56 +101,21 @@ impl TesseractClient {
     async fn run(&self, arguments: &[&str], input: &[u8]) -> Result<String, ProviderError> {
         // The semaphore is never closed, so there is always a permit in the end.
         let _turn = self.turns.acquire().await.ok();
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(arguments)
             // One thread for each: the turns already fill the cores.
             .env("OMP_THREAD_LIMIT", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(cannot_run)?;
-        match timeout(self.timeout, converse(&mut child, input)).await {
-            Ok(Ok((true, output, _))) => Ok(output),
-            Ok(Ok((false, _, said))) => Err(refused(&said)),
-            Ok(Err(error)) => Err(cannot_run(error)),
-            Err(_) => {
-                // Reaped here, so that no dead process is left behind; one that is gone already needs no killing.
-                let _ = child.kill().await;
-                Err(too_slow(self.timeout))
-            }
+            .stdin(Stdio::piped());
+        let bounds = Bounds { time: self.timeout, output: MOST_TEXT, complaints: MOST_TEXT };
+        match child::run(&mut command, input, &bounds).await {
+            Ok(heard) if heard.succeeded => Ok(String::from_utf8_lossy(&heard.output).into_owned()),
+            Ok(heard) => Err(refused(&heard.complaints)),
+            Err(Failed::TooMuch) => Err(refused("more text than a picture can hold")),
+            Err(Failed::NotThere(error)) => Err(cannot_run(error)),
+            Err(Failed::TooSlow) => Err(too_slow(self.timeout)),
         }
     }
-}
-
-/// Feeds a process and listens to it at the same time. Answers whether it succeeded, its output and its complaints.
-async fn converse(child: &mut Child, input: &[u8]) -> std::io::Result<(bool, String, String)> {
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let feed = async {
-        if let Some(mut stdin) = stdin {
-            // A process that has heard enough closes its end; its status says whether that is well.
-            let _ = stdin.write_all(input).await;
-        }
-    };
-    let (mut output, mut said) = (Vec::new(), Vec::new());
-    let listen = async {
-        if let Some(stdout) = stdout {
-            stdout.take(MOST_TEXT).read_to_end(&mut output).await?;
-        }
-        Ok::<(), std::io::Error>(())
-    };
-    let hear = async {
-        if let Some(stderr) = stderr {
-            stderr.take(MOST_TEXT).read_to_end(&mut said).await?;
-        }
-        Ok::<(), std::io::Error>(())
-    };
-    let ((), listened, heard) = tokio::join!(feed, listen, hear);
-    listened.and(heard)?;
-    let status = child.wait().await?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok((status.success(), text(&output), text(&said)))
 }
 
 impl Client for TesseractClient {

@@ -13,14 +13,12 @@ use serde_json::Value;
 
 use reqwest::multipart::{Form, Part};
 
-pub use self::{
-    answer::{Took, took},
-    models::{Limits, limits},
-};
+pub use self::models::{Limits, limits};
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
     chat::classify,
+    error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     pipeline::{Client, Target},
     probe::{PROBE, Probe, Probed},
@@ -185,7 +183,7 @@ impl TranscriptionClient {
         }
         if MOST_AUDIO_BYTES < recording.bytes().len() {
             let message = "The file is larger than 25 MiB; split it, or encode it smaller.";
-            return Err(permanent("too_large", message));
+            return Err(permanent(TOO_LARGE, message));
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Outgoing webhooks: one signed POST to a URL that a customer chose.
 //!
-//! `signature` (shared secrets) and `signing_key` (either scheme) sign and verify after Standard Webhooks 1.0.0, `guard` keeps requests away from addresses that
-//! are not public, `deliver` makes the call, `answer` says what the reply means. When a failed delivery is tried
-//! again, and when an endpoint is disabled, is decided by the caller.
+//! `signature` (shared secrets) and `signing_key` (either scheme) sign and verify after Standard Webhooks 1.0.0, `guard`
+//! keeps requests away from addresses that are not public, `deliver` makes the call, `answer` says what the reply means.
+//! When a failed delivery is tried again, and when an endpoint is disabled, is decided by the caller.
 
 mod answer;
 mod deliver;

@@ -23,18 +23,19 @@ pub(super) use self::carrier::Carrier;
 use super::{
     Api,
     access::Caller,
-    dead_letters::{Reason, checked, may_search, now},
+    dead_letters::{Reason, checked, may_search, rows_of_page},
     input::{JsonBody, Params},
     problem::Problem,
     redact,
 };
 use crate::{
+    clock::now,
     dead::{self, Filter, Group, Kind, NewOperation, Operation, filter::Words},
     outcomes::DeadRow,
 };
 
-/// Most operations on a page.
-const MAX_PAGE: u32 = 200;
+/// Operations on a page, unless said otherwise.
+const PAGE: u32 = 20;
 /// Letters and groups that a dry run shows.
 const SAMPLE: (u32, u32) = (10, 10);
 /// Most ids in a selection; more letters are chosen by what they have in common.
@@ -210,10 +211,7 @@ pub(super) async fn list(
     caller: Caller,
     Params(Page { limit }): Params<Page>,
 ) -> Result<Json<Vec<Operation>>, Problem> {
-    let limit = limit.unwrap_or(20);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(Problem::malformed(format!("`limit` is 1 to {MAX_PAGE}")));
-    }
+    let limit = rows_of_page(limit.unwrap_or(PAGE))?;
     let operations = dead::list(api.letters()?, limit).await?.into_iter();
     Ok(Json(operations.map(|operation| shown(operation, &caller)).collect()))
 }

@@ -8,8 +8,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, Utc};
-use flota_producer::{JobId, clock};
+use flota_producer::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -26,11 +25,12 @@ use super::{
 };
 use crate::{
     audit::{self, Deed},
+    clock::now,
     dead::{self, Filter, Group, Kind, Letter, NewOperation, filter::Words},
     outcomes::DeadRow,
 };
 
-/// Most letters on a page.
+/// Most letters, or operations, on a page.
 const MAX_PAGE: u32 = 200;
 /// Letters on a page, and groups, unless said otherwise.
 const PAGE: u32 = 50;
@@ -94,12 +94,16 @@ impl Wanted {
     }
 
     fn limit(&self) -> Result<u32, Problem> {
-        let limit = self.limit.unwrap_or(PAGE);
-        if (1..=MAX_PAGE).contains(&limit) {
-            Ok(limit)
-        } else {
-            Err(Problem::malformed(format!("`limit` is 1 to {MAX_PAGE}")))
-        }
+        rows_of_page(self.limit.unwrap_or(PAGE))
+    }
+}
+
+/// How many rows a page has.
+pub(super) fn rows_of_page(limit: u32) -> Result<u32, Problem> {
+    if (1..=MAX_PAGE).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(Problem::malformed(format!("`limit` is 1 to {MAX_PAGE}")))
     }
 }
 
@@ -109,10 +113,6 @@ pub(super) fn may_search(filter: &Filter, caller: &Caller) -> Result<(), Problem
         return Ok(());
     }
     Err(Problem::forbidden("`text` and `payload` look into payloads, and this token may not see them"))
-}
-
-pub(super) fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(clock::unix_now_ms() as i64).unwrap_or_default()
 }
 
 /// Dead letters, newest first

@@ -1,8 +1,8 @@
 //! The description of the API: made from the code, committed as `docs/openapi.json`, and served.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use axum::{Json, Router};
+use axum::{Router, http::header, response::IntoResponse};
 use utoipa::{
     Modify, OpenApi as _,
     openapi::{
@@ -35,6 +35,9 @@ const PROBLEMS: [(&str, &str); 5] = [
     ("429", "More requests a second than the token may make; see `Retry-After`"),
     ("503", "Redis or Postgres is away, or the server is busy; see `Retry-After`"),
 ];
+
+/// What is served, made once: it is the same for everybody.
+static SERVED: LazyLock<String> = LazyLock::new(document);
 
 #[derive(utoipa::OpenApi)]
 #[openapi(modifiers(&Finish), components(schemas(Problem)))]
@@ -124,8 +127,8 @@ fn add_problems(operation: &mut Operation) {
     responses((status = 200, description = "OpenAPI 3.1", body = Object)),
     security(("token" = ["viewer"]))
 )]
-async fn served() -> Json<OpenApi> {
-    Json(routes().1)
+async fn served() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], SERVED.as_str())
 }
 
 /// The description as it is committed.

@@ -16,9 +16,7 @@ use super::{
     problem::{Problem, pointer},
     shared_means,
 };
-
-/// Longest `traceparent` and `tracestate`, in bytes (W3C Trace Context, section 3.3.1.5).
-const MAX_TRACE: usize = 512;
+use crate::telemetry::{MAX_TRACE, is_traceparent};
 
 /// A job to be enqueued. Only `kind` and `payload` must be there.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -113,7 +111,7 @@ impl JobRequest {
         })?;
         (kind.check)(&self.payload).map_err(|invalid| {
             let field = if invalid.field == "payload" { String::new() } else { pointer(&invalid.field) };
-            Problem::invalid(format!("/payload{field}"), without_place(&invalid.problem))
+            Problem::invalid(format!("/payload{field}"), invalid.problem)
         })?;
         if caller.tenant().is_some() {
             shared_means::refuse(&self.kind, &self.payload)?;
@@ -161,11 +159,6 @@ impl JobRequest {
     }
 }
 
-/// The pointer says where it is; lines and columns of a payload say nothing to a program.
-fn without_place(sentence: &str) -> &str {
-    sentence.split_once(" at line ").map_or(sentence, |(sentence, _)| sentence)
-}
-
 fn unix_ms(pointer: &str, time: DateTime<Utc>) -> Result<u64, Problem> {
     u64::try_from(time.timestamp_millis()).map_err(|_| Problem::invalid(pointer, "is before 1970"))
 }
@@ -178,16 +171,6 @@ pub(super) fn trace(headers: &HeaderMap) -> Option<Trace> {
     };
     let traceparent = text("traceparent").filter(|text| is_traceparent(text))?;
     Some(Trace { traceparent, tracestate: text("tracestate") })
-}
-
-/// `00-<32 hex>-<16 hex>-<2 hex>`, and what later versions append.
-fn is_traceparent(text: &str) -> bool {
-    let hex = |part: Option<&str>, length| {
-        let digit = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
-        part.is_some_and(|part| part.len() == length && part.bytes().all(digit))
-    };
-    let mut parts = text.split('-');
-    hex(parts.next(), 2) && hex(parts.next(), 32) && hex(parts.next(), 16) && hex(parts.next(), 2)
 }
 
 #[cfg(test)]

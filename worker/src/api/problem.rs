@@ -109,7 +109,8 @@ impl Problem {
     }
 
     pub(super) fn not_json() -> Self {
-        let detail = "bodies are JSON: send the header `Content-Type: application/json`";
+        let detail = "this request takes a JSON body: send one, with the header `Content-Type: application/json`; \
+                      /api/v1/openapi.json says what is in it";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "The body is not JSON", detail)
     }
 
@@ -226,6 +227,15 @@ impl From<DatabaseError> for Problem {
                 "Postgres took longer for it than a request may: ask for less, for example for one queue or a \
                  shorter time, or try again",
             ),
+            // Nothing that a caller can mend, and nothing that it did: a password was changed, for example.
+            DatabaseError::NotAllowed(_) => {
+                error!(error = &error as &dyn std::error::Error, "A request failed: {error}");
+                Self::away(
+                    "postgres-away",
+                    "Postgres is away",
+                    "Postgres does not let this server in; its log says why. Try again when that is mended",
+                )
+            }
             _ => Self::internal(&error),
         }
     }
@@ -233,13 +243,17 @@ impl From<DatabaseError> for Problem {
 
 impl From<Stop> for Problem {
     fn from(stop: Stop) -> Self {
+        let Stop { exit, error } = stop;
+        let stop = match error.downcast::<DatabaseError>() {
+            Ok(error) => return error.into(),
+            Err(error) => Stop { exit, error },
+        };
         match stop.exit {
             Exit::NotFound => Self::not_found(stop.sentence()),
             Exit::Usage => Self::malformed(stop.sentence()),
-            Exit::Unreachable | Exit::NotAllowed => match stop.error.downcast_ref::<DatabaseError>() {
-                Some(_) => Self::away("postgres-away", "Postgres is away", "Postgres does not answer"),
-                None => Self::away("redis-away", "Redis is away", "Redis does not answer; try again soon"),
-            },
+            Exit::Unreachable | Exit::NotAllowed => {
+                Self::away("redis-away", "Redis is away", "Redis does not answer; try again soon")
+            }
             _ if is_full(&stop) => Self::away("redis-full", "Redis is full", stop.sentence()),
             _ => Self::internal(stop.error.as_ref()),
         }
@@ -324,6 +338,26 @@ mod tests {
         );
         assert_eq!(busy.headers()[header::CONTENT_TYPE], "application/problem+json");
         assert_eq!(stranger.headers()[header::WWW_AUTHENTICATE], "Bearer realm=\"flota\"");
+    }
+
+    #[test]
+    fn trouble_with_postgres_is_the_same_problem_by_whichever_way_it_comes() {
+        let error = || sqlx::Error::PoolTimedOut;
+        let table: [(fn(sqlx::Error) -> DatabaseError, u16); 5] = [
+            (DatabaseError::Unreachable, 503),
+            (DatabaseError::Exhausted, 503),
+            (DatabaseError::NotMigrated, 503),
+            (DatabaseError::NotAllowed, 503),
+            (|error| DatabaseError::Address(Some(error)), 500),
+        ];
+
+        for (kind, status) in table {
+            let straight = Problem::from(kind(error()));
+            let around = Problem::from(Stop::from(kind(error())));
+
+            assert_eq!((straight.status, around.status), (status, status));
+            assert_eq!((straight.kind, straight.detail), (around.kind, around.detail));
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::view::{self, QueueDetail, QueueView};
 
-/// Longest reason for a pause, in characters.
+/// Longest reason for a pause or a limit, in characters.
 const MAX_REASON: usize = 200;
 
 /// Every queue with its counts

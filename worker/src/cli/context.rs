@@ -1,6 +1,5 @@
 //! What commands need to reach Redis and Postgres, made from the environment when first asked for.
 
-use flota_engine::inspect;
 use flota_producer::{
     JobId,
     keys::{Prefix, QueueKeys},
@@ -12,6 +11,7 @@ use crate::{
     config::{Environment, Queues},
     database,
     exit::{Exit, Stop},
+    view,
 };
 
 use super::Global;
@@ -36,22 +36,17 @@ impl Redis {
         self.prefix.queue(queue)
     }
 
-    /// Names of all queues: those in the file, and those that any worker has published.
+    /// Names of all queues.
     pub(super) async fn queues(&self, global: &Global) -> Result<Vec<String>, Stop> {
-        let mut names = inspect::queues(&self.link, &self.prefix).await?;
-        names.extend(queues(global)?.policies.iter().map(|policy| policy.name.to_string()));
-        names.sort_unstable();
-        names.dedup();
-        Ok(names)
+        let queues = queues(global)?;
+        let of_file = queues.policies.iter().map(|policy| &*policy.name);
+        Ok(view::queue_names(&self.link, &self.prefix, of_file).await?)
     }
 
     /// Refuses a queue that nobody has heard of.
     pub(super) async fn known_queue(&self, global: &Global, name: &str) -> Result<QueueKeys, Stop> {
-        let names = self.queues(global).await?;
-        if names.iter().any(|known| known == name) {
-            return Ok(self.keys(name));
-        }
-        Err(Stop::not_found(format!("there is no queue `{name}`; known queues: {}", names.join(", "))))
+        view::known_queue(name, &self.queues(global).await?).map_err(Stop::not_found)?;
+        Ok(self.keys(name))
     }
 }
 

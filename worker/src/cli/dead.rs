@@ -2,12 +2,11 @@
 
 use std::io;
 
-use chrono::DateTime;
 use clap::{Args, Subcommand};
-use flota_producer::clock;
 use sqlx::PgPool;
 
 use crate::{
+    clock::now,
     config::Environment,
     dead::{self, Filter, Kind, UnknownFilter, export::Form, filter::Words},
     exit::{Done, Exit, Stop},
@@ -222,7 +221,6 @@ async fn refuse_nothing(
 
 impl Selection {
     fn filter(&self, state: Option<&'static str>) -> Result<Filter, Stop> {
-        let now = DateTime::from_timestamp_millis(clock::unix_now_ms() as i64).unwrap_or_default();
         let words = Words {
             queue: self.queue.clone(),
             kind: self.kind.clone(),
@@ -235,7 +233,7 @@ impl Selection {
             until: self.until.clone(),
             text: self.text.clone(),
         };
-        let mut filter = words.filter(state, now)?;
+        let mut filter = words.filter(state, now())?;
         for word in &self.words {
             filter.take(word)?;
         }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     config::Environment,
     exit::{Done, Exit, Stop},
+    telemetry::is_traceparent,
     view::{self, JobView},
 };
 
@@ -156,10 +157,20 @@ fn job(global: &Global, args: &Args) -> Result<NewJob, Stop> {
     if let Some(timeout) = args.timeout {
         job = job.timeout(timeout);
     }
-    if let Some(traceparent) = &args.traceparent {
-        job = job.trace(Trace { traceparent: traceparent.clone(), tracestate: None });
+    if let Some(traceparent) = args.traceparent.as_deref().filter(|text| !text.is_empty()) {
+        job = job.trace(trace(traceparent)?);
     }
     Ok(job)
+}
+
+fn trace(traceparent: &str) -> Result<Trace, Stop> {
+    if is_traceparent(traceparent) {
+        return Ok(Trace { traceparent: traceparent.to_owned(), tracestate: None });
+    }
+    Err(Stop::usage(
+        "--traceparent (or TRACEPARENT) is no trace context, so the job was not enqueued: write \
+         00-<32 hex digits>-<16 hex digits>-<2 hex digits>, all in lower case, or leave it out",
+    ))
 }
 
 fn payload(data: &str) -> Result<Box<RawValue>, Stop> {

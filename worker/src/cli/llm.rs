@@ -1,11 +1,10 @@
 //! `flota llm`: which models are asked, what they cost, what tenants may still spend.
 
-use chrono::DateTime;
 use clap::Subcommand;
-use flota_producer::clock;
 use serde::Serialize;
 
 use crate::{
+    clock::now,
     config::Environment,
     dead,
     exit::{Done, Exit, Stop},
@@ -68,8 +67,7 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
     match command {
         Command::Models => global.output.list(&models(&settings), "No model is set.")?,
         Command::Usage { since, tenant, by } => {
-            let now = DateTime::from_timestamp_millis(clock::unix_now_ms() as i64).unwrap_or_default();
-            let since = dead::filter::moment(&since, now)?;
+            let since = dead::filter::moment(&since, now())?;
             let rows = usage(&postgres(&environment)?, since, tenant.as_deref(), by).await?;
             global.output.list(
                 &rows,

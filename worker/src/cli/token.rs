@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use flota_producer::clock;
 use serde_json::json;
 
 use crate::{
+    clock::now,
     config::Environment,
     database::DatabaseError,
     exit::{Done, Exit, Stop},
@@ -84,9 +84,8 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
 }
 
 fn ends_at(lasts: Duration) -> Result<DateTime<Utc>, Stop> {
-    let now = DateTime::from_timestamp_millis(clock::unix_now_ms() as i64);
     let lasts = chrono::Duration::from_std(lasts).ok();
-    let ends = now.zip(lasts).and_then(|(now, lasts)| now.checked_add_signed(lasts));
+    let ends = lasts.and_then(|lasts| now().checked_add_signed(lasts));
     ends.ok_or_else(|| Stop::usage("--expires: that is after all time; write 90d, or leave it out"))
 }
 

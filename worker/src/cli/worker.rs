@@ -78,8 +78,8 @@ pub(super) async fn run(global: &Global, environment: Environment, args: Args) -
     let calls = Arc::new(telemetry::CallMetrics::default());
     let pipeline = Pipeline::new(limits, calls, CircuitPolicy::default());
     let (link, prefix) = (&redis.link, &redis.prefix);
-    let (timeouts, llm) = (&file.timeouts, file.llm);
-    let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, timeouts, llm };
+    let (timeouts, llm, speech) = (&file.timeouts, file.llm, file.speech);
+    let ground = Ground { pool: &pool, pipeline: &pipeline, link, prefix, timeouts, llm, speech };
     let services =
         assemble::services(&environment, ground).map_err(|error| Stop::usage(error.to_string()))?;
     let producer = Producer::new(environment.redis.clone())?;

@@ -43,6 +43,7 @@ use crate::{
     processors,
     retention::Ages,
     schedules::Schedule,
+    transcription::SpeechSettings,
 };
 
 pub use self::{
@@ -70,6 +71,8 @@ pub struct Queues {
     pub timeouts: CallTimeouts,
     /// Which language models are asked, and what they may cost.
     pub llm: LlmSettings,
+    /// What transcription may take and what it costs.
+    pub speech: SpeechSettings,
     /// Where they come from.
     pub source: Source,
 }
@@ -203,9 +206,9 @@ fn queues(document: Document<'_>, raw: &RawQueues, problems: &mut Vec<Problem>) 
     for (name, raw) in &raw.providers {
         ProviderTable { document, name, raw }.check(&mut limits, &mut timeouts, problems);
     }
-    let mut llm = llm::check(document, raw.llm.as_ref(), problems);
-    llm.speech = transcription::check(document, raw.transcription.as_ref(), problems);
-    Queues { policies, schedules: checked, ages, limits, timeouts, llm, source: Source::BuiltIn }
+    let llm = llm::check(document, raw.llm.as_ref(), problems);
+    let speech = transcription::check(document, raw.transcription.as_ref(), problems);
+    Queues { policies, schedules: checked, ages, limits, timeouts, llm, speech, source: Source::BuiltIn }
 }
 
 fn policies(document: Document<'_>, raw: &RawQueues, problems: &mut Vec<Problem>) -> Vec<QueuePolicy> {

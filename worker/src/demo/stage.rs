@@ -21,6 +21,8 @@ use crate::{
     view::{self, JobView},
 };
 
+use super::stories::TENANT;
+
 /// How the demo's queues differ from real ones: everything is quicker.
 const QUEUES: &str = r#"
 [defaults]
@@ -73,7 +75,7 @@ impl Stage {
             let secret = SigningSecret::generate()?;
             let url = stack.sandbox.url(&format!("{WEBHOOKS}{path}"));
             let key = secret.clone().into();
-            let (tenant, description) = (Some("acme"), Some("demo"));
+            let (tenant, description) = (Some(TENANT), Some("demo"));
             let new = NewEndpoint { tenant, url: &url, description, key: &key, max_concurrent: None };
             let id = endpoints::add(&pool, &vault, "demo", &new).await?;
             stack.sandbox.trust_webhook_secret(secret.to_text().expose_secret());

@@ -21,7 +21,7 @@ pub(super) struct Expected {
     pub(super) attempts: u32,
 }
 
-/// Whose webhooks and stored files there are.
+/// Whose mails, webhooks and stored files there are.
 pub(super) const TENANT: &str = "acme";
 /// Whom messages are for.
 const PHONE: &str = "+525512345678";
@@ -48,7 +48,7 @@ pub(super) fn mails() -> Vec<Story> {
     let mail = |(n, template): (usize, &'static EmailTemplate)| {
         let locale = if n % 2 == 0 { "es" } else { "en" };
         let body = EmailBody::template(template.name, locale, template.example());
-        let job = NewJob::new(SendEmail::new(format!("{}@example.com", template.name), body)).tenant("acme");
+        let job = NewJob::new(SendEmail::new(format!("{}@example.com", template.name), body)).tenant(TENANT);
         Story { name: template.name, job, expected: DONE }
     };
     EMAIL_TEMPLATES.iter().enumerate().map(mail).collect()

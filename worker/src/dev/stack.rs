@@ -145,7 +145,6 @@ fn new_pair() -> anyhow::Result<String> {
     Ok(format!("{public} {}", private.expose_secret()))
 }
 
-/// A secret that is made once for a folder: what was sealed yesterday must open today.
 /// At the address that the documentation names, or wherever there is room.
 async fn sandbox(bucket: PathBuf) -> Result<Sandbox, SandboxError> {
     let anywhere = SandboxOptions { bucket: Some(bucket), ..SandboxOptions::default() };
@@ -156,6 +155,7 @@ async fn sandbox(bucket: PathBuf) -> Result<Sandbox, SandboxError> {
     }
 }
 
+/// A secret that is made once for a folder: what was sealed yesterday must open today.
 fn kept(
     files: &PrivateDirectory,
     name: &str,

@@ -31,13 +31,10 @@ use super::{
     money::{Dollars, Teller, cost},
     purse::{Held, TooLittle},
 };
-use crate::failure::{Error, chain};
+use crate::failure::{Error, chain, wait, waits};
 
 /// Bytes of a question that are at least one token; languages with accents have fewer.
 const BYTES_PER_TOKEN: u64 = 3;
-
-/// Wait before a run that met a refused credential is repeated.
-const FOR_A_PERSON: Duration = Duration::from_mins(5);
 
 /// What a job asks.
 pub struct Question {
@@ -228,11 +225,8 @@ impl<'a> Asking<'a> {
             }
             Error::Budget(_) if has_paid => failed("budget_unread", None, chain(&error)),
             Error::Provider(error) if has_paid && waits(&error) => {
-                let (wait, code) = (error.retry_after(), error.code.clone());
-                // Whoever has to mend a credential gets some time for it.
-                let wait = wait
-                    .or(matches!(error.class, ErrorClass::Auth | ErrorClass::Quota).then_some(FOR_A_PERSON));
-                failed(code.as_deref().unwrap_or("limit"), wait, error.message.into())
+                let wait = wait(&error);
+                failed(error.code.as_deref().unwrap_or("limit"), wait, error.message.into())
             }
             Error::Provider(error) => error.with_detail(json!({ "usage": self.usage() })).into(),
             other => other,
@@ -289,13 +283,6 @@ impl<'a> Asking<'a> {
             "calls": self.paid,
         })
     }
-}
-
-/// Whether a job that fails like this waits without being charged for it, and so without a record.
-pub(crate) fn waits(error: &ProviderError) -> bool {
-    let is_limit =
-        matches!(error.class, ErrorClass::RateLimited { .. } | ErrorClass::Auth | ErrorClass::Quota);
-    is_limit || error.was_not_sent()
 }
 
 /// A tenant has too little left to spend: its job waits for the window to turn.

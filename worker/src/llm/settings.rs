@@ -10,7 +10,6 @@ use super::{
     models::{DEFAULT_TIER, FALLBACK_TIER, Models, Next},
     money::{Dollars, Price},
 };
-use crate::transcription::SpeechSettings;
 
 /// Stands for every tenant that is not named.
 const EVERYBODY: &str = "*";
@@ -39,8 +38,6 @@ pub struct LlmSettings {
     pub models: Models,
     /// What it may cost.
     pub budgets: Budgets,
-    /// Models that transcribe: `[transcription]`, a table of its own.
-    pub speech: SpeechSettings,
 }
 
 /// The table as written. Each part that is there replaces the built-in one as a whole.
@@ -90,7 +87,7 @@ impl LlmSettings {
         let prices =
             prices.into_iter().map(|(model, input, output)| (model.to_owned(), Price { input, output }));
         let models = Models { tiers, prices: prices.collect(), next };
-        Self { models, budgets: Budgets::default(), speech: SpeechSettings::built_in() }
+        Self { models, budgets: Budgets::default() }
     }
 
     /// What is written in the place of what is built in. The built-in way out of trouble stays when it is not written,
@@ -99,7 +96,7 @@ impl LlmSettings {
     /// # Errors
     /// Every part that cannot be meant.
     pub fn of(written: Written) -> Result<Self, Vec<Fault>> {
-        let Self { models: built_in, speech, .. } = Self::built_in();
+        let built_in = Self::built_in().models;
         let is_next_written = written.next.is_some();
         let models = Models {
             tiers: written.tiers.unwrap_or(built_in.tiers),
@@ -118,7 +115,7 @@ impl LlmSettings {
                 Err(more) => problems.extend(more),
             }
         }
-        if problems.is_empty() { Ok(Self { models, budgets, speech }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { models, budgets }) } else { Err(problems) }
     }
 
     /// The models that the environment names, in the place of their tiers.

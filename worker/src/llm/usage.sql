@@ -1,5 +1,6 @@
--- What questions and transcriptions took, from the results of jobs and of their failed runs. $1 first moment, $2 tenant or NULL, $3 how the
--- rows are added up: tenant, model, kind, day. A row of a result that stands for several calls says how many.
+-- What questions and transcriptions took, from the results of jobs and of their failed runs. $1 first moment, $2 tenant
+-- or NULL, $3 how the rows are added up: tenant, model, kind, day. A row of a result that stands for several calls says
+-- how many.
 SELECT
     CASE $3 WHEN 'tenant' THEN coalesce(runs.tenant, '')
             WHEN 'kind' THEN runs.kind

@@ -1,7 +1,8 @@
 //! The journal: every request as the sandbox saw it, without secrets and without bodies.
 //!
 //! Headers are on a list of those that hold no secret, of the others only their names are kept. The newest entries stay
-//! in memory, and of whole requests as many as fit; a ledger is a file that gets all of them, one JSON document a line, before the answer goes out.
+//! in memory, and of whole requests as many as fit; a ledger is a file that gets all of them, one JSON document a line,
+//! before the answer goes out.
 
 use std::{
     collections::VecDeque,

@@ -133,7 +133,7 @@ fn play(shared: &Shared, request: ReceivedRequest) -> (Option<Answer>, Duration)
 fn run(provider: &Provider, route: &Route, call: &Call<'_>, fault: Option<Fault>) -> Played {
     let Some(fault) = fault else { return Played::of((route.serve)(call)) };
     if let Some(status) = fault.status {
-        let answer = ordered(provider, status, &fault);
+        let answer = ordered(provider.error, status, &fault);
         return Played::fault(Some(answer), format!("answered {status} on order"));
     }
     if let (true, Some(item)) = (fault.ok_with_error, fault.item) {
@@ -192,10 +192,10 @@ impl Played {
 }
 
 /// The answer that was ordered, with the vendor's own body unless another was given.
-fn ordered(provider: &Provider, status: u16, fault: &Fault) -> Answer {
+pub(super) fn ordered(error: impl FnOnce(u16) -> Answer, status: u16, fault: &Fault) -> Answer {
     let mut answer = match &fault.body {
         None if status < 300 => Answer::empty(status),
-        None => (provider.error)(status),
+        None => error(status),
         Some(Value::String(text)) => Answer { body: text.clone().into(), ..Answer::empty(status) },
         Some(body) => Answer::json(status, body),
     };
@@ -226,7 +226,7 @@ fn halved(mut answer: Answer) -> Answer {
 }
 
 /// An answer that HTTP does not allow becomes a 500 that says so.
-fn respond(answer: Answer) -> Response {
+pub(super) fn respond(answer: Answer) -> Response {
     let Answer { status, headers, body } = answer;
     let response = headers
         .into_iter()

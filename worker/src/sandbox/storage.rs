@@ -23,7 +23,7 @@ use axum::{
 use flota_producer::clock;
 use futures_util::{StreamExt, stream};
 use s3s::service::S3Service;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, time::sleep};
 use url::form_urlencoded;
@@ -31,9 +31,10 @@ use url::form_urlencoded;
 use crate::dev::webhook_sink::connection::{ResetSwitch, ResettableListener};
 
 use super::{
+    call::Answer,
     fault::{Fault, Reset},
     journal::{Entry, Verdict, shown},
-    serve::Shared,
+    serve::{self, Shared, respond},
 };
 
 /// Its name in the journal and in faults.
@@ -56,6 +57,8 @@ const OPERATIONS: [&str; 13] = [
     "parts",
     "other",
 ];
+/// What S3's documents are.
+const XML: &str = "application/xml";
 /// How long half an answer has to be sent before the connection ends.
 const FLUSH: Duration = Duration::from_millis(50);
 /// Most of an error's document that is looked at.
@@ -131,7 +134,7 @@ async fn receive(
     let answer = match &fault {
         Some(fault) if is_instead(fault) => {
             entry.why = Some("answered on order, without the work".to_owned());
-            (fault.reset.is_none()).then(|| ordered(fault))
+            (fault.reset.is_none()).then(|| respond(ordered(fault)))
         }
         _ => Some(asked(&s3, request, &mut entry).await),
     };
@@ -155,7 +158,7 @@ async fn receive(
 async fn asked(s3: &S3Service, request: Request, entry: &mut Entry) -> Response {
     let answer = match s3.call(request.map(s3s::Body::http_body_unsync)).await {
         Ok(answer) => answer.map(Body::new),
-        Err(error) => return ordered_text(500, &format!("{error:?}")),
+        Err(error) => return respond(Answer::of(500, XML, format!("{error:?}"))),
     };
     if answer.status().is_success() {
         (entry.verdict, entry.carried_out) = (Verdict::Accepted, true);
@@ -193,32 +196,21 @@ async fn spoilt(answer: Option<Response>, fault: &Fault) -> Option<Response> {
     Some(Response::from_parts(parts, Body::from_stream(half.chain(end))))
 }
 
-/// The ordered answer, with S3's own document unless another body was given.
-fn ordered(fault: &Fault) -> Response {
-    let status = fault.status.unwrap_or(200);
-    let document = match &fault.body {
-        Some(Value::String(text)) => text.clone(),
-        Some(body) => body.to_string(),
-        None => document(usual_word(if fault.ok_with_error { 500 } else { status })),
-    };
-    let mut answer = ordered_text(status, &document);
-    for (name, value) in &fault.headers {
-        if let (Ok(name), Ok(value)) = (name.parse::<axum::http::HeaderName>(), value.parse()) {
-            answer.headers_mut().insert(name, value);
-        }
+/// The ordered answer; without a status, a success with S3's own document of a failure inside.
+fn ordered(fault: &Fault) -> Answer {
+    match fault.status {
+        Some(status) => serve::ordered(failed, status, fault),
+        None => Answer { status: 200, ..failed(500) },
     }
-    answer
 }
 
-fn ordered_text(status: u16, document: &str) -> Response {
-    let answer = Response::builder().status(status).header("content-type", "application/xml");
-    answer.body(Body::from(document.to_owned())).unwrap_or_else(|error| error.to_string().into_response())
-}
-
-fn document(word: &str) -> String {
-    format!(
+/// S3's own document of a failure.
+fn failed(status: u16) -> Answer {
+    let word = usual_word(status);
+    let document = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{word}</Code><Message>told to</Message></Error>"
-    )
+    );
+    Answer::of(status, XML, document)
 }
 
 /// What S3 usually means by a status (S3 API reference, "Error responses").

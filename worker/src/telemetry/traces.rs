@@ -46,6 +46,8 @@ use crate::config::env::TraceVariables;
 pub(super) const TARGET: &str = flota_providers::pipeline::SPAN_TARGET;
 /// Name of this service, unless `OTEL_SERVICE_NAME` says otherwise.
 const SERVICE: &str = "flota";
+/// Longest `traceparent` and `tracestate`, in bytes (W3C Trace Context, section 3.3.1.5).
+pub(crate) const MAX_TRACE: usize = 512;
 /// Longest that one message to the collector takes.
 const SEND: Duration = Duration::from_secs(10);
 /// Pause between two log lines about a collector that does not answer.
@@ -147,6 +149,18 @@ pub(crate) fn tell_tokens(model: &str, input: u64, output: u64) {
         span.set_attribute("gen_ai.usage.input_tokens", input as i64);
         span.set_attribute("gen_ai.usage.output_tokens", output as i64);
     }
+}
+
+/// Whether this is a `traceparent` header: `00-<32 hex>-<16 hex>-<2 hex>`, and what later versions append.
+pub(crate) fn is_traceparent(text: &str) -> bool {
+    let hex = |part: Option<&str>, length| {
+        let digit = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+        part.is_some_and(|part| part.len() == length && part.bytes().all(digit))
+    };
+    let mut parts = text.split('-');
+    let is_whole =
+        hex(parts.next(), 2) && hex(parts.next(), 32) && hex(parts.next(), 16) && hex(parts.next(), 2);
+    is_whole && text.len() <= MAX_TRACE
 }
 
 /// What a job carries, unless it is no trace context.

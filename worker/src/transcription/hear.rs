@@ -9,15 +9,15 @@ use flota_engine::Job;
 use flota_producer::clock;
 use flota_providers::{
     ErrorClass, ProviderError, Receipt,
-    transcription::{PROVIDER, Took, Wanted, took},
+    transcription::{PROVIDER, Wanted},
 };
 use metrics::counter;
 use serde_json::{Map, Value, json};
 
 use super::{Transcription, join::joined, kept::PieceKey, prepare::Piece};
 use crate::{
-    failure::Error,
-    llm::{Dollars, Teller, waits},
+    failure::{Error, waits},
+    llm::{Dollars, Teller},
     processors::caller,
     telemetry::metrics::{TRANSCRIPTION_COST, TRANSCRIPTION_SECONDS},
 };
@@ -134,7 +134,7 @@ impl<'a> Hearing<'a> {
         let Transcription { model, settings, kept, .. } = self.transcription;
         let (seconds, teller) = match answer {
             Ok(receipt) => (billed(receipt).unwrap_or(piece.recording.billed_seconds()), Teller::Table),
-            Err(error) if took(error) == Took::Untold => (piece.recording.billed_seconds(), Teller::Estimate),
+            Err(error) if error.may_be_billed() => (piece.recording.billed_seconds(), Teller::Estimate),
             Err(_) => (0, Teller::Table),
         };
         let (spent, cost_from) = match settings.cost(model, seconds) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flota_providers::{
+    TOO_LARGE,
     ffmpeg::{Ffmpeg, FfmpegError, cuts},
     recording::{BadRecording, Recording},
     transcription::MOST_AUDIO_BYTES,
@@ -58,7 +59,7 @@ impl Untranscribable {
     /// A file of more than the API takes, where there is no ffmpeg.
     pub(super) fn too_large() -> Self {
         let why = "is larger than the 25 MiB that the API takes".to_owned();
-        Self::NeedsFfmpeg { why, instead: "send a smaller file", code: "too_large" }
+        Self::NeedsFfmpeg { why, instead: "send a smaller file", code: TOO_LARGE }
     }
 
     /// A word for records.

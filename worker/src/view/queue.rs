@@ -18,6 +18,34 @@ use utoipa::ToSchema;
 use super::ControlsView;
 use crate::outcomes;
 
+/// Names of all queues: those of the file, and those that any worker has published.
+///
+/// # Errors
+/// When Redis does not answer.
+pub async fn queue_names<'a>(
+    link: &Link,
+    prefix: &Prefix,
+    of_file: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<String>, LinkError> {
+    let mut names = inspect::queues(link, prefix).await?;
+    names.extend(of_file.into_iter().map(str::to_owned));
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// Refuses a queue that is not among those that are known.
+///
+/// # Errors
+/// The sentence that says so.
+pub fn known_queue(name: &str, names: &[String]) -> Result<(), String> {
+    if names.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    let name: String = name.chars().take(80).collect();
+    Err(format!("there is no queue `{name}`; known queues: {}", names.join(", ")))
+}
+
 /// One queue.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct QueueView {

@@ -29,9 +29,11 @@ pub struct WhatsappFile {
     pub source: MediaSource,
     /// Text below it; not for recordings and stickers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_CAPTION)))]
     pub caption: Option<String>,
     /// Name that a document is shown with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_NAME)))]
     pub filename: Option<String>,
 }
 

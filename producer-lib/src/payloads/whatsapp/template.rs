@@ -37,8 +37,10 @@ pub const KNOWN_TEMPLATES: [KnownTemplate; 3] = [
 #[serde(deny_unknown_fields)]
 pub struct WhatsappTemplate {
     /// Its name.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_NAME)))]
     pub template: String,
     /// Its language, for example `es_MX`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 2, max = 16)))]
     pub language: String,
     /// Parameters of its text by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -24,8 +24,6 @@ pub trait Mailer: Client {
 /// fetch them again each time. Whoever sends the letter hands them in ([`Self::enclose`]) when they are wanted.
 #[derive(Debug, Clone)]
 pub struct Letter {
-    /// For whom it is sent.
-    tenant: Option<Box<str>>,
     /// Its place in line at every carrier.
     ticket: Box<str>,
     now_unix: i64,
@@ -43,9 +41,8 @@ impl Letter {
     /// The letter of an e-mail whose files are to come; those that it has already are kept. `ticket` is its place in line
     /// at every carrier, `now_unix` is in Unix seconds.
     pub fn new(email: Email, ticket: &str, now_unix: i64) -> Self {
-        let tenant = email.tenant.as_deref().map(Into::into);
         let state = State { without_files: email, wanted: SetOnce::new(), whole: SetOnce::new() };
-        Self { tenant, ticket: ticket.into(), now_unix, state: Arc::new(state) }
+        Self { ticket: ticket.into(), now_unix, state: Arc::new(state) }
     }
 
     /// Ends when a carrier has the turn to send it and waits for its files.
@@ -135,7 +132,8 @@ impl Carriers {
 
 async fn send<M: Mailer>(provider: Arc<Provider<M>>, letter: Letter) -> Answer {
     let letter = &letter;
-    let caller = Caller { tenant: letter.tenant.as_deref(), ticket: letter.ticket.clone(), place: None };
+    let tenant = letter.state.without_files.tenant.as_deref();
+    let caller = Caller { tenant, ticket: letter.ticket.clone(), place: None };
     let sending = |client: Arc<M>| async move { client.carry(letter.whole().await, letter.now_unix).await };
     provider.call(caller, sending).await
 }

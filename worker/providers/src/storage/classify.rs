@@ -9,10 +9,10 @@ use std::{error::Error, time::Duration};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::{PROVIDER, StorageClient};
-use crate::{ErrorClass, MAX_RETRY_AFTER, ProviderError};
+use crate::{ErrorClass, MAX_RETRY_AFTER, ProviderError, retry_after::seconds};
 
 /// The code of an upload to a key that is taken.
-pub(super) const TAKEN: &str = "PreconditionFailed";
+pub const TAKEN: &str = "PreconditionFailed";
 /// How much of a server's sentence is kept, in bytes.
 const MOST_SAID: usize = 400;
 
@@ -119,8 +119,7 @@ impl StorageClient {
     ) -> ProviderError {
         let status = raw.status().as_u16();
         // Of the two forms of this header, storage services send seconds.
-        let seconds = raw.headers().get("retry-after").and_then(|value| value.trim().parse().ok());
-        let wait = seconds.map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+        let wait = raw.headers().get("retry-after").and_then(seconds).map(|wait| wait.min(MAX_RETRY_AFTER));
         // An answer to HEAD has no body, and one that cannot be read has no word. A success that failed is a fault of
         // the other side.
         let word = word.unwrap_or(match status {

@@ -10,7 +10,7 @@ use super::{
     StorageClient,
     classify::{broken, root},
 };
-use crate::{ErrorClass, ProviderError};
+use crate::{ErrorClass, ProviderError, error::TOO_LARGE};
 
 const GET: &str = "get";
 
@@ -114,7 +114,7 @@ impl StoredStream {
 
 fn too_large(most_bytes: usize) -> ProviderError {
     let message = format!("The file is larger than {most_bytes} bytes; make it smaller.");
-    broken(GET, ErrorClass::Permanent, &message).with_code("too_large")
+    broken(GET, ErrorClass::Permanent, &message).with_code(TOO_LARGE)
 }
 
 fn cut_off(error: &ByteStreamError) -> ProviderError {

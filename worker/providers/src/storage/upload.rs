@@ -55,7 +55,7 @@ impl StorageClient {
     /// Stores these bytes under a key that is not taken, or under which the same bytes are kept already.
     ///
     /// # Errors
-    /// `Permanent` with code `PreconditionFailed` when another file has the key.
+    /// `Permanent` with code [`super::TAKEN`] when another file has the key.
     pub async fn put_bytes(
         &self,
         key: &str,
@@ -94,7 +94,7 @@ impl StorageClient {
     /// been sent.
     ///
     /// # Errors
-    /// `Permanent` with code `PreconditionFailed` when another file has the key, with code `read` when the reader fails.
+    /// `Permanent` with code [`super::TAKEN`] when another file has the key, with code `read` when the reader fails.
     pub async fn put_stream(
         &self,
         key: &str,

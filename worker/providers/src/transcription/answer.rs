@@ -1,34 +1,12 @@
-//! Answers of the API: a transcript in the form that was asked for, and what a call has taken.
+//! Answers of the API: a transcript in the form that was asked for.
 
 use serde_json::{Map, Value};
 
 use super::TranscriptFormat;
-use crate::{ErrorClass, ProviderError, exchange::HttpAnswer};
+use crate::exchange::HttpAnswer;
 
 /// What a verbose answer is about; the rest (`task`) is known.
 const VERBOSE: [&str; 5] = ["language", "duration", "segments", "words", "usage"];
-
-/// What a failed call took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Took {
-    /// Nothing: it was refused, or never sent.
-    Nothing,
-    /// Nobody said, and it may be billed: it was sent and its answer was lost or cut off.
-    Untold,
-}
-
-/// What a failed call took, as far as can be told.
-pub fn took(error: &ProviderError) -> Took {
-    if error.was_not_sent() || error.was_not_connected() {
-        return Took::Nothing;
-    }
-    match (error.class, error.code.as_deref().unwrap_or_default()) {
-        (ErrorClass::Timeout | ErrorClass::Network | ErrorClass::Ambiguous, _)
-        // A gateway in between gave up, or the answer did not come whole.
-        | (_, "timeout" | "408" | "504" | "524" | "unreadable" | "too_long" | "200") => Took::Untold,
-        _ => Took::Nothing,
-    }
-}
 
 /// `text` and `usage`, and of a verbose answer what else is in it. `None` for a success that is no transcript.
 pub(super) fn read(answer: &HttpAnswer, format: TranscriptFormat) -> Option<Map<String, Value>> {

@@ -162,8 +162,8 @@ pub fn check_url(text: &str, rules: &UrlRules, guard: &dyn AddressGuard) -> Resu
     }
 }
 
-/// The same as in the check of payloads, which neither knows nor is known here; one list of hostile URLs tests both.
 /// False for `.` and `a..b`: no resolver finds them, and `127.0.0.1..` is no name that anybody should try to resolve.
+/// The check of payloads, which neither knows nor is known here, has the same; one list of hostile URLs tests both.
 fn has_all_labels(name: &str) -> bool {
     name.strip_suffix('.').unwrap_or(name).split('.').all(|label| !label.is_empty())
 }

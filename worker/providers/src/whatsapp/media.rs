@@ -16,6 +16,7 @@ use super::{WhatsappSettings, answer::refused};
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::Api,
+    error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     pipeline::{Client, Target},
 };
@@ -205,7 +206,7 @@ fn check(content: &[u8], media_type: &str) -> Result<(), ProviderError> {
         "image/webp" if MOST_STILL < content.len() && !moves(start) => {
             let message =
                 "The sticker is larger than 100 KiB, which only those that move may be; make it smaller.";
-            Err(permanent(UPLOAD, "too_large", message))
+            Err(permanent(UPLOAD, TOO_LARGE, message))
         }
         _ => Ok(()),
     }

@@ -1,6 +1,6 @@
 //! Carries bulk operations out in the background of a server.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::{PgConnection, PgPool};
 use tokio::{
@@ -40,13 +40,13 @@ impl Carrier {
 /// What this server holds. The locks belong to the session of the connection and end with it.
 struct Held {
     locks: Option<PgConnection>,
-    running: JoinSet<Uuid>,
-    ids: HashSet<Uuid>,
-    tasks: Vec<(Id, Uuid)>,
+    running: JoinSet<()>,
+    /// Which operation each task carries out.
+    tasks: HashMap<Id, Uuid>,
 }
 
 async fn work(pool: PgPool, mut wanted: mpsc::UnboundedReceiver<Uuid>) {
-    let mut held = Held { locks: None, running: JoinSet::new(), ids: HashSet::new(), tasks: Vec::new() };
+    let mut held = Held { locks: None, running: JoinSet::new(), tasks: HashMap::new() };
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -81,7 +81,7 @@ impl Held {
     }
 
     async fn take(&mut self, pool: &PgPool, id: Uuid) {
-        if self.ids.contains(&id) {
+        if self.tasks.values().any(|held| *held == id) {
             return;
         }
         match self.lock(pool, id).await {
@@ -96,12 +96,8 @@ impl Held {
             }
         }
         let pool = pool.clone();
-        let task = self.running.spawn(async move {
-            carry_out(&pool, id).await;
-            id
-        });
-        self.tasks.push((task.id(), id));
-        self.ids.insert(id);
+        let task = self.running.spawn(async move { carry_out(&pool, id).await });
+        self.tasks.insert(task.id(), id);
     }
 
     async fn lock(&mut self, pool: &PgPool, id: Uuid) -> Result<bool, sqlx::Error> {
@@ -117,15 +113,12 @@ impl Held {
     fn lose(&mut self) {
         self.locks = None;
         self.running.abort_all();
-        self.ids.clear();
         // Otherwise the end of an aborted task would let go of an operation that has been taken up again since.
         self.tasks.clear();
     }
 
     async fn let_go(&mut self, task: Id) {
-        let Some(place) = self.tasks.iter().position(|(known, _)| *known == task) else { return };
-        let (_, id) = self.tasks.swap_remove(place);
-        self.ids.remove(&id);
+        let Some(id) = self.tasks.remove(&task) else { return };
         let Some(connection) = &mut self.locks else { return };
         let unlock = sqlx::query("SELECT pg_advisory_unlock(hashtextextended($1, 0))");
         if unlock.bind(format!("flota_bulk:{id}")).execute(connection).await.is_err() {
@@ -159,17 +152,17 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_what_was_lost_does_not_let_go_of_what_was_taken_up_again() {
         let id = Uuid::now_v7();
-        let (running, ids) = (JoinSet::new(), HashSet::from([id]));
-        let mut held = Held { locks: None, running, ids, tasks: Vec::new() };
+        let mut held = Held { locks: None, running: JoinSet::new(), tasks: HashMap::new() };
         let lost = held.running.spawn(pending()).id();
-        held.tasks.push((lost, id));
+        held.tasks.insert(lost, id);
 
         held.lose();
-        held.ids.insert(id);
+        let again = held.running.spawn(pending()).id();
+        held.tasks.insert(again, id);
         let ended = held.running.join_next_with_id().await.unwrap().unwrap_err();
         held.let_go(ended.id()).await;
 
         assert_eq!(ended.id(), lost);
-        assert!(held.ids.contains(&id));
+        assert_eq!(held.tasks, HashMap::from([(again, id)]));
     }
 }

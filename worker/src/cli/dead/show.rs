@@ -19,7 +19,8 @@ pub(super) fn story(letter: &Letter) -> String {
     }
     text.push_str(&format!("\n  {}, died {} of ", row.state, row.died_at.format("%Y-%m-%d %H:%M:%S")));
     text.push_str(row.error_class.as_deref().unwrap_or("an unknown cause"));
-    text.push_str(&format!(" after {} attempts, group {}", row.attempts, letter.fingerprint));
+    let attempts = if row.attempts == 1 { "attempt" } else { "attempts" };
+    text.push_str(&format!(" after {} {attempts}, group {}", row.attempts, letter.fingerprint));
     if let Some(error) = &row.error {
         text.push_str(&format!("\n  {}", printable(error)));
     }

@@ -148,7 +148,10 @@ pub(super) async fn unlimit(
     global.output.one(&json!({ "queue": name, "taken_back": taken_back }), name, || {
         match taken_back.as_slice() {
             [] => format!("Nothing was set for queue {name}; it is as queues.toml says."),
-            words => format!("The {} of queue {name} is as queues.toml says again.", words.join(" and the ")),
+            [word] => format!("The {word} of queue {name} is as queues.toml says again."),
+            words => {
+                format!("The {} of queue {name} are as queues.toml says again.", words.join(" and the "))
+            }
         }
     })?;
     Ok(Exit::Ok)

@@ -101,12 +101,10 @@ const ALL: [Names; 3] = [
 
 pub(super) fn read(reader: &mut Reader<'_>, production: bool) -> Option<StorageVariables> {
     let names = chosen(reader)?;
-    if reader.text(names.bucket).is_none() {
-        // The others are told by `all_or_none`, unless none is set.
+    // When some are set, `all_or_none` tells of the others.
+    if names.needed.iter().all(|(name, _)| reader.text(name).is_none()) {
         let because = "STORAGE_PROVIDER says that it is used";
-        if names.needed.iter().all(|(name, _)| reader.text(name).is_none()) {
-            reader.problems.push(EnvironmentError::Missing { name: names.bucket, because });
-        }
+        reader.problems.push(EnvironmentError::Missing { name: names.bucket, because });
     }
     let base_url = reader.parse(names.address, |text| {
         check_base_url(text, production).map(|()| text.trim_end_matches('/').to_owned())

@@ -35,14 +35,14 @@ mod tests {
 
     #[test]
     fn the_built_in_file_says_what_the_code_says() {
-        assert_eq!(Queues::built_in().unwrap().llm.speech, SpeechSettings::built_in());
+        assert_eq!(Queues::built_in().unwrap().speech, SpeechSettings::built_in());
     }
 
     #[test]
     fn what_is_written_replaces_a_part_and_leaves_the_others() {
         let text = "[queues.x]\n[transcription]\nlongest = \"90m\"\nlongest_call = \"5m\"\n";
 
-        let speech = parse("queues.toml", text).unwrap().llm.speech;
+        let speech = parse("queues.toml", text).unwrap().speech;
 
         assert_eq!(speech.longest, Duration::from_mins(90));
         assert_eq!(speech.longest_call, Some(Duration::from_mins(5)));

@@ -168,7 +168,6 @@ async fn every_answer_of_sendgrid_has_its_class() {
     let status = |status| Fault::status("sendgrid", status);
     let credits =
         json!({ "errors": [{ "message": "Maximum credits exceeded", "field": null, "help": null }] });
-    let reset = (now() + 30).to_string();
     let table = [
         (status(400), ErrorClass::Permanent),
         (status(401), ErrorClass::Auth),
@@ -187,6 +186,7 @@ async fn every_answer_of_sendgrid_has_its_class() {
         let told = format!("{fault:?}");
         assert_eq!(of_sendgrid(fault).await.unwrap_err().class, class, "{told}");
     }
+    let reset = (now() + 30).to_string();
     let limited = of_sendgrid(status(429).header("x-ratelimit-reset", reset)).await.unwrap_err();
     let wait = limited.retry_after().unwrap().as_secs();
     assert!(matches!(limited.class, ErrorClass::RateLimited { .. }) && (25..=30).contains(&wait), "{wait}");

@@ -1,6 +1,6 @@
 //! Transcription.
 
-use flota_providers::transcription::{Took, TranscriptFormat, took};
+use flota_providers::transcription::TranscriptFormat;
 
 use super::*;
 
@@ -110,7 +110,7 @@ async fn a_success_that_is_no_transcript_is_a_fault_of_the_other_side_that_may_b
         let (_receiver, result) = heard("whisper-1", as_format(format), "text/plain", body).await;
 
         let error = result.unwrap_err();
-        assert_eq!((error.class, took(&error)), (ErrorClass::ServerError, Took::Untold), "{format:?}");
+        assert_eq!((error.class, error.may_be_billed()), (ErrorClass::ServerError, true), "{format:?}");
     }
 }
 
@@ -121,9 +121,9 @@ async fn a_refusal_took_nothing_and_a_lost_answer_may_have() {
     let (_receiver, refused) = answered(Api::Speech, 500, Value::Null).await;
     let (_receiver, gave_up) = answered(Api::Speech, 504, Value::Null).await;
 
-    assert_eq!(took(&unreached), Took::Nothing);
-    assert_eq!(took(&refused.unwrap_err()), Took::Nothing);
-    assert_eq!(took(&gave_up.unwrap_err()), Took::Untold);
+    assert!(!unreached.may_be_billed());
+    assert!(!refused.unwrap_err().may_be_billed());
+    assert!(gave_up.unwrap_err().may_be_billed());
 }
 
 #[tokio::test]

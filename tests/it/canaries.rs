@@ -41,10 +41,10 @@ const LIMITS: [usize; 3] = [300, 400, 1_024];
 const HALTS: [u16; 5] = [429, 401, 402, 403, 410];
 /// Steps of a mail server, and replies of every class; behind the last two the login rests.
 const REPLIES: [(SmtpStep, u16); 6] = [
-    (SmtpStep::RcptTo, 450),
+    (SmtpStep::RcptTo, 454),
     (SmtpStep::RcptTo, 550),
     (SmtpStep::Data, 554),
-    (SmtpStep::Content, 452),
+    (SmtpStep::Content, 454),
     (SmtpStep::MailFrom, 530),
     (SmtpStep::Auth, 535),
 ];

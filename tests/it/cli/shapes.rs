@@ -85,7 +85,7 @@ async fn job_get_prints_a_waiting_job() {
 #[tokio::test]
 async fn job_get_prints_an_ended_job_run_by_run() {
     let (mut flota, sink) = (Installation::new().await, SmtpSink::start().await.unwrap());
-    sink.fault(SmtpStep::MailFrom, SmtpFault::reply(450));
+    sink.fault(SmtpStep::MailFrom, SmtpFault::reply(454));
     let worker = flota.mail_to(&sink).start(&["worker"]).await;
 
     let id = flota.enqueue("send_email", &mail(), &["--wait"]).await;

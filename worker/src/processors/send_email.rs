@@ -9,8 +9,8 @@ use std::{convert::Infallible, time::Duration};
 use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{EmailAttachment, EmailBody, EmailTemplate, SendEmail, clock};
 use flota_providers::{
-    ErrorClass, ProviderError,
-    email::{Attachment, Email, Letter, templates},
+    ErrorClass, ProviderError, Standing,
+    email::{self, Attachment, Email, Letter, templates},
     outbound,
 };
 use serde_json::json;
@@ -27,6 +27,9 @@ use crate::{
 const DEFAULT_LOCALE: &str = "es";
 /// Most bytes of all attachments together: more than any provider takes, so that each can say its own limit.
 const MOST_ATTACHED: usize = 32_000_000;
+/// How long a mail is put off by a mail server without being charged for it: greylisting takes minutes, rarely an hour.
+/// From then on each refusal counts as a try.
+const PUT_OFF: Duration = Duration::from_hours(4);
 /// Most time to fetch all attachments of a mail.
 pub(crate) const FETCHING: Duration = Duration::from_mins(1);
 
@@ -51,7 +54,7 @@ impl Processor<Services> for SendEmail {
         let letter = Letter::new(email, &job.id.to_string(), clock::unix_now().as_secs() as i64);
         // Files are fetched when it is the job's turn to send, and meanwhile the call waits for them.
         let mut sent = select! {
-            answer = carriers.send(letter.clone()) => answer?,
+            answer = carriers.send(letter.clone()) => answer.map_err(|error| put_off(error, job, clock::unix_now_ms()))?,
             Err(error) = enclose(&letter, attached, job, services) => return Err(error),
         };
         if 0 < left_out {
@@ -87,6 +90,16 @@ fn leave_out(
         return Err(Error::Suppressed { channel: Channel::Email, who });
     }
     Ok(left_out)
+}
+
+/// A mail that its server asks to bring again in some minutes waits for that: the server has not taken it, and would use up
+/// all tries of a healthy mail.
+fn put_off(error: ProviderError, job: &Job, now_ms: u64) -> ProviderError {
+    let waits = error.provider == email::SMTP
+        && error.class == ErrorClass::ServerError
+        && error.retry_after().is_some();
+    let is_young = now_ms.saturating_sub(job.envelope.at) < PUT_OFF.as_millis() as u64;
+    if waits && is_young { error.with_standing(Standing::NotSent) } else { error }
 }
 
 /// Hands in the files of a letter when they are wanted. Ends only when they cannot be had.
@@ -142,8 +155,9 @@ fn compose(mail: SendEmail, message_key: String, tenant: Option<String>) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use flota_producer::{EMAIL_TEMPLATES, EmailVariableKind};
+    use flota_producer::{EMAIL_TEMPLATES, EmailVariableKind, Envelope, JobId};
     use flota_providers::email::templates::{Locale, TEMPLATES};
+    use serde_json::value::RawValue;
 
     use super::*;
 
@@ -178,6 +192,26 @@ mod tests {
         assert_eq!((left_out, some.to, some.cc), (2, vec!["ben@example.com".to_owned()], Vec::new()));
         assert_eq!(leave_out(&mut of_another_tenant, Some("other"), &list).unwrap(), 1);
         assert!(matches!(error, Error::Suppressed { .. }) && !error.to_string().contains("ana@"), "{error}");
+    }
+
+    #[test]
+    fn a_mail_that_is_greylisted_waits_for_free_for_hours_and_not_for_ever() {
+        let envelope = Envelope::new("send_email", RawValue::from_string("{}".into()).unwrap(), 1_000);
+        let job = Job { id: JobId::mint(), queue: "email".into(), run: 1, attempt: 1, envelope };
+        let refusal = |code: &str, wait| {
+            let error = ProviderError::new(email::SMTP, "send", ErrorClass::ServerError, "Greylisted.");
+            error.with_code(code).with_server_wait(wait)
+        };
+        let minutes = Some(Duration::from_mins(5));
+        let after = |wait: Duration| job.envelope.at + wait.as_millis() as u64;
+
+        let young = put_off(refusal("451", minutes), &job, after(Duration::from_hours(3)));
+        let old = put_off(refusal("451", minutes), &job, after(Duration::from_hours(5)));
+        let another = put_off(refusal("454", None), &job, after(Duration::ZERO));
+
+        assert!(young.was_not_sent() && young.retry_after() == minutes);
+        assert!(!old.was_not_sent() && old.retry_after() == minutes);
+        assert!(!another.was_not_sent());
     }
 
     #[test]

@@ -88,6 +88,8 @@ fn health(answer: &Answer) -> Health {
     let Err(error) = answer else { return Health::Well };
     match error.class {
         _ if error.was_not_sent() => Health::Unknown,
+        // It answered, and what it said is about somebody else.
+        ErrorClass::ServerError if error.standing == Standing::OneRecipient => Health::Well,
         ErrorClass::Auth | ErrorClass::Quota | ErrorClass::RateLimited { .. } => Health::Well,
         ErrorClass::Permanent | ErrorClass::Gone => Health::Unknown,
         ErrorClass::ServerError | ErrorClass::Timeout | ErrorClass::Network | ErrorClass::Ambiguous => {

@@ -171,6 +171,8 @@ async fn every_refusal_is_called_by_its_code_and_its_step() {
         assert_eq!(error.class, class, "{reply} at {step:?}");
         assert_eq!(error.code.as_deref(), Some(&reply[..3]));
         assert!(error.message.contains(&reply[4..]), "{error}");
+        let minutes = reply.starts_with("45").then(|| Duration::from_mins(5));
+        assert_eq!(error.retry_after(), minutes, "{reply} at {step:?}");
         assert!(server.mails().is_empty());
     }
 }

@@ -7,8 +7,11 @@
 use std::{fmt, io, time::Duration};
 
 use super::super::SMTP as PROVIDER;
-use crate::{ErrorClass, ProviderError, causes, error::TOO_LARGE, secrets::Secrets};
+use crate::{ErrorClass, ProviderError, Standing, causes, error::TOO_LARGE, secrets::Secrets};
 
+/// How long a server that asks to come back is left alone with this message: greylisting lets it through after some
+/// minutes, and a repeat within seconds only tells that we are in a hurry (RFC 6647 section 2).
+const COME_BACK: Duration = Duration::from_mins(5);
 /// Longest reply that is quoted, in bytes.
 pub(super) const MOST_QUOTED_BYTES: usize = 300;
 
@@ -176,6 +179,12 @@ fn reply_class(stage: Stage, code: u16) -> ErrorClass {
     }
 }
 
+/// The wait that goes with a reply. Those that put a message off for minutes do not say so themselves: RFC 5321 section
+/// 4.2.2 has a busy mailbox (450, greylisting too), an error of the server (451) and too little room (452).
+fn wait(code: u16) -> Option<Duration> {
+    matches!(code, 450..=452).then_some(COME_BACK)
+}
+
 fn refused(failure: &Failure, code: u16, server: &str, secrets: &Secrets) -> ProviderError {
     let class = reply_class(failure.stage, code);
     let advice = match class {
@@ -188,7 +197,10 @@ fn refused(failure: &Failure, code: u16, server: &str, secrets: &Secrets) -> Pro
     };
     let words = secrets.quote(&failure.words(), MOST_QUOTED_BYTES);
     let message = format!("{server} answered {code} at {}: \"{words}\". {advice}", failure.stage);
-    error(class, message).with_code(code.to_string())
+    let error = error(class, message).with_code(code.to_string()).with_server_wait(wait(code));
+    // Of a recipient who is put off, the server says nothing about itself.
+    let is_about_one = class == ErrorClass::ServerError && failure.stage == Stage::Recipient && code != 421;
+    if is_about_one { error.with_standing(Standing::OneRecipient) } else { error }
 }
 
 fn without_reply(
@@ -278,6 +290,16 @@ mod tests {
 
         for (stage, code, class) in cases {
             assert_eq!(reply_class(stage, code), class, "{code} at {stage}");
+        }
+    }
+
+    #[test]
+    fn who_puts_a_message_off_is_asked_again_after_minutes() {
+        for code in [450, 451, 452] {
+            assert_eq!(wait(code), Some(Duration::from_mins(5)), "{code}");
+        }
+        for code in [421, 432, 454, 550] {
+            assert_eq!(wait(code), None, "{code}");
         }
     }
 

@@ -180,10 +180,10 @@ impl<'a> Reading<'a> {
 
 /// A result that an outcome can hold. Too long a list of pictures is written to a file like any other result, and its
 /// texts are shortened here, so that each picture still has its codes, its price and its error.
-pub(crate) async fn fit(job: &Job, result: Value, services: &Services) -> Result<Value, Error> {
-    match results::keep(job, &result, services).await? {
-        Some(kept) => Ok(cut(result, &kept)),
-        None => Ok(result),
+pub(crate) async fn fit(job: &Job, result: Value, services: &Services) -> Value {
+    match results::keep(job, &result, services).await {
+        Some(kept) => cut(result, &kept),
+        None => result,
     }
 }
 

@@ -1,18 +1,16 @@
 //! Results that are too long for an outcome: kept in the bucket, or in the directory of files, and cut in the outcome.
 //!
 //! What the job did has been paid for, so a storage that does not take its result is no reason to do it again: the
-//! directory steps in, and without one the outcome has the beginning of the text and says why there is no more.
+//! directory steps in, and without one, or when its disk is full, the outcome has the beginning of the text and says that
+//! there is no more.
 
 use bytes::Bytes;
 use flota_engine::Job;
+use flota_producer::JobId;
 use serde_json::{Value, json};
 use tracing::warn;
 
-use crate::{
-    bucket,
-    failure::{Error, chain},
-    services::Services,
-};
+use crate::{bucket, failure::chain, files::Files, services::Services};
 
 /// Largest result that is kept in the outcome; the engine keeps 16 KiB, and the other fields need some room.
 const MOST_INLINE: usize = 12 * 1024;
@@ -38,34 +36,43 @@ pub(crate) enum Place {
 }
 
 /// A result that an outcome can hold: itself when it is small, else its beginning and where the whole of it is.
-pub(crate) async fn fit(job: &Job, result: Value, field: &str, services: &Services) -> Result<Value, Error> {
-    match keep(job, &result, services).await? {
-        Some(kept) => Ok(cut(result, field, &kept)),
-        None => Ok(result),
+pub(crate) async fn fit(job: &Job, result: Value, field: &str, services: &Services) -> Value {
+    match keep(job, &result, services).await {
+        Some(kept) => cut(result, field, &kept),
+        None => result,
     }
 }
 
 /// Keeps a result that is too long for an outcome where there is a place for it; `None` for one that is not.
-pub(crate) async fn keep(job: &Job, result: &Value, services: &Services) -> Result<Option<Kept>, Error> {
+pub(crate) async fn keep(job: &Job, result: &Value, services: &Services) -> Option<Kept> {
     let content = Bytes::from(result.to_string());
     let bytes = content.len();
     if bytes <= MOST_INLINE {
-        return Ok(None);
+        return None;
     }
-    let place = place(job, content, services).await?;
-    Ok(Some(Kept { place, bytes }))
+    let place = place(job, content, services).await;
+    Some(Kept { place, bytes })
 }
 
 /// Keeps it in the bucket, or else in the directory of files.
-async fn place(job: &Job, content: Bytes, services: &Services) -> Result<Place, Error> {
+async fn place(job: &Job, content: Bytes, services: &Services) -> Place {
     match bucket::keep(job, content.clone(), services).await {
-        Ok(Some(key)) => return Ok(Place::Storage(key)),
+        Ok(Some(key)) => return Place::Storage(key),
         Ok(None) => {}
         Err(error) => warn!(job = %job.id, error = chain(&error), "the result of a job was not stored"),
     }
-    match &services.files {
-        Some(files) => Ok(Place::File(files.keep(job.id, &content).await?)),
-        None => Ok(Place::Nowhere),
+    in_directory(services.files.as_ref(), job.id, &content).await
+}
+
+/// Keeps it in the directory of files, when there is one that takes it.
+async fn in_directory(files: Option<&Files>, job: JobId, content: &Bytes) -> Place {
+    let Some(files) = files else { return Place::Nowhere };
+    match files.keep(job, content).await {
+        Ok(path) => Place::File(path),
+        Err(error) => {
+            warn!(%job, error = chain(&error), "the result of a job was not kept; its outcome has the beginning");
+            Place::Nowhere
+        }
     }
 }
 
@@ -100,6 +107,19 @@ pub(crate) fn note(result: &mut Value, kept: &Kept) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_directory_that_takes_no_more_is_no_reason_to_do_the_work_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let full = directory.path().join("full");
+        std::fs::write(&full, "where the directory should be").unwrap();
+
+        let (content, job) = (Bytes::from_static(b"paid for"), JobId::mint());
+        let kept = in_directory(Some(&Files::new(directory.path().into())), job, &content).await;
+        let lost = in_directory(Some(&Files::new(full)), job, &content).await;
+
+        assert_eq!((kept, lost), (Place::File(format!("results/{job}.json")), Place::Nowhere));
+    }
 
     #[test]
     fn what_is_cut_says_so_and_where_the_whole_is() {

@@ -80,7 +80,7 @@ impl Transcription {
         };
         let pieces = preparation.pieces(file).await?;
         let heard = Hearing::new(self, job, wanted(asked)).hear(&pieces).await?;
-        let mut result = results::fit(job, heard.result, "text", services).await?;
+        let mut result = results::fit(job, heard.result, "text", services).await;
         // What it took is never cut: costs are added up from it.
         result["usage"] = heard.usage;
         Ok(Receipt { provider: Some(heard.provider.into()), provider_ref: heard.id, result: Some(result) })

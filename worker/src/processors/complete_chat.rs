@@ -27,7 +27,7 @@ impl Processor<Services> for CompleteChat {
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
         let llm = services.llm.as_ref().ok_or(service_settings::LLM.missing())?;
         let answered = llm.answer(job, question(self, llm.defaults)?).await?;
-        let mut result = results::fit(job, answered.result, "answer", services).await?;
+        let mut result = results::fit(job, answered.result, "answer", services).await;
         // What it took is never cut: costs are added up from it.
         result["usage"] = answered.usage;
         let provider = Some(chat::PROVIDER.into());

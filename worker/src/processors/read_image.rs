@@ -16,7 +16,7 @@ impl Processor<Services> for ReadImage {
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Failure> {
         let (provider, result) = pictures::read(&self, job, services).await?;
-        let result = pictures::fit(job, result, services).await?;
+        let result = pictures::fit(job, result, services).await;
         Ok(Receipt { provider: Some(provider.into()), provider_ref: None, result: Some(result) })
     }
 }

@@ -37,6 +37,9 @@ const PAGE: &str = "3";
 /// As much text as possible, in no particular order.
 const SPARSE: &str = "11";
 
+/// What it is told of our environment: where programs are, and where its language data is.
+const INHERITED: [&str; 2] = ["PATH", "TESSDATA_PREFIX"];
+
 /// Where the program is and how long it may take.
 #[derive(Debug, Clone)]
 pub struct TesseractSettings {
@@ -104,6 +107,9 @@ impl TesseractClient {
         let mut command = Command::new(&self.program);
         command
             .args(arguments)
+            // It parses what strangers made, so it is not handed the secrets of this process.
+            .env_clear()
+            .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             // One thread for each: the turns already fill the cores.
             .env("OMP_THREAD_LIMIT", "1")
             .stdin(Stdio::piped());

@@ -50,6 +50,22 @@ async fn its_text_comes_back_and_only_listed_words_are_on_its_command_line() {
 }
 
 #[tokio::test]
+async fn it_inherits_none_of_our_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = script(folder.path(), "cat > /dev/null; exec env");
+
+    let read = client(program, SOON).read(&[pixel()], &Wanted::default()).await.unwrap();
+
+    let detail = read.detail.unwrap();
+    let text = detail["images"][0]["text"].as_str().unwrap();
+    let names: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    // The last three are those that a shell sets by itself.
+    let known = ["PATH", "TESSDATA_PREFIX", "OMP_THREAD_LIMIT", "PWD", "SHLVL", "_"];
+    assert!(names.contains(&"PATH") && names.iter().all(|name| known.contains(name)), "{names:?}");
+    assert!(std::env::vars_os().count() > known.len(), "the test itself has more than that");
+}
+
+#[tokio::test]
 async fn one_that_does_not_end_is_killed_at_its_deadline() {
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");

@@ -103,8 +103,10 @@ impl<'a> Asking<'a> {
             match answer {
                 Ok(said) => {
                     let Some(kept) = self.fits(said.clone())? else { continue };
-                    // Who asks again when there is more credit gets the whole answer.
-                    if let Some(age) = self.question.keep_for.filter(|_| said.shortened_to.is_none()) {
+                    // Who asks again when there is more credit gets the whole answer, and when there is more budget that of
+                    // the models that were asked for.
+                    let is_as_wanted = said.shortened_to.is_none() && !self.is_over_budget;
+                    if let Some(age) = self.question.keep_for.filter(|_| is_as_wanted) {
                         self.llm.cache.keep(&key, &kept, age).await;
                     }
                     return Ok(self.done(said.id, &kept, false));

@@ -346,6 +346,22 @@ async fn who_has_spent_its_budget_may_be_given_a_tier_of_its_own() {
 }
 
 #[tokio::test]
+async fn the_answer_of_the_cheaper_tier_is_not_kept_for_those_that_have_a_budget() {
+    let named = BTreeMap::from([("acme".to_owned(), budget(0.000_001, WhenSpent::Tier("open".into())))]);
+    let mut stage = Stage::with(Budgets { each: None, named }).await;
+    let job = job(Some("acme"));
+    let to_keep = || Question { keep_for: Some(Duration::from_mins(1)), ..question("Why?") };
+    stage.llm.answer(&job, question("The first one is within the budget.")).await.unwrap();
+    let cheap = stage.llm.answer(&job, to_keep()).await.unwrap();
+
+    stage.llm.budgets = Budgets::default();
+    let wanted = stage.llm.answer(&job, to_keep()).await.unwrap();
+
+    assert_eq!((&cheap.result["model"], &wanted.result["model"]), (&json!(LLAMA), &json!(HAIKU)));
+    assert_eq!(wanted.result["cached"], false);
+}
+
+#[tokio::test]
 async fn a_job_that_is_cancelled_while_a_model_thinks_has_spent_what_was_held_for_it() {
     let named = BTreeMap::from([("acme".to_owned(), budget(1.0, WhenSpent::Wait))]);
     let stage = Stage::with(Budgets { each: None, named }).await;

@@ -44,18 +44,30 @@ impl Stage for Pause {
         Box::pin(async move {
             let admitted = pause.credentials.admit(&facts.key, &facts.ticket);
             admitted.map_err(|(after, why)| put_off(&facts, after, why))?;
+            let mut report = Report { pause: &pause, facts: &facts, health: Health::Unknown, refusal: None };
             let answer = call.await;
-            pause.report(&facts, &answer);
+            report.health = health(&answer);
+            report.refusal = answer.as_ref().err().map(|error| (error.class, error.message.clone()));
+            drop(report);
             answer
         })
     }
 }
 
-impl Pause {
-    fn report(&self, facts: &Facts, answer: &Answer) {
-        let refusal = answer.as_ref().err().map(|error| (error.class, error.message.clone()));
-        if self.credentials.report(&facts.key, health(answer), refusal) {
-            self.observer.observe(&CallEvent::CredentialPaused { facts });
+/// Tells the circuit how the call ended, also when it was dropped on the way: the one call that asks whether a credential is
+/// mended would keep all others waiting.
+struct Report<'a> {
+    pause: &'a Pause,
+    facts: &'a Facts,
+    health: Health,
+    refusal: Refusal,
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        let Self { pause, facts, health, refusal } = self;
+        if pause.credentials.report(&facts.key, *health, refusal.take()) {
+            pause.observer.observe(&CallEvent::CredentialPaused { facts });
         }
     }
 }
@@ -80,5 +92,40 @@ fn health(answer: &Answer) -> Health {
     match (error.class, error.standing) {
         (ErrorClass::Auth | ErrorClass::Quota, Standing::Answered) => Health::Ill,
         _ => Health::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Receipt;
+
+    fn facts() -> Arc<Facts> {
+        let key = LimitKey { provider: "twilio", tenant: Box::default(), credential: "global".into() };
+        Arc::new(Facts {
+            provider: "twilio",
+            operation: "send",
+            tenant: None,
+            ticket: "job-1".into(),
+            key,
+            host: Box::default(),
+            deadline: None,
+            may_double: true,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_while_it_asks_for_a_mended_credential_lets_the_next_one_ask() {
+        let policy = CircuitPolicy { pause: Duration::ZERO, longest: Duration::from_hours(1), ..POLICY };
+        let pause = Pause { credentials: Arc::new(Circuits::new(policy)), observer: Arc::new(()) };
+        let refused = async { Err(ProviderError::new("twilio", "send", ErrorClass::Auth, "revoked")) };
+        pause.around(facts(), Box::pin(refused)).await.unwrap_err();
+
+        let mut asking = pause.around(facts(), Box::pin(std::future::pending()));
+        assert!(futures_util::poll!(&mut asking).is_pending());
+        drop(asking);
+        let taken = async { Ok(Receipt { provider: "twilio", provider_ref: None, detail: None }) };
+
+        assert!(pause.around(facts(), Box::pin(taken)).await.is_ok());
     }
 }

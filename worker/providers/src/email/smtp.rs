@@ -41,7 +41,7 @@ use super::{
     message::{Email, Outgoing, Sender, compose},
 };
 use crate::{
-    ErrorClass, ProviderError, Receipt,
+    ErrorClass, ProviderError, Receipt, Standing,
     pipeline::{Answer, Client, Target},
     probe::{Probe, Probed},
     secrets::Secrets,
@@ -180,7 +180,8 @@ impl SmtpMailer {
                 "All connections to the mail server stayed busy, so nothing was sent; the job is repeated later."
             }
         };
-        Err(ProviderError::new(PROVIDER, "send", ErrorClass::Network, message))
+        // It says nothing of the server, and is no try of the message.
+        Err(ProviderError::new(PROVIDER, "send", ErrorClass::Network, message).with_standing(Standing::NotSent))
     }
 
     async fn send_over(
@@ -270,4 +271,42 @@ impl Mailer for SmtpMailer {
 /// A server that does not answer the goodbye must not hold up a shutdown.
 async fn say_goodbye(mut connection: AsyncSmtpConnection) {
     let _ = timeout(GOODBYE, connection.abort()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_that_finds_no_connection_free_is_not_charged_and_says_nothing_of_the_server() {
+        let settings = SmtpSettings {
+            host: "127.0.0.1".to_owned(),
+            port: 1,
+            username: None,
+            password: None,
+            tls: SmtpTls::None,
+            from_email: "noreply@example.com".to_owned(),
+            from_name: None,
+            timeout: Duration::from_millis(10),
+            pool_size: 1,
+            extra_root_ca_pem: None,
+        };
+        let mailer = SmtpMailer::new(settings).unwrap();
+        let email = Email {
+            to: vec!["ada@example.org".to_owned()],
+            subject: "Hello".to_owned(),
+            text: Some("Hello".to_owned()),
+            message_key: "0192".to_owned(),
+            ..Email::default()
+        };
+
+        let busy = mailer.slots.acquire().await.unwrap();
+        let in_vain = mailer.send(&email, 0).await.unwrap_err();
+        drop(busy);
+        mailer.close().await;
+        let closed = mailer.send(&email, 0).await.unwrap_err();
+
+        assert!(in_vain.was_not_sent() && in_vain.message.contains("stayed busy"), "{in_vain}");
+        assert!(closed.was_not_sent() && closed.message.contains("is stopping"), "{closed}");
+    }
 }

@@ -46,8 +46,15 @@ const ROWS: &[Row] = &[
         "waits 5 min, not charged; others wait too",
     ),
     row(
-        "403 `AccessDenied`, `SignatureDoesNotMatch`, `RequestTimeTooSkewed`",
-        Says(403, &["AccessDenied", "SignatureDoesNotMatch", "RequestTimeTooSkewed"]),
+        "403 `AccessDenied`: the file may not be read, or is not there and the key has no s3:ListBucket",
+        Says(403, &["AccessDenied"]),
+        "auth",
+        "=",
+        "waits 5 min, not charged; others go on",
+    ),
+    row(
+        "403 `SignatureDoesNotMatch`, `RequestTimeTooSkewed`",
+        Says(403, &["SignatureDoesNotMatch", "RequestTimeTooSkewed"]),
         "auth",
         "=",
         "waits 5 min, not charged; others wait too",

@@ -181,7 +181,8 @@ impl SmtpMailer {
             }
         };
         // It says nothing of the server, and is no try of the message.
-        Err(ProviderError::new(PROVIDER, "send", ErrorClass::Network, message).with_standing(Standing::NotSent))
+        Err(ProviderError::new(PROVIDER, "send", ErrorClass::Network, message)
+            .with_standing(Standing::NotSent))
     }
 
     async fn send_over(

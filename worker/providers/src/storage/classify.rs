@@ -8,8 +8,8 @@ use std::{error::Error, time::Duration};
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::{PROVIDER, StorageClient};
-use crate::{ErrorClass, MAX_RETRY_AFTER, ProviderError, retry_after::seconds};
+use super::{PROVIDER, StorageClient, download::GET};
+use crate::{ErrorClass, MAX_RETRY_AFTER, ProviderError, Standing, retry_after::seconds};
 
 /// The code of an upload to a key that is taken.
 pub const TAKEN: &str = "PreconditionFailed";
@@ -50,8 +50,15 @@ pub(super) fn class(word: &str, status: u16, retry_after: Option<Duration>) -> E
     }
 }
 
+/// Whom a refusal is about. Without s3:ListBucket a file that is not there is refused like one that may not be read
+/// (GetObject in the S3 API reference, "Permissions"), so that refusal is no reason to let the credential of all jobs rest.
+fn standing(operation: &str, word: &str) -> Standing {
+    let is_about_one = operation == GET && word == "AccessDenied";
+    if is_about_one { Standing::OneRecipient } else { Standing::Answered }
+}
+
 /// What to do next.
-fn advice(word: &str, class: ErrorClass) -> &'static str {
+fn advice(operation: &str, word: &str, class: ErrorClass) -> &'static str {
     match (word, class) {
         ("NoSuchBucket" | "InvalidBucketName", _) => {
             "The bucket does not exist: make it, or correct its name in the settings."
@@ -67,6 +74,10 @@ fn advice(word: &str, class: ErrorClass) -> &'static str {
         ("EntityTooLarge", _) => "The file is larger than the storage takes.",
         ("QuotaExceeded" | "XMinioStorageFull" | "XMinioAdminBucketQuotaExceeded", _) => {
             "The storage is full: make room, or allow more."
+        }
+        (_, ErrorClass::Auth) if operation == GET => {
+            "The access key may not read it, or there is no such file: give the key the rights s3:GetObject and \
+             s3:ListBucket; with the latter a file that is missing is told as such."
         }
         (_, ErrorClass::Auth) => {
             "The access key may not do this: give it the right (s3:GetObject, s3:PutObject, s3:ListBucket)."
@@ -131,11 +142,15 @@ impl StorageClient {
         let said = said.map(|said| format!(" It said: {}", self.secrets.quote(said, MOST_SAID)));
         let message = format!(
             "The storage answered {status}. {}{}",
-            advice(word, class),
+            advice(operation, word, class),
             said.unwrap_or_default().trim_end()
         );
         let code = if word.is_empty() { status.to_string() } else { word.chars().take(64).collect() };
         let error = ProviderError::new(PROVIDER, operation, class, message).with_code(code);
+        let error = match class {
+            ErrorClass::Auth => error.with_standing(standing(operation, word)),
+            _ => error,
+        };
         match class {
             ErrorClass::RateLimited { .. } => error,
             _ => error.with_server_wait(wait),
@@ -160,6 +175,21 @@ pub(super) fn root(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_may_not_be_read_says_nothing_of_other_files_and_a_bad_key_does() {
+        let table = [
+            (GET, "AccessDenied", Standing::OneRecipient),
+            (GET, "InvalidAccessKeyId", Standing::Answered),
+            (GET, "SignatureDoesNotMatch", Standing::Answered),
+            ("put", "AccessDenied", Standing::Answered),
+        ];
+
+        for (operation, word, expected) in table {
+            assert_eq!(standing(operation, word), expected, "{operation} {word}");
+        }
+        assert!(advice(GET, "AccessDenied", ErrorClass::Auth).contains("there is no such file"));
+    }
 
     #[test]
     fn every_word_of_the_manual_has_its_class() {

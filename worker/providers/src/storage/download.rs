@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{ErrorClass, ProviderError, error::TOO_LARGE};
 
-const GET: &str = "get";
+pub(super) const GET: &str = "get";
 
 /// A file in memory.
 #[derive(Debug, Clone)]

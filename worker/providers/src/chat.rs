@@ -36,6 +36,10 @@ pub const BASE_URL: &str = "https://openrouter.ai/api/v1";
 const COMPLETE: &str = "complete";
 /// What OpenRouter says when one model is too busy.
 pub const OVERLOADED: &str = "provider_overloaded";
+/// The code of a model that says why it does not answer.
+pub const REFUSED: &str = "refusal";
+/// The code of an answer that was withheld or cut by a filter: the `finish_reason` of the same name.
+pub const FILTERED: &str = "content_filter";
 /// Longest silence in the middle of an answer. OpenRouter sends a comment every few seconds while a model thinks.
 pub const STALL: Duration = Duration::from_secs(30);
 
@@ -68,13 +72,13 @@ pub struct ChatRequest {
 /// What a model said.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Said {
-    /// The answer, or why it was refused.
+    /// The answer.
     pub text: String,
     /// Name of the generation at the provider.
     pub id: Option<String>,
     /// The model that answered.
     pub model: Option<String>,
-    /// `stop`, `length`, `content_filter`, …
+    /// `stop`, `length`, …
     pub finish_reason: Option<String>,
     /// What it took.
     pub usage: Usage,
@@ -219,8 +223,15 @@ impl ChatClient {
             return Err(billed(self.refused(COMPLETE, &answer, error.status(502), error, now_unix)));
         }
         let message = choice.message.unwrap_or_default();
-        let text = [message.content, message.refusal].into_iter().flatten().find(|text| !text.is_empty());
-        let Some(text) = text else { return Err(billed(self.empty())) };
+        let (content, refusal) = (message.content.unwrap_or_default(), message.refusal.unwrap_or_default());
+        if choice.finish_reason.as_deref() == Some(FILTERED) {
+            return Err(billed(self.unwilling(FILTERED, &refusal)));
+        }
+        let text = match (content.is_empty(), refusal.is_empty()) {
+            (false, _) => content,
+            (true, false) => return Err(billed(self.unwilling(REFUSED, &refusal))),
+            (true, true) => return Err(billed(self.empty())),
+        };
         let (id, model, usage) = (completion.id, completion.model, Usage::of(usage));
         Ok(Said { text, id, model, finish_reason: choice.finish_reason, usage, shortened_to })
     }
@@ -241,6 +252,12 @@ impl ChatClient {
     fn empty(&self) -> ProviderError {
         let advice = "The answer is empty, as on a cold start; the job is repeated later.";
         self.api.error(COMPLETE, ErrorClass::ServerError, advice, "").with_code("empty")
+    }
+
+    /// A success that is none: the model does not want to answer, and would not the next time.
+    fn unwilling(&self, code: &str, said: &str) -> ProviderError {
+        let advice = "The model does not want to answer this; ask it in other words, or another model.";
+        self.api.error(COMPLETE, ErrorClass::Permanent, advice, said).with_code(code)
     }
 
     fn unreadable(&self) -> ProviderError {

@@ -8,6 +8,8 @@ use std::{error::Error, time::Duration};
 
 use serde_json::Value;
 
+use crate::chat;
+
 /// The code of a request that is larger than its provider takes.
 pub const TOO_LARGE: &str = "too_large";
 /// The code of a request with a file of a kind that its provider does not take.
@@ -177,7 +179,9 @@ impl ProviderError {
             self.code.as_deref(),
             Some("timeout" | "408" | "504" | "524" | "cut_off" | "unreadable" | "too_long" | "200")
         );
-        is_lost || is_unusable
+        // A model that does not want to answer has read the question.
+        let is_unwilling = matches!(self.code.as_deref(), Some(chat::REFUSED | chat::FILTERED));
+        is_lost || is_unusable || is_unwilling
     }
 
     /// True when only this provider refuses the request, for its size or kind, and another one may well take it. Nothing

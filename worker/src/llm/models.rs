@@ -106,7 +106,7 @@ fn obstacle(error: &ProviderError) -> Option<Obstacle> {
             _,
             "context_length_exceeded" | "token_limit_exceeded" | "max_tokens_exceeded" | "string_too_long",
         ) => Some(Obstacle::TooLong),
-        (_, "content_policy_violation" | "moderation" | "refusal" | "content_filter") => {
+        (_, "content_policy_violation" | "moderation" | chat::REFUSED | chat::FILTERED) => {
             Some(Obstacle::Policy)
         }
         // Overloaded is that one model; "rate_limit_exceeded" is our key.

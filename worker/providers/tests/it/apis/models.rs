@@ -38,6 +38,29 @@ async fn a_question_that_reached_nobody_took_nothing_and_one_without_an_answer_m
 }
 
 #[tokio::test]
+async fn a_model_that_does_not_want_to_answer_has_given_no_answer_and_is_paid() {
+    let usage = json!({ "prompt_tokens": 4, "completion_tokens": 9, "cost": 0.01 });
+    let billed = Took::Told(Usage { prompt_tokens: 4, completion_tokens: 9, cost: Some(0.01) });
+    let refusal = json!({ "finish_reason": "stop", "message": { "content": null, "refusal": "I cannot." } });
+    let filtered = json!({ "finish_reason": "content_filter", "message": { "content": "" } });
+    let cut = json!({ "finish_reason": "content_filter", "message": { "content": "To begin with," } });
+
+    for (choice, code, said) in
+        [(refusal, "refusal", "I cannot."), (filtered, "content_filter", ""), (cut, "content_filter", "")]
+    {
+        let said_so = json!({ "choices": [choice], "usage": usage });
+        let (_receiver, result) = answered(Api::Chat, 200, said_so).await;
+
+        let error = result.unwrap_err();
+        assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Permanent, Some(code)));
+        assert!(error.message.contains(said) && took(&error) == billed, "{error}");
+    }
+    let (_receiver, untold) =
+        answered(Api::Chat, 200, json!({ "choices": [{ "finish_reason": "content_filter" }] })).await;
+    assert_eq!(took(&untold.unwrap_err()), Took::Untold);
+}
+
+#[tokio::test]
 async fn every_answer_of_a_model_api_has_its_class() {
     let typed = |word: &str| json!({ "error": { "message": "no", "metadata": { "error_type": word } } });
     let inner = |code: i64| json!({ "error": { "code": code, "message": "no" } });

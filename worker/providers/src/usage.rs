@@ -60,6 +60,15 @@ impl Usage {
         Some(left.min(MAX_RETRY_AFTER))
     }
 
+    /// How long it takes until there is more, when nothing is left: the wait of a refusal that names none itself. A Unix time
+    /// needs a clock and is read with the answer (`exchange.rs`).
+    pub(crate) fn until_more(self) -> Option<Duration> {
+        match self.reset? {
+            Reset::After(wait) if self.remaining < 1.0 => Some(wait.min(MAX_RETRY_AFTER)),
+            _ => None,
+        }
+    }
+
     /// Reads the headers of an answer.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let found = [

@@ -139,7 +139,8 @@ impl Limit {
         if error.standing != Standing::Answered {
             return Err(error);
         }
-        match self.limits.refused(&facts.key, &facts.ticket, error.retry_after()).await {
+        let wait = error.retry_after().or_else(|| usage.and_then(Usage::until_more));
+        match self.limits.refused(&facts.key, &facts.ticket, wait).await {
             Turn::Reserved { after } => {
                 error.class = ErrorClass::RateLimited { retry_after: Some(after) };
                 error.standing = Standing::RefusedWithTurn;

@@ -153,6 +153,30 @@ async fn a_refusal_as_too_fast_becomes_a_turn() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_names_no_wait_waits_for_the_allowance_that_is_used_up() {
+    let allowance = |remaining: &str| {
+        vec![
+            ("x-ratelimit-limit-requests", "100".to_owned()),
+            ("x-ratelimit-remaining-requests", "99".to_owned()),
+            ("x-ratelimit-reset-requests", "1s".to_owned()),
+            ("x-ratelimit-limit-tokens", "10000".to_owned()),
+            ("x-ratelimit-remaining-tokens", remaining.to_owned()),
+            ("x-ratelimit-reset-tokens", "6m0s".to_owned()),
+        ]
+    };
+    for (remaining, wait) in [("0", "Some(360s)"), ("9000", "None")] {
+        let headers = allowance(remaining);
+        let receiver = Receiver::start(Answer { status: 429, headers, ..Answer::default() }).await;
+        let book = Arc::new(Book::default());
+
+        send(&sms(receiver.address, &with(&book))).await.unwrap_err();
+
+        let told = format!("refused twilio::global job-1 {wait}");
+        assert!(book.lines().contains(&told), "{:?}", book.lines());
+    }
+}
+
+#[tokio::test]
 async fn an_overloaded_endpoint_slows_everybody_down_and_its_job_is_charged() {
     for (status, wait) in
         [(502, "overloaded webhook::ep_1 Some(2s)"), (504, "overloaded webhook::ep_1 Some(2s)")]

@@ -120,7 +120,7 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
         webhooks: Webhooks::new(&environment.webhook_allow, timeouts.of(webhook::PROVIDER), pipeline)
             .map_err(AssembleError::Http)?,
         endpoints: vault.map(|vault| Endpoints::new(pool.clone(), vault)),
-        places: Places::new(link.again(), prefix.clone()),
+        places: Places::new(link.again(), prefix.clone(), timeouts.of(webhook::PROVIDER)),
         webhook_secret: secret.map(|secret| SigningSecret::parse(secret.expose_secret())).transpose()?,
         downloads: Outbound::new(&environment.fetch_allow, DOWNLOAD).map_err(AssembleError::Http)?,
         push_services: Outbound::new(&environment.fetch_allow, timeouts.of(push::PROVIDER))

@@ -1,8 +1,8 @@
 //! At most so many deliveries to one endpoint at once, for the whole fleet.
 //!
 //! A delivery holds a place in Redis while it is under way. Who finds no place free is parked without being charged, and
-//! asks again when one will probably be free (`take_place.lua`). A place whose worker vanished is free again after
-//! [`HOLD`]. Only endpoints with a cap are asked about; all their keys end by themselves.
+//! asks again when one will probably be free (`take_place.lua`). A place whose worker vanished is free again when its hold
+//! ends, a little after the longest delivery. Only endpoints with a cap are asked about; all their keys end by themselves.
 
 use std::{
     num::NonZeroU32,
@@ -20,8 +20,8 @@ use tracing::debug;
 
 use crate::failure::chain;
 
-/// Longest that a delivery can take, by far: its own limit is 15 s, and waiting for a turn is no part of it.
-const HOLD: Duration = Duration::from_secs(30);
+/// How much longer than the longest delivery a place is held: for Redis, and for clocks that are not exact.
+const MARGIN: Duration = Duration::from_secs(15);
 /// Furthest ahead that a job is told when to ask again.
 const HORIZON: Duration = Duration::from_mins(10);
 /// Longest wait for Redis.
@@ -35,6 +35,7 @@ static LEAVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("leav
 pub struct Places {
     link: Arc<Link>,
     prefix: Prefix,
+    hold: Duration,
 }
 
 /// Why a delivery cannot begin.
@@ -68,9 +69,9 @@ pub struct Place {
 }
 
 impl Places {
-    /// Places in this Redis.
-    pub fn new(link: Link, prefix: Prefix) -> Self {
-        Self { link: Arc::new(link), prefix }
+    /// Places in this Redis, for deliveries that take at most `longest`.
+    pub fn new(link: Link, prefix: Prefix, longest: Duration) -> Self {
+        Self { link: Arc::new(link), prefix, hold: longest + MARGIN }
     }
 
     /// Begins a delivery to an endpoint that bears `most` at once, for this run of the job `ticket`.
@@ -82,7 +83,7 @@ impl Places {
         let holder = format!("{ticket}:{run}");
         let mut call = TAKE.key(keys.holders());
         call.key(keys.line()).key(keys.due()).key(keys.state()).arg(ticket).arg(&holder).arg(most.get());
-        call.arg(HOLD.as_millis() as u64).arg(HORIZON.as_millis() as u64);
+        call.arg(self.hold.as_millis() as u64).arg(HORIZON.as_millis() as u64);
         let answer: i64 = match timeout(PATIENCE, self.link.invoke(&call)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(NoPlace::Away(id.to_owned(), Some(error))),
@@ -97,7 +98,7 @@ impl Places {
 
     async fn leave(&self, keys: EndpointKeys, holder: String, was_sent: bool) {
         let mut call = LEAVE.key(keys.holders());
-        call.key(keys.state()).arg(&holder).arg(HOLD.as_millis() as u64);
+        call.key(keys.state()).arg(&holder).arg(self.hold.as_millis() as u64);
         call.arg(if was_sent { "sent" } else { "" });
         if let Err(error) = self.link.invoke::<i64>(&call).await {
             debug!("A place is free again only when its hold ends: {}", chain(&error));

@@ -11,10 +11,11 @@ use super::*;
 use crate::outcomes::tests::servers;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(15);
 
 /// As one worker process sees it.
 fn places(prefix: &Prefix) -> Places {
-    Places::new(Link::new(servers().redis_url()).unwrap(), prefix.clone())
+    Places::new(Link::new(servers().redis_url()).unwrap(), prefix.clone(), LONGEST)
 }
 
 fn prefix() -> Prefix {
@@ -125,13 +126,24 @@ async fn the_place_of_a_worker_that_vanished_is_free_when_its_hold_ends() {
     std::mem::forget(places.take("ep_1", most(1), "a", 1).await.unwrap());
     let holders = prefix.endpoint("ep_1").holders();
     wait_of(places.take("ep_1", most(1), "b", 1).await);
-    assert!(ask("PTTL", &holders).await <= HOLD.as_millis() as i64);
+    assert!(ask("PTTL", &holders).await <= (LONGEST + MARGIN).as_millis() as i64);
 
     let mut end = redis::cmd("ZADD");
     end.arg(&holders).arg("XX").arg(1).arg("a:1");
     Link::new(servers().redis_url()).unwrap().query::<i64>(&end).await.unwrap();
 
     assert!(places.take("ep_1", most(1), "b", 2).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_place_is_held_for_longer_than_the_longest_delivery_that_is_allowed() {
+    let (prefix, longest) = (prefix(), Duration::from_mins(30));
+    let places = Places::new(Link::new(servers().redis_url()).unwrap(), prefix.clone(), longest);
+
+    let _place = places.take("ep_1", most(1), "a", 1).await.unwrap();
+
+    let held = ask("PTTL", &prefix.endpoint("ep_1").holders()).await;
+    assert!(longest.as_millis() as i64 <= held, "{held} ms");
 }
 
 #[tokio::test]
@@ -157,7 +169,7 @@ async fn a_run_that_lost_its_hold_does_not_give_back_the_place_of_the_next_run()
 
 #[tokio::test]
 async fn while_redis_is_away_nothing_begins() {
-    let places = Places::new(Link::new("redis://127.0.0.1:1/").unwrap(), prefix());
+    let places = Places::new(Link::new("redis://127.0.0.1:1/").unwrap(), prefix(), LONGEST);
 
     let taken = places.take("ep_1", most(1), "a", 1).await;
 

@@ -53,8 +53,11 @@ const UNKNOWN_WAIT: Duration = Duration::from_secs(10);
 /// Pause between two log lines, or two messages to Redis, about one allowance.
 const WARN_PAUSE: Duration = Duration::from_mins(1);
 const TELL_PAUSE: Duration = Duration::from_secs(1);
-/// Allowances that are remembered before those that nobody asks about are forgotten.
+/// Most allowances that are remembered: beyond, those that nobody asks about are forgotten, then those whose watch ends
+/// first.
 const MOST_REMEMBERED: usize = 4_096;
+/// How many are forgotten at once, so that not each new one looks through all of them.
+const FORGOTTEN_AT_ONCE: usize = MOST_REMEMBERED / 8;
 
 /// The limits of a process. Cheap to share behind an `Arc`.
 pub struct RedisLimits {
@@ -73,6 +76,17 @@ struct Known {
     told: Option<Instant>,
 }
 
+/// Forgets what nobody watches, and if that is too little what is watched for the shortest time.
+fn make_room(known: &mut HashMap<LimitKey, Known>, now: Instant) {
+    known.retain(|_, known| known.watched_until.is_some_and(|until| now < until));
+    if MOST_REMEMBERED - FORGOTTEN_AT_ONCE < known.len() {
+        let mut ends: Vec<Option<Instant>> = known.values().map(|known| known.watched_until).collect();
+        let (_, last, _) = ends.select_nth_unstable(FORGOTTEN_AT_ONCE);
+        let last = *last;
+        known.retain(|_, known| last < known.watched_until);
+    }
+}
+
 impl RedisLimits {
     /// Starts the task that talks to Redis; it ends with the last owner.
     pub fn start(link: Link, prefix: Prefix, windows: ProviderLimits) -> Self {
@@ -84,7 +98,7 @@ impl RedisLimits {
         let mut known = self.all_known();
         let now = Instant::now();
         if MOST_REMEMBERED <= known.len() && !known.contains_key(key) {
-            known.retain(|_, known| known.watched_until.is_some_and(|until| now < until));
+            make_room(&mut known, now);
         }
         change(known.entry(key.clone()).or_default());
     }

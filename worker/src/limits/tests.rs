@@ -255,3 +255,19 @@ async fn a_window_that_ends_in_a_thousand_years_is_waited_for_a_day_and_its_key_
     let left: i64 = Link::new(url).unwrap().query(redis::cmd("PTTL").arg(&name)).await.unwrap();
     assert!((1..=Duration::from_hours(26).as_millis() as i64).contains(&left), "{left}");
 }
+
+#[test]
+fn what_is_remembered_of_allowances_is_bounded_even_when_all_of_them_are_watched() {
+    let now = std::time::Instant::now();
+    let mut known = HashMap::new();
+    for number in 0..MOST_REMEMBERED as u64 {
+        let watched_until = Some(now + Duration::from_millis(1 + number));
+        known.insert(key(&number.to_string()), Known { watched_until, ..Known::default() });
+    }
+
+    make_room(&mut known, now);
+
+    assert!(known.len() < MOST_REMEMBERED - FORGOTTEN_AT_ONCE, "{} are left", known.len());
+    assert!(MOST_REMEMBERED / 2 < known.len() && !known.contains_key(&key("0")), "{} are left", known.len());
+    assert!(known.contains_key(&key(&(MOST_REMEMBERED - 1).to_string())), "those watched longest are kept");
+}

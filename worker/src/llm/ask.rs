@@ -28,7 +28,7 @@ use super::{
     cache::Kept,
     form::{Form, repair},
     models::Wanted,
-    money::{Dollars, Teller, cost},
+    money::{Dollars, Price, Teller, cost},
     purse::{Held, TooLittle},
 };
 use crate::failure::{Error, chain, wait, waits};
@@ -180,11 +180,21 @@ impl<'a> Asking<'a> {
     /// What the call costs at most, by our table.
     fn most(&self) -> Dollars {
         let request = &self.question.request;
-        let price = self.llm.models.prices.get(&request.model);
         let bytes: usize = request.messages.iter().map(|(_, content)| content.len()).sum();
-        price.map_or_else(Dollars::default, |price| {
+        self.price().map_or_else(Dollars::default, |(price, _)| {
             price.of(bytes as u64 / BYTES_PER_TOKEN + 1, u64::from(request.max_tokens))
         })
+    }
+
+    /// What the model costs, and who says so. Within a budget one without a price counts as the dearest that has one: what
+    /// nobody knows must not be free there.
+    fn price(&self) -> Option<(Price, Teller)> {
+        let models = &self.llm.models;
+        if let Some(price) = models.prices.get(&self.question.request.model) {
+            return Some((*price, Teller::Table));
+        }
+        let has_budget = self.llm.budgets.of(self.tenant()).is_some() && !self.is_over_budget;
+        models.dearest().filter(|_| has_budget).map(|price| (price, Teller::Estimate))
     }
 
     fn pay(&mut self, answer: &Result<Said, ProviderError>) -> Dollars {
@@ -192,7 +202,7 @@ impl<'a> Asking<'a> {
             return Dollars::default();
         }
         let model = self.question.request.model.clone();
-        let price = self.llm.models.prices.get(&model).copied();
+        let price = self.price();
         let took = answer.as_ref().map_or_else(took, |said| Took::Told(said.usage));
         let (usage, (spent, cost_from)) = match took {
             Took::Told(usage) => (usage, cost(usage, price)),

@@ -92,6 +92,15 @@ impl Models {
         models.into_iter().find(|model| !asked.contains(model)).cloned()
     }
 
+    /// The highest prices that any model has; `None` when none has one.
+    pub fn dearest(&self) -> Option<Price> {
+        let prices = self.prices.values().copied();
+        prices.reduce(|one, other| Price {
+            input: one.input.max(other.input),
+            output: one.output.max(other.output),
+        })
+    }
+
     /// Whether metrics may name this model; names from jobs would be series without end.
     pub fn knows(&self, model: &str) -> bool {
         self.prices.contains_key(model)

@@ -89,18 +89,18 @@ pub(crate) enum Teller {
     Provider,
     /// Our table of prices.
     Table,
-    /// Our estimate from before the call: its answer was lost or cut off, and it may be billed.
+    /// Our estimate: the answer was lost or cut off and may be billed, or the model has no price and its tenant a budget.
     Estimate,
-    /// Nobody: the model has no price, and counts as free.
+    /// Nobody: the model has no price, and counts as free where there is no budget.
     #[default]
     Nobody,
 }
 
-/// What a call cost: the provider's figure, else that of the table.
-pub(super) fn cost(usage: Usage, price: Option<Price>) -> (Dollars, Teller) {
+/// What a call cost: the provider's figure, else that of a price, with who says that one.
+pub(super) fn cost(usage: Usage, price: Option<(Price, Teller)>) -> (Dollars, Teller) {
     match (usage.cost, price) {
         (Some(cost), _) => (Dollars::new(cost), Teller::Provider),
-        (None, Some(price)) => (price.of(usage.prompt_tokens, usage.completion_tokens), Teller::Table),
+        (None, Some((price, teller))) => (price.of(usage.prompt_tokens, usage.completion_tokens), teller),
         (None, None) => (Dollars::default(), Teller::Nobody),
     }
 }
@@ -128,8 +128,9 @@ mod tests {
     fn the_providers_figure_comes_before_the_table() {
         let usage = |cost| Usage { prompt_tokens: 1_000, completion_tokens: 200, cost };
 
-        assert_eq!(cost(usage(Some(0.001)), Some(HAIKU)), (Dollars::new(0.001), Teller::Provider));
-        assert_eq!(cost(usage(None), Some(HAIKU)), (Dollars::new(0.0005), Teller::Table));
+        let price = Some((HAIKU, Teller::Table));
+        assert_eq!(cost(usage(Some(0.001)), price), (Dollars::new(0.001), Teller::Provider));
+        assert_eq!(cost(usage(None), price), (Dollars::new(0.0005), Teller::Table));
         assert_eq!(cost(usage(None), None), (Dollars::default(), Teller::Nobody));
     }
 }

@@ -115,6 +115,11 @@ impl LlmSettings {
                 Err(more) => problems.extend(more),
             }
         }
+        if models.prices.is_empty() && (budgets.each.is_some() || !budgets.named.is_empty()) {
+            let problem =
+                "prices is empty, so no budget can be kept; write what models cost, or remove prices";
+            problems.push(Fault::at(&["prices"], problem.to_owned()));
+        }
         if problems.is_empty() { Ok(Self { models, budgets }) } else { Err(problems) }
     }
 

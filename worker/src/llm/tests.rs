@@ -362,6 +362,21 @@ async fn the_answer_of_the_cheaper_tier_is_not_kept_for_those_that_have_a_budget
 }
 
 #[tokio::test]
+async fn a_model_without_a_price_is_held_against_a_budget_as_the_dearest_that_has_one() {
+    let named = BTreeMap::from([("acme".to_owned(), budget(0.001, WhenSpent::Wait))]);
+    let stage = Stage::with(Budgets { each: None, named }).await;
+    let unpriced = || Question { wanted: Wanted::Model("own/model".into()), ..question("Why?") };
+    stage.llm.answer(&job(Some("acme")), unpriced()).await.unwrap();
+
+    let refused = stage.llm.answer(&job(Some("acme")), unpriced()).await.unwrap_err();
+    let without_budget = stage.llm.answer(&job(None), unpriced()).await;
+
+    // A hundred tokens of the dearest model cost $0.0015, which only a first call may exceed.
+    assert!(matches!(&refused, Error::BudgetSpent(_)), "{refused}");
+    assert!(without_budget.is_ok());
+}
+
+#[tokio::test]
 async fn a_job_that_is_cancelled_while_a_model_thinks_has_spent_what_was_held_for_it() {
     let named = BTreeMap::from([("acme".to_owned(), budget(1.0, WhenSpent::Wait))]);
     let stage = Stage::with(Budgets { each: None, named }).await;

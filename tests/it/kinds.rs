@@ -283,6 +283,37 @@ async fn several_pictures_keep_what_was_read_beside_those_that_are_broken() {
 }
 
 #[tokio::test]
+async fn a_picture_that_google_could_not_read_is_asked_for_again_alone() {
+    let stage = Stage::set(true).await;
+    stage.put("one.gif", WHITE);
+    let read = |text: &str| json!({ "fullTextAnnotation": { "text": text } });
+    let failed = |code: i64| json!({ "error": { "code": code, "message": "Try again." } });
+    for responses in [
+        json!([read("first"), failed(14), read("third")]),
+        // Asked for at once, and then by the next try of the job.
+        json!([failed(14)]),
+        json!([failed(8)]),
+    ] {
+        let fault = Fault::status("google_vision", 200);
+        stage.sandbox.fault(Fault { body: Some(json!({ "responses": responses })), ..fault }).unwrap();
+    }
+
+    let pictures = vec![MediaSource::file("one.gif"); 3];
+    let result = stage.complete(NewJob::new(ReadImage::several(pictures))).await;
+
+    let texts: Vec<&Value> =
+        result["images"].as_array().unwrap().iter().map(|image| &image["text"]).collect();
+    assert_eq!((texts, &result["failed"]), (vec!["first", "TOTAL 42.00", "third"], &json!(0)));
+    let calls = stage.sandbox.received("google_vision");
+    let asked = calls.iter().map(|call| {
+        let body: Value = serde_json::from_slice(&call.body).unwrap();
+        body["requests"].as_array().unwrap().len()
+    });
+    assert_eq!(asked.collect::<Vec<_>>(), [3, 1, 1, 1]);
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn barcodes_need_no_account_and_text_can_come_from_a_program_here() {
     let programs = tempfile::tempdir().unwrap();
     let program = programs.path().join("tesseract");

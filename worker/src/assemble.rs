@@ -24,6 +24,7 @@ use crate::{
     files::Files,
     limits::CallTimeouts,
     llm::{Defaults, Llm, LlmSettings},
+    pictures::ReadPictures,
     services::{Outbound, Services, Webhooks},
     suppressions::Suppressions,
     transcription::{SpeechSettings, Transcription},
@@ -151,6 +152,7 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
                 Llm::new(client, llm, defaults, (link, prefix))
             }),
         text_readers: integrations::text_readers(&more.ocr, more.vision.as_ref(), timeouts, pipeline)?,
+        read_pictures: ReadPictures::default(),
         barcodes: BarcodeReader::new(integrations::cores()),
         uploads: Uploads::default(),
         storage: piped(more.storage.as_ref(), |it| Ok(storage::client(it, timeouts)), pipeline)?,

@@ -1,10 +1,15 @@
 //! The pictures of a job, one after the other: opened, searched for barcodes, and sent in batches to whoever reads text.
 //!
 //! Only one picture and one batch are in memory at a time. A picture that cannot be read has an error in the result while
-//! the others keep theirs; the job fails when it is its only picture, when none could be read, or when the trouble is
-//! none of the picture's (a service that is away), because then a repeat helps.
+//! the others keep theirs; the job fails when it is its only picture, when none could be read, or when a repeat helps: the
+//! service is away, or met trouble with some of the pictures. The repeat reads only those that have not been (`kept.rs`);
+//! at the last of [`TRIES`] what is still in trouble keeps its error.
 
-use flota_engine::{ErrorClass, Failure, Job};
+mod kept;
+
+use std::time::Instant;
+
+use flota_engine::{ErrorClass, Failure, Job, Remedy};
 use flota_producer::{MediaSource, ReadImage, clock};
 use flota_providers::{
     barcode,
@@ -15,6 +20,7 @@ use flota_providers::{
 };
 use serde_json::{Map, Value, json};
 
+pub use self::kept::ReadPictures;
 use crate::{
     failure::Error,
     files,
@@ -23,6 +29,9 @@ use crate::{
     services::Services,
 };
 
+/// At this try of a job the pictures that met trouble keep their error, so that the others are not lost with them: tries of
+/// `server_error` as queues.toml comes.
+const TRIES: u32 = 3;
 /// Most of each text that is left when several do not fit into the outcome, in characters of all texts together.
 const MOST_SHORTENED: usize = 1_600;
 /// Largest list of shortened results, in bytes.
@@ -41,6 +50,8 @@ struct Reading<'a> {
     /// By picture.
     results: Vec<Map<String, Value>>,
     first_failure: Option<Failure>,
+    /// The first trouble with a picture that a repeat may overcome.
+    trouble: Option<Failure>,
     provider: &'static str,
     /// Who should have read the text of any batch, and failed.
     passed_over: Vec<Value>,
@@ -54,9 +65,16 @@ pub(crate) async fn read(
 ) -> Result<(&'static str, Value), Failure> {
     let mut reading = Reading::new(asked, job, services)?;
     for (place, source) in asked.sources().enumerate() {
-        reading.look(place, source).await?;
+        match services.read_pictures.of(job.id, place) {
+            Some(kept) => reading.results[place] = kept,
+            None => reading.look(place, source).await?,
+        }
     }
     reading.flush().await?;
+    if let Some(trouble) = reading.trouble.take_if(|_| job.attempt < TRIES) {
+        return Err(trouble);
+    }
+    services.read_pictures.forget(job.id);
     reading.finish()
 }
 
@@ -78,7 +96,7 @@ impl<'a> Reading<'a> {
             now_unix: clock::unix_now().as_secs() as i64,
         };
         let results = vec![Map::new(); asked.sources().count()];
-        let (places, first_failure, provider) = (Vec::new(), None, barcode::PROVIDER);
+        let (places, first_failure, trouble, provider) = (Vec::new(), None, None, barcode::PROVIDER);
         let passed_over = Vec::new();
         Ok(Self {
             asked,
@@ -89,6 +107,7 @@ impl<'a> Reading<'a> {
             places,
             results,
             first_failure,
+            trouble,
             provider,
             passed_over,
         })
@@ -142,8 +161,21 @@ impl<'a> Reading<'a> {
                 self.results[place].insert("price_tag".to_owned(), json!(PriceTag::read(text)));
             }
             self.results[place].extend(image);
+            self.remember(place);
         }
         Ok(())
+    }
+
+    /// Remembers what was read of a picture, for a run that comes back for others, or that there was trouble with it.
+    fn remember(&mut self, place: usize) {
+        let result = &self.results[place];
+        match result.get("error") {
+            Some(error) => self.trouble = self.trouble.take().or_else(|| trouble(self.provider, error)),
+            None if 1 < self.results.len() => {
+                self.services.read_pictures.keep(self.job.id, place, result, Instant::now());
+            }
+            None => {}
+        }
     }
 
     /// Keeps a failure with its pictures, when it is their own. Any other is the job's.
@@ -176,6 +208,19 @@ impl<'a> Reading<'a> {
         }
         Ok((self.provider, result))
     }
+}
+
+/// What the error of one picture means for the job, when a repeat may help.
+fn trouble(provider: &'static str, error: &Value) -> Option<Failure> {
+    let (class, remedy) = match error["class"].as_str()? {
+        "server_error" => (ErrorClass::ServerError, Remedy::Retry { after: None }),
+        "rate_limited" => (ErrorClass::RateLimited, Remedy::Park { after: None }),
+        _ => return None,
+    };
+    let said = error["message"].as_str().unwrap_or_default();
+    let message = format!("{said} Only the pictures that could not be read are asked for again.");
+    let code = error["code"].as_str().map(|code| code.to_owned().into());
+    Some(Failure { code, provider: Some(provider.into()), ..Failure::new(class, remedy, message) })
 }
 
 /// A result that an outcome can hold. Too long a list of pictures is written to a file like any other result, and its

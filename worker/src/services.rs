@@ -23,6 +23,7 @@ use crate::{
     endpoints::{Endpoints, Places},
     files::Files,
     llm::Llm,
+    pictures::ReadPictures,
     suppressions::Suppressions,
     transcription::Transcription,
     uploads::Uploads,
@@ -62,6 +63,8 @@ pub struct Services {
     pub transcription: Option<Transcription>,
     /// Reads text on pictures.
     pub text_readers: Option<TextReaders>,
+    /// Remembers which pictures of jobs have been read.
+    pub read_pictures: ReadPictures,
     /// Reads barcodes on pictures.
     pub barcodes: BarcodeReader,
     /// The bucket with files and long results.

@@ -46,10 +46,21 @@ pub(crate) type Reading = Result<Value, ProviderError>;
 /// The receipt of a batch.
 ///
 /// # Errors
-/// The first error, when no picture could be read.
-pub(crate) fn gathered(provider: &'static str, operation: &'static str, readings: Vec<Reading>) -> Answer {
+/// When no picture could be read: the first error after which a repeat may help, else the first of all.
+pub(crate) fn gathered(
+    provider: &'static str,
+    operation: &'static str,
+    mut readings: Vec<Reading>,
+) -> Answer {
     if readings.iter().all(Result::is_err) {
-        return Err(readings.into_iter().find_map(Result::err).unwrap_or_else(|| {
+        let may_pass = |reading: &Reading| {
+            reading
+                .as_ref()
+                .is_err_and(|error| !matches!(error.class, ErrorClass::Permanent | ErrorClass::Gone))
+        };
+        let at = readings.iter().position(may_pass).unwrap_or_default();
+        let error = (at < readings.len()).then(|| readings.swap_remove(at)).and_then(Result::err);
+        return Err(error.unwrap_or_else(|| {
             let message = "There is no picture to read; name one.";
             ProviderError::new(provider, operation, ErrorClass::Permanent, message).with_code("no_image")
         }));

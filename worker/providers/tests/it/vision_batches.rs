@@ -76,6 +76,23 @@ async fn sixteen_pictures_are_one_call_and_a_bad_one_keeps_the_others() {
 }
 
 #[tokio::test]
+async fn of_pictures_that_all_fail_the_one_that_may_be_read_later_decides() {
+    let failed = |code: i64| json!({ "error": { "code": code, "message": "no" } });
+    for (codes, class) in [
+        ([3, 14], ErrorClass::ServerError),
+        ([3, 8], ErrorClass::RateLimited { retry_after: None }),
+        ([3, 5], ErrorClass::Permanent),
+    ] {
+        let google = answering(200, &json!({ "responses": codes.map(failed) })).await;
+
+        let error =
+            client(&google, key()).read(&vec![pixel(); 2], &Wanted::default(), NOW).await.unwrap_err();
+
+        assert_eq!(error.class, class, "{codes:?}");
+    }
+}
+
+#[tokio::test]
 async fn only_labels_are_asked_for_when_no_text_is_wanted() {
     let google = answering(200, &json!({ "responses": [{}] })).await;
     let wanted = Wanted { text: false, labels: true, ..Wanted::default() };

@@ -128,6 +128,14 @@ impl<C: Client> Provider<C> {
         Self { credentials, pipeline: pipeline.clone() }
     }
 
+    /// The client of this tenant, for what it can say without a call.
+    ///
+    /// # Errors
+    /// `Auth` when the tenant has none, or it cannot be opened.
+    pub async fn client(&self, tenant: Option<&str>) -> Result<Arc<C>, ProviderError> {
+        Ok(self.credentials.of(tenant).await?.client)
+    }
+
     /// Calls the client for one job: `work` is given the client of the job's tenant.
     ///
     /// # Errors

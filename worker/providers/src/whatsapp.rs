@@ -131,6 +131,15 @@ impl WhatsappClient {
         Ok(Self { api, number, path, access_token, pairs: PairPauses::default() })
     }
 
+    /// Whether this recipient may be written to now. Asked before a turn at WhatsApp is taken, which a message that would not
+    /// be sent uses up for nothing.
+    ///
+    /// # Errors
+    /// `RateLimited` with the wait, when the recipient is left alone for a while. Nothing was sent.
+    pub fn may_write_to(&self, to: &str) -> Result<(), ProviderError> {
+        self.pairs.left(to, Instant::now()).map_or(Ok(()), |left| Err(put_off(left)))
+    }
+
     /// Sends one message. `to` is a number in E.164 form; `reference` comes back in status webhooks.
     ///
     /// The receipt's `provider_ref` is the `wamid…`. Success means accepted, not delivered.
@@ -140,9 +149,7 @@ impl WhatsappClient {
         content: &WhatsappContent,
         reference: &str,
     ) -> Result<Receipt, ProviderError> {
-        if let Some(left) = self.pairs.left(to, Instant::now()) {
-            return Err(put_off(left));
-        }
+        self.may_write_to(to)?;
         let request = self.api.post(&self.path).bearer_auth(self.access_token.expose_secret());
         let request = request.json(&body(to, content, reference));
         let answer = self.api.call(SEND, request, Repeat::MayDouble).await?;

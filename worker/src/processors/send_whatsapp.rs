@@ -33,9 +33,12 @@ impl Processor<Services> for SendWhatsapp {
 
     async fn run(self, job: &Job, services: &Services) -> Result<Receipt, Error> {
         let Self { to, body, fallback } = self;
-        // Before the file is uploaded: nothing of who wants no messages goes to Meta.
+        // Before the file is uploaded and a turn is taken: nothing of who wants no messages goes to Meta, and who is left alone
+        // for a while would use up a turn with each message that is put off.
         if !matches!(body, WhatsappBody::Read(_)) {
             super::refuse_suppressed(Channel::Whatsapp, &to, job, services)?;
+            let whatsapp = services.whatsapp.as_ref().ok_or(NOT_CONFIGURED)?;
+            whatsapp.client(job.envelope.tenant.as_deref()).await?.may_write_to(&to)?;
         }
         let content = match body {
             WhatsappBody::Read(read) => return mark_read(&read.read, job, services).await,

@@ -123,8 +123,11 @@ async fn a_recipient_who_was_sent_too_much_is_left_alone_and_others_are_not() {
 
     let first = client.send("+525512345678", &text, "job-1").await.unwrap_err();
     let second = client.send("+525512345678", &text, "job-2").await.unwrap_err();
+    let before_its_turn = client.may_write_to("+525512345678").unwrap_err();
+    assert!(client.may_write_to("+525500000000").is_ok());
     let other = client.send("+525500000000", &text, "job-3").await.unwrap_err();
 
+    assert!(before_its_turn.was_not_sent() && before_its_turn.retry_after().is_some(), "{before_its_turn}");
     assert_eq!((first.standing, first.code.as_deref()), (Standing::OneRecipient, Some("131056")));
     assert_eq!((second.standing, second.code.as_deref()), (Standing::NotSent, Some("own_limit")));
     assert_eq!(other.standing, Standing::OneRecipient);

@@ -27,7 +27,7 @@ pub mod llm;
 pub mod online;
 pub mod outbox;
 pub mod outcomes;
-mod pictures;
+pub mod pictures;
 pub mod process;
 pub mod processors;
 mod results;

@@ -56,8 +56,9 @@ async fn a_pause_for_a_while_ends_by_itself_and_answers_are_counted() {
     assert_eq!(refused.json["errors"][0]["pointer"], "/for_seconds");
     let guarded = (queue.header("x-content-type-options"), queue.header("cache-control"));
     assert_eq!(guarded, ("nosniff", "no-store"));
-    let page =
-        reqwest::get(format!("{}/metrics", api.process.address().await)).await.unwrap().text().await.unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let page = http.get(format!("{}/metrics", api.process.address().await)).send().await.unwrap();
+    let page = page.text().await.unwrap();
     let line =
         "flota_api_requests_total{method=\"POST\",route=\"/api/v1/queues/{queue}/pause\",status=\"422\"} 1";
     assert!(page.lines().any(|found| found == line), "{page}");

@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 
 use reqwest::{Client, RequestBuilder, redirect::Policy};
 use secrecy::SecretString;
-use url::Url;
+use url::{Host, Url};
 
 use crate::{
     ErrorClass, ProviderError,
@@ -75,6 +75,10 @@ impl Api {
             .https_only(base_url.starts_with("https://"))
             .connect_timeout(CONNECT)
             .timeout(timeout);
+        // Whatever HTTP_PROXY says: no proxy leads to this machine, and a sandbox's calls belong to nobody else.
+        if is_here(&base_url) {
+            builder = builder.no_proxy();
+        }
         if let Some(pem) = &extra_root_ca_pem {
             builder = builder.tls_certs_merge(certificates(pem, provider)?);
         }
@@ -199,6 +203,16 @@ pub fn host_and_port(url: &str) -> Box<str> {
     place.map_or_else(Box::default, |(host, port)| format!("{host}:{port}").into())
 }
 
+/// Whether an address is on this machine. Names below localhost are too (RFC 6761 section 6.3).
+fn is_here(url: &str) -> bool {
+    let url = Url::parse(url).ok();
+    url.as_ref().and_then(Url::host).is_some_and(|host| match host {
+        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    })
+}
+
 /// What helps against a class, for the beginning of a provider's sentence. Where nothing was asked but whether the
 /// credential works, no job is repeated later.
 pub(crate) fn advice(operation: &str, class: ErrorClass) -> &'static str {
@@ -219,6 +233,22 @@ pub(crate) fn advice(operation: &str, class: ErrorClass) -> &'static str {
         ErrorClass::RateLimited { .. } => "It asks to slow down; the job is repeated later.",
         ErrorClass::ServerError | ErrorClass::Timeout | ErrorClass::Network | ErrorClass::Ambiguous => {
             "The trouble is on the other side; the job is repeated later."
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_every_one_of_its_names() {
+        for here in ["http://127.0.0.1:9800/v1", "http://127.8.8.8", "https://localhost/", "http://[::1]:80"]
+        {
+            assert!(is_here(here), "{here}");
+        }
+        for there in ["https://graph.facebook.com", "http://10.0.0.1", "http://localhost.example.com", "no"] {
+            assert!(!is_here(there), "{there}");
         }
     }
 }

@@ -25,6 +25,11 @@ struct Stage {
     http: Client,
 }
 
+/// A client that no proxy of the environment stands in the way of.
+fn client() -> Client {
+    Client::builder().no_proxy().build().unwrap()
+}
+
 /// What came back.
 struct Came {
     status: u16,
@@ -45,7 +50,7 @@ impl Came {
 
 impl Stage {
     async fn set() -> Self {
-        Self { sandbox: Sandbox::start().await.unwrap(), http: Client::new() }
+        Self { sandbox: Sandbox::start().await.unwrap(), http: client() }
     }
 
     async fn post_text(&self, path: &str, headers: &[(&str, &str)], body: String) -> reqwest::Result<Came> {

@@ -19,6 +19,8 @@ mod pictures_made;
 #[cfg(test)]
 mod pipeline;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod push;
 #[cfg(test)]
 mod receiver;

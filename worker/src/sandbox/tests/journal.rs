@@ -53,7 +53,7 @@ async fn no_credential_reaches_the_journal_or_the_ledger() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("ledger.jsonl");
     let options = SandboxOptions { ledger: Some(ledger.clone()), ..SandboxOptions::default() };
-    let stage = Stage { sandbox: Sandbox::start_with(options).await.unwrap(), http: Client::new() };
+    let stage = Stage { sandbox: Sandbox::start_with(options).await.unwrap(), http: client() };
 
     sing(&stage).await;
 

@@ -88,7 +88,6 @@ pub struct StorageClient {
     s3: S3,
     bucket: String,
     host: Box<str>,
-    timeout: Duration,
     secrets: std::sync::Arc<Secrets>,
     /// Uploads that are being taken back.
     aborts: TaskTracker,
@@ -133,7 +132,7 @@ impl StorageClient {
         };
         let s3 = S3::from_conf(config.build());
         let aborts = TaskTracker::new();
-        Self { s3, bucket, host, timeout, secrets: std::sync::Arc::new(secrets), aborts }
+        Self { s3, bucket, host, secrets: std::sync::Arc::new(secrets), aborts }
     }
 
     /// The name of the bucket.
@@ -149,12 +148,14 @@ impl StorageClient {
 }
 
 impl Client for StorageClient {
+    /// Without a deadline: each request has its own and is repeated within the call, and a stream is ended when it stalls. How
+    /// long a whole file takes says nothing but how large it is; the time limit of the run stands behind.
     fn target(&self) -> Target {
         Target {
             provider: PROVIDER,
             operation: "transfer",
             host: self.host.clone(),
-            deadline: Some(self.timeout),
+            deadline: None,
             // Nothing is replaced, so a repeat finds what the first left.
             may_double: false,
         }
@@ -176,5 +177,24 @@ fn host(settings: &StorageSettings) -> Box<str> {
         StoragePlace::Aws { base_url: Some(url) } | StoragePlace::Compatible { base_url: url } => {
             host_and_port(url)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_file_may_take_longer_than_one_request() {
+        let client = StorageClient::new(StorageSettings {
+            place: StoragePlace::Compatible { base_url: "http://127.0.0.1:1".to_owned() },
+            region: "auto".to_owned(),
+            bucket: "b".to_owned(),
+            access_key_id: "id".to_owned(),
+            secret_access_key: "secret".into(),
+            timeout: Duration::from_secs(60),
+        });
+
+        assert_eq!(client.target().deadline, None);
     }
 }

@@ -1,9 +1,13 @@
 //! Who we are to Google: an API key, or tokens made from a service account's key.
 //!
 //! A service account signs a claim (RFC 7523) and exchanges it for a token that is good for an hour. The token is kept
-//! until five minutes before its end; callers that need one at the same time wait for a single exchange.
+//! until five minutes before its end; callers that need one at the same time wait for a single exchange, also when it fails.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use aws_lc_rs::{rand::SystemRandom, rsa::KeyPair, signature::RSA_PKCS1_SHA256};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -29,6 +33,8 @@ const SCOPE: &str = "https://www.googleapis.com/auth/cloud-vision";
 const AUDIENCE: &str = "https://oauth2.googleapis.com/token";
 /// Longest life of a claim that Google accepts.
 const CLAIM_SECONDS: i64 = 3_600;
+/// A failed exchange is the answer to everybody for this long: those who waited for it, and those who come right after.
+const FAILED_SECONDS: i64 = 5;
 /// A token is renewed this long before its end, so that no call starts with one that ends on its way.
 const MARGIN_SECONDS: i64 = 300;
 
@@ -55,8 +61,9 @@ pub trait TokenSource: Send + Sync {
     /// A credential that is good now.
     fn credential(&self, now_unix: i64) -> BoxFuture<'_, Result<Credential, ProviderError>>;
 
-    /// Forgets what it keeps, because it was refused. Answers whether a new one could differ.
-    fn forget(&self) -> BoxFuture<'_, bool>;
+    /// Forgets this credential, because it was refused; one that has been renewed meanwhile stays. Answers whether a new one
+    /// could differ.
+    fn forget<'a>(&'a self, refused: &'a Credential) -> BoxFuture<'a, bool>;
 }
 
 /// An API key, always the same.
@@ -68,7 +75,7 @@ impl TokenSource for ApiKey {
         Box::pin(async { Ok(Credential::ApiKey(self.0.clone())) })
     }
 
-    fn forget(&self) -> BoxFuture<'_, bool> {
+    fn forget<'a>(&'a self, _: &'a Credential) -> BoxFuture<'a, bool> {
         Box::pin(async { false })
     }
 }
@@ -79,12 +86,46 @@ pub struct ServiceAccount {
     email: String,
     key_id: String,
     key: KeyPair,
-    kept: Mutex<Option<Kept>>,
+    last: Mutex<Last>,
+}
+
+/// How the last exchange ended.
+#[derive(Default)]
+enum Last {
+    #[default]
+    None,
+    Kept(Kept),
+    Failed(Failed),
 }
 
 struct Kept {
     token: SecretString,
     ends: i64,
+}
+
+/// A failure that others are told too; errors underneath cannot be told twice.
+struct Failed {
+    operation: &'static str,
+    class: ErrorClass,
+    code: Option<Box<str>>,
+    message: Box<str>,
+    /// Unix seconds: who asked then is told, before and after included, and nobody else should the clock jump.
+    told_at: Range<i64>,
+}
+
+impl Failed {
+    /// Of an exchange that began at this Unix time and took so long.
+    fn new(error: &ProviderError, began: i64, took: Duration) -> Self {
+        let ProviderError { operation, class, code, message, .. } = error;
+        let told_at = began - FAILED_SECONDS..began + took.as_secs() as i64 + FAILED_SECONDS;
+        Self { operation, class: *class, code: code.clone(), message: message.clone(), told_at }
+    }
+
+    fn told(&self) -> ProviderError {
+        let mut error = ProviderError::new(PROVIDER, self.operation, self.class, self.message.clone());
+        error.code.clone_from(&self.code);
+        error
+    }
 }
 
 impl fmt::Debug for ServiceAccount {
@@ -129,7 +170,7 @@ impl ServiceAccount {
             .map_err(|_| bad(unreadable))?;
         let key = KeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| bad(unreadable))?;
         let api = Api::new(PROVIDER, ApiSettings::new(file.token_uri, timeout), SecretString::default())?;
-        Ok(Self { api, email: file.client_email, key_id: file.private_key_id, key, kept: Mutex::new(None) })
+        Ok(Self { api, email: file.client_email, key_id: file.private_key_id, key, last: Mutex::default() })
     }
 
     /// The signed claim.
@@ -173,17 +214,33 @@ impl ServiceAccount {
 impl TokenSource for ServiceAccount {
     fn credential(&self, now_unix: i64) -> BoxFuture<'_, Result<Credential, ProviderError>> {
         Box::pin(async move {
-            let mut kept = self.kept.lock().await;
-            let token = match &*kept {
-                Some(kept) if now_unix < kept.ends - MARGIN_SECONDS => kept.token.clone(),
-                _ => kept.insert(self.exchange(now_unix).await?).token.clone(),
+            let mut last = self.last.lock().await;
+            match &*last {
+                Last::Kept(kept) if now_unix < kept.ends - MARGIN_SECONDS => {
+                    return Ok(Credential::Bearer(kept.token.clone()));
+                }
+                Last::Failed(failed) if failed.told_at.contains(&now_unix) => return Err(failed.told()),
+                _ => {}
+            }
+            let began = Instant::now();
+            let exchanged = self.exchange(now_unix).await;
+            *last = match &exchanged {
+                Ok(Kept { token, ends }) => Last::Kept(Kept { token: token.clone(), ends: *ends }),
+                Err(error) => Last::Failed(Failed::new(error, now_unix, began.elapsed())),
             };
-            Ok(Credential::Bearer(token))
+            exchanged.map(|kept| Credential::Bearer(kept.token))
         })
     }
 
-    fn forget(&self) -> BoxFuture<'_, bool> {
-        Box::pin(async { self.kept.lock().await.take().is_some() })
+    fn forget<'a>(&'a self, refused: &'a Credential) -> BoxFuture<'a, bool> {
+        Box::pin(async {
+            let mut last = self.last.lock().await;
+            let refused = refused.secret().expose_secret();
+            if matches!(&*last, Last::Kept(kept) if kept.token.expose_secret() == refused) {
+                *last = Last::None;
+            }
+            true
+        })
     }
 }
 

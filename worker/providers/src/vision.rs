@@ -127,7 +127,7 @@ impl VisionClient {
         let body = body(places.iter().map(|at| &pictures[*at]), wanted);
         let mut credential = self.tokens.credential(now_unix).await?;
         let mut answer = self.ask(ANNOTATE, &body, &credential).await?;
-        if answer.status == 401 && self.tokens.forget().await {
+        if answer.status == 401 && self.tokens.forget(&credential).await {
             credential = self.tokens.credential(now_unix).await?;
             answer = self.ask(ANNOTATE, &body, &credential).await?;
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use flota_providers::{
     ErrorClass,
     api::ApiSettings,
-    google_token::{ApiKey, ServiceAccount, TokenSource},
+    google_token::{ApiKey, Credential, ServiceAccount, TokenSource},
     ocr::{Batch, TextReader, TextReaders, Wanted},
     picture::Picture,
     pipeline::{Pipeline, Provider},
@@ -165,6 +165,41 @@ async fn fifty_calls_at_once_exchange_one_claim() {
     let (first, second) = tokio::join!(account.credential(NOW + 3_301), account.credential(NOW + 3_301));
     assert!(first.is_ok() && second.is_ok());
     assert_eq!(google.received().len(), 2);
+}
+
+#[tokio::test]
+async fn fifty_calls_at_once_share_a_failed_exchange_and_a_later_one_tries_again() {
+    let google = answering(503, &Value::Null).await;
+    let account = Arc::new(account(&google.url()));
+
+    let calls = (0..50).map(|_| {
+        let account = Arc::clone(&account);
+        tokio::spawn(async move { account.credential(NOW).await.unwrap_err() })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        let error = call.await.unwrap();
+        assert_eq!((error.class, error.code.as_deref()), (ErrorClass::ServerError, Some("503")));
+    }
+
+    assert_eq!(google.received().len(), 1);
+    account.credential(NOW + 60).await.unwrap_err();
+    assert_eq!(google.received().len(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_forgotten_and_one_that_was_renewed_meanwhile_stays() {
+    let granted = json!({ "access_token": "new", "expires_in": 3600, "token_type": "Bearer" });
+    let google = answering(200, &granted).await;
+    let account = account(&google.url());
+    account.credential(NOW).await.unwrap();
+
+    assert!(account.forget(&Credential::Bearer("old".into())).await);
+    account.credential(NOW).await.unwrap();
+    let kept = google.received().len();
+    assert!(account.forget(&Credential::Bearer("new".into())).await);
+    account.credential(NOW).await.unwrap();
+
+    assert_eq!((kept, google.received().len()), (1, 2));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Delivers one event to a customer's endpoint, signed after Standard Webhooks.
 //!
-//! The job's id is the `webhook-id` of every attempt, so the receiver can tell a repeat. A registered endpoint gets at
+//! The job's id is the `webhook-id` of every attempt, so the receiver can tell a repeat; a dead letter that is replayed is a
+//! new job, whose envelope is the letter's to the byte and has no room for the first id. A registered endpoint gets at
 //! most as many deliveries at once as it bears, and is given up when it is gone or fails for days
 //! (`endpoints/health.rs`).
 
@@ -36,8 +37,8 @@ struct Body<'a> {
 impl Processor<Services> for DeliverWebhook {
     const IF_REPEATED: IfRepeated = IfRepeated {
         at_worst: "The event is delivered twice, byte for byte the same but for its signature.",
-        key: "`webhook-id`, the job's id: the same in every run and replay of a run, for ever.",
-        receiver: "Remember ids for as long as jobs may be retried, four days or more, and answer 2xx to one that is known.",
+        key: "`webhook-id`, the job's id: the same in every run, for ever. A replayed dead letter is a new job with an id of its own.",
+        receiver: "Remember ids for as long as jobs may be retried, four days or more, and answer 2xx to one that is known. Know an event that was replayed by an id in its data.",
     };
 
     type Error = Error;

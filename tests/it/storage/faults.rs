@@ -48,6 +48,27 @@ async fn a_part_that_breaks_once_is_sent_again_and_nobody_notices() {
 }
 
 #[tokio::test]
+async fn what_arrives_damaged_is_sent_once_more_and_not_a_third_time() {
+    let damaged = || Fault {
+        body: Some("<Error><Code>BadDigest</Code><Message>told to</Message></Error>".into()),
+        ..Fault::status("storage", 400)
+    };
+    let (sandbox, client) = sandbox_and_client().await;
+    let (once, twice, in_parts) = (key(), key(), key());
+
+    sandbox.fault(on("put", damaged())).unwrap();
+    client.put_bytes(&once, OGG, content(10)).await.unwrap();
+    sandbox.fault(on("put", damaged()).times(2)).unwrap();
+    let error = client.put_bytes(&twice, OGG, content(10)).await.unwrap_err();
+    sandbox.fault(on("part", damaged())).unwrap();
+    client.put_stream(&in_parts, OGG, &content(20 * MIB)[..], |_| ()).await.unwrap();
+
+    assert_eq!(class_and_code(&error), ("permanent", "BadDigest"));
+    let puts = operations(&sandbox).iter().filter(|operation| **operation == "put").count();
+    assert_eq!(puts, 2 + 2);
+}
+
+#[tokio::test]
 async fn an_upload_that_breaks_for_good_is_taken_back_whole() {
     for (fault, expected) in [
         (on("part", reset(Reset::Before)), ("network", "")),

@@ -13,6 +13,8 @@ use crate::{ErrorClass, MAX_RETRY_AFTER, ProviderError, Standing, retry_after::s
 
 /// The code of an upload to a key that is taken.
 pub const TAKEN: &str = "PreconditionFailed";
+/// The code of an upload that did not arrive as it was sent.
+pub(super) const DAMAGED: &str = "BadDigest";
 /// How much of a server's sentence is kept, in bytes.
 const MOST_SAID: usize = 400;
 
@@ -43,8 +45,7 @@ pub(super) fn class(word: &str, status: u16, retry_after: Option<Duration>) -> E
             _,
         )
         | (_, 301 | 307 | 401 | 403) => ErrorClass::Auth,
-        // `BadDigest`: what arrived is not what was sent.
-        ("RequestTimeout" | "BadDigest" | "OperationAborted" | "ConditionalRequestConflict", _)
+        ("RequestTimeout" | "OperationAborted" | "ConditionalRequestConflict", _)
         | (_, 408 | 409 | 500..) => ErrorClass::ServerError,
         _ => ErrorClass::Permanent,
     }
@@ -71,6 +72,9 @@ fn advice(operation: &str, word: &str, class: ErrorClass) -> &'static str {
             "The bucket is in another region: correct region and address in the settings."
         }
         (TAKEN, _) => "A file is kept under this key already, and files are never replaced: use a new key.",
+        (DAMAGED, _) => {
+            "What arrived is not what was sent, twice: look for what changes requests on the way."
+        }
         ("EntityTooLarge", _) => "The file is larger than the storage takes.",
         ("QuotaExceeded" | "XMinioStorageFull" | "XMinioAdminBucketQuotaExceeded", _) => {
             "The storage is full: make room, or allow more."
@@ -202,7 +206,7 @@ mod tests {
             ("OperationAborted", 409, ErrorClass::ServerError),
             ("ConditionalRequestConflict", 409, ErrorClass::ServerError),
             ("RequestTimeout", 400, ErrorClass::ServerError),
-            ("BadDigest", 400, ErrorClass::ServerError),
+            (DAMAGED, 400, ErrorClass::Permanent),
             ("AccessDenied", 403, ErrorClass::Auth),
             ("InvalidAccessKeyId", 403, ErrorClass::Auth),
             ("SignatureDoesNotMatch", 403, ErrorClass::Auth),

@@ -27,7 +27,11 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tracing::warn;
 
-use super::{PROVIDER, StorageClient, classify::broken, repeated, timeouts};
+use super::{
+    PROVIDER, StorageClient,
+    classify::{DAMAGED, broken},
+    repeated, timeouts,
+};
 use crate::{ErrorClass, ProviderError, Receipt};
 
 /// Size of a part, and of the largest file that is held whole.
@@ -63,7 +67,10 @@ impl StorageClient {
         content: Bytes,
     ) -> Result<Receipt, ProviderError> {
         let mark = hex::encode(digest(&SHA256, &content));
-        self.put_at_once(key, media_type, mark, ByteStream::from(content)).await
+        once_more_if_damaged(|| {
+            self.put_at_once(key, media_type, mark.clone(), ByteStream::from(content.clone()))
+        })
+        .await
     }
 
     /// Stores a file of this machine under a key that is not taken. `progress` hears how many bytes have been sent.
@@ -82,10 +89,14 @@ impl StorageClient {
         if length <= PART_BYTES as u64 || MOST_AT_ONCE < length {
             return self.put_parts(key, media_type, file, part_bytes(length), progress).await;
         }
-        let body = ByteStream::from_path(path).await.map_err(|error| {
-            broken(PUT, ErrorClass::Permanent, "The file cannot be read.").with_source(error)
-        })?;
-        let receipt = self.put_at_once(key, media_type, random_mark(), body).await?;
+        let mark = random_mark();
+        let receipt = once_more_if_damaged(|| async {
+            let body = ByteStream::from_path(path).await.map_err(|error| {
+                broken(PUT, ErrorClass::Permanent, "The file cannot be read.").with_source(error)
+            })?;
+            self.put_at_once(key, media_type, mark.clone(), body).await
+        })
+        .await?;
         progress(length);
         Ok(receipt)
     }
@@ -170,7 +181,7 @@ impl StorageClient {
         let sending = numbered.map(|(part, number)| async move {
             let part = part?;
             let length = part.len() as u64;
-            let done = Box::pin(self.send_part(key, id, number, part)).await;
+            let done = once_more_if_damaged(|| Box::pin(self.send_part(key, id, number, part.clone()))).await;
             progress(length);
             done
         });
@@ -264,6 +275,17 @@ impl Drop for Unfinished<'_> {
             let abort = async move { client.abort(&key, &id).await };
             self.client.aborts.spawn_on(abort, &runtime);
         }
+    }
+}
+
+/// Sends something, and once more when it did not arrive as it was sent: a second time that is no accident of the way.
+async fn once_more_if_damaged<T, F>(mut send: impl FnMut() -> F) -> Result<T, ProviderError>
+where
+    F: Future<Output = Result<T, ProviderError>>,
+{
+    match send().await {
+        Err(error) if error.code.as_deref() == Some(DAMAGED) => send().await,
+        ended => ended,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     job_id::JobId,
     keys::{Priority, QueueKeys},
     link::{Link, LinkError},
-    new_job::{DEFAULT_KEY_WINDOW, When, check_key, check_order, check_tenant},
+    new_job::{DEFAULT_KEY_WINDOW, When, check_terms},
     payload::Invalid,
     producer::{Answer, Dedup, Outgoing, body_hash, call},
 };
@@ -108,12 +108,9 @@ fn address(
     keys: &QueueKeys,
 ) -> Result<(), Invalid> {
     let tenant = envelope.tenant.as_deref();
-    tenant.map_or(Ok(()), check_tenant)?;
-    check_key("key", envelope.key.as_deref())?;
-    check_key("unique", envelope.unique.as_deref())?;
-    let sentence = "needs version 2 of the envelope: write \"v\": 2, which workers that know no order park";
-    Invalid::unless(!envelope.has_unheard_order(), "order", sentence)?;
-    check_order(envelope.order(), terms.due_ms.is_some())?;
+    let window = terms.key_window.unwrap_or(DEFAULT_KEY_WINDOW);
+    envelope.check()?;
+    check_terms(envelope, terms.due_ms.is_some(), window)?;
     outgoing.priority = envelope.priority;
     outgoing.line = envelope.order().map(|key| keys.line(tenant, key));
     outgoing.unique = envelope.unique.as_ref().map(|_| keys.unique_of(envelope));
@@ -121,7 +118,7 @@ fn address(
         name: name.clone(),
         redis_key: keys.dedup(tenant, name),
         body_hash: body_hash(envelope),
-        window_ms: terms.key_window.unwrap_or(DEFAULT_KEY_WINDOW).as_millis() as u64,
+        window_ms: window.as_millis() as u64,
     });
     Ok(())
 }
@@ -207,3 +204,18 @@ mod tests {
         assert!(handover(r#"{"v":3,"body":{}}"#).is_ok());
     }
 }
+    #[test]
+    fn a_key_is_remembered_for_as_long_as_a_producer_may_ask_and_no_longer() {
+        let keys = Prefix::default().queue("email");
+        let with = |window_ms| {
+            let terms = Terms { key_window: Some(Duration::from_millis(window_ms)), ..TERMS };
+            let json = r#"{"v":1,"kind":"x","payload":{},"at":1,"key":"k"}"#;
+            Handover::new(JobId::mint(), json.as_bytes().to_vec(), &terms, &keys)
+        };
+
+        let refused = [0, 59_999, 316_224_000_001, i64::MAX as u64].map(|window_ms| with(window_ms).is_err());
+
+        assert_eq!(refused, [true; 4]);
+        assert_eq!(with(316_224_000_000).unwrap().outgoing.key.unwrap().window_ms, 316_224_000_000);
+    }
+

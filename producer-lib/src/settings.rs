@@ -18,7 +18,7 @@ pub struct Settings {
     url: Url,
     /// First part of every key.
     pub prefix: Prefix,
-    /// Most bytes of one envelope.
+    /// Most bytes of one envelope. More than [`MAX_BYTES`] counts as that: what the relay and replays take, too.
     pub max_bytes: usize,
 }
 

@@ -19,6 +19,8 @@ use crate::{
 
 /// What scripts share that move lines on.
 const LINE: &str = include_str!("scripts/line.lua");
+/// And what those share that end jobs.
+const END: &str = concat!(include_str!("scripts/lock.lua"), include_str!("scripts/line.lua"));
 
 macro_rules! script {
     ($name:ident, $script:literal) => {
@@ -34,15 +36,15 @@ macro_rules! script {
 
 script!(FETCH, "fetch");
 script!(HEARTBEAT, "heartbeat");
-script!(SETTLE, "settle", LINE);
+script!(SETTLE, "settle", END);
 script!(PROMOTE, "promote");
-script!(RECOVER, "recover", LINE);
+script!(RECOVER, "recover", END);
 script!(BEGIN, "begin");
-script!(CANCEL, "cancel", LINE);
+script!(CANCEL, "cancel", END);
 script!(UNPARK, "unpark");
 script!(SET_ASIDE, "set_aside");
 script!(HURRY, "hurry");
-script!(PURGE, "purge", LINE);
+script!(PURGE, "purge", END);
 script!(REPAIR, "repair", LINE);
 
 /// Most runs or jobs in one script call: what Lua can unpack, with room to spare.

@@ -18,9 +18,6 @@ use uuid::Uuid;
 
 use super::{OutboxError, Pace};
 
-/// Answers after which a script may have done a part of its work. Everything else comes before its first write.
-const UNCERTAIN: [&str; 2] = ["ERR", "WRONGTYPE"];
-
 /// Held by a relay while it takes rows in order of a queue.
 const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(hashtextextended('flota outbox line ' || $1, 0))";
 
@@ -159,7 +156,7 @@ impl Mover {
                     notes.answer(row, answer, queue);
                 }
             }
-            Err(error) if is_certain(error) => {
+            Err(error) if error.is_certain() => {
                 for row in &rows {
                     notes.put_back(row, Some(said(error)));
                 }
@@ -208,15 +205,6 @@ fn readable(rows: Vec<Row>, keys: &QueueKeys, notes: &mut Notes) -> (Vec<Row>, V
         }
     }
     (good, jobs)
-}
-
-/// True when Redis has none of the batch for sure.
-fn is_certain(error: &LinkError) -> bool {
-    match error {
-        LinkError::Down(_) => true,
-        LinkError::Refused(error) => error.code().is_some_and(|code| !UNCERTAIN.contains(&code)),
-        LinkError::Lost(_) => false,
-    }
 }
 
 /// Why Redis did not take a batch, for people.

@@ -28,7 +28,7 @@ for at = 3, #ARGV, PER_JOB do
     redis.call('SREM', KEYS[5], id)
     if redis.call('HDEL', KEYS[2], id) == 1 then
       redis.call('HDEL', KEYS[3], id)
-      if lock ~= '' and redis.call('GET', lock) == id then redis.call('DEL', lock) end
+      if lock ~= '' then give_back(lock, id) end
       if line ~= '' then woken = leave_line(line, id, keys) or woken end
       records[#records + 1] = record
     end

@@ -22,7 +22,7 @@ for at = 2, #ARGV, PER_RUN do
       redis.call('HDEL', KEYS[2], id)
       redis.call('HDEL', KEYS[3], id)
       redis.call('SREM', KEYS[9], id)
-      if lock ~= '' and redis.call('GET', lock) == id then redis.call('DEL', lock) end
+      if lock ~= '' then give_back(lock, id) end
       if line ~= '' then woken = leave_line(line, id, keys) or woken end
       records[#records + 1] = record
       buried[#buried + 1] = member

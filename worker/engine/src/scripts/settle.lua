@@ -50,9 +50,7 @@ if #ended > 0 then
   redis.call('HDEL', KEYS[2], unpack(ended))
   if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('HDEL', KEYS[3], unpack(ended)) end
   if redis.call('EXISTS', KEYS[9]) == 1 then redis.call('SREM', KEYS[9], unpack(ended)) end
-  for i = 1, #locks, 2 do
-    if redis.call('GET', locks[i]) == locks[i + 1] then redis.call('DEL', locks[i]) end
-  end
+  for i = 1, #locks, 2 do give_back(locks[i], locks[i + 1]) end
 end
 if #marks > 0 then redis.call('HSET', KEYS[3], unpack(marks)) end
 if #due > 0 then redis.call('ZADD', KEYS[4], unpack(due)) end

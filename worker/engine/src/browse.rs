@@ -206,14 +206,14 @@ async fn with_bodies(link: &Link, keys: &QueueKeys, entries: Vec<Entry>) -> Resu
     let ids: Vec<&[u8]> = entries.iter().map(|entry| entry.id.as_slice()).collect();
     let mut pipeline = redis::pipe();
     pipeline.cmd("HMGET").arg(keys.jobs()).arg(&ids).cmd("HMGET").arg(keys.marks()).arg(&ids);
-    type Bodies = (Vec<Option<Vec<u8>>>, Vec<Option<String>>);
+    type Bodies = (Vec<Option<Vec<u8>>>, Vec<Option<Vec<u8>>>);
     let (bodies, marks): Bodies = link.pipeline(&pipeline).await?;
     let live = entries.into_iter().zip(bodies.into_iter().zip(marks)).map(|(entry, (body, marks))| {
         let envelope = body.as_ref().and_then(|body| Envelope::decode(body).ok());
         Live {
             id: std::str::from_utf8(&entry.id).ok().and_then(|id| id.parse().ok()),
             priority: entry.list.or(envelope.as_ref().map(|e| e.priority)).unwrap_or_default(),
-            marks: marks.map_or_else(Marks::default, |line| Marks::parse(&line)),
+            marks: Marks::read(marks.as_deref()),
             exists: body.is_some(),
             member: entry.member,
             place: entry.place,

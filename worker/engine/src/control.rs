@@ -8,7 +8,7 @@
 mod held;
 mod rate;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use flota_producer::{
     keys::QueueKeys,
@@ -21,7 +21,7 @@ pub use self::{
     held::{Controls, Held},
     rate::{BadRate, Rate},
 };
-use crate::slots::Slots;
+use crate::{inspect::text, slots::Slots, store};
 
 /// How often a process looks at what is set.
 const EVERY: Duration = Duration::from_secs(1);
@@ -172,7 +172,9 @@ pub async fn unset(link: &Link, keys: &QueueKeys, control: Control) -> Result<bo
 pub async fn read(link: &Link, keys: &QueueKeys) -> Result<Controls, LinkError> {
     let mut pipeline = redis::pipe();
     pipeline.cmd("TIME").cmd("HGETALL").arg(keys.config());
-    let ((seconds, micros), fields): ((u64, u64), HashMap<String, String>) = link.pipeline(&pipeline).await?;
+    type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+    let ((seconds, micros), fields): ((u64, u64), Fields) = link.pipeline(&pipeline).await?;
+    let fields = fields.iter().map(|(name, value)| (text(name), text(value))).collect();
     Ok(held::in_force(&fields, seconds * 1_000 + micros / 1_000))
 }
 

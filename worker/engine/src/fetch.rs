@@ -45,6 +45,9 @@ pub(crate) const BELL_WAIT: Duration = Duration::from_secs(5);
 /// Entries of the outcomes stream from which on nothing is fetched: history that Postgres does not take must not fill
 /// Redis. An entry holds 1 to 500 records, up to 256 KiB of them: 20,000 could be 5 GB, so bytes count as well.
 const HIGH_WATER: usize = 20_000;
+/// The same in bytes, 1 GiB for each queue: some five million ordinary records of 200 bytes, or 11,000 dead letters of the
+/// largest kind.
+const HIGH_WATER_BYTES: usize = 1 << 30;
 /// Longest sleep while a queue is paused for a time, or as fast as it may be: people change their minds.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long a stopping fetcher waits for the answer to a fetch that is under way, and tries to read bodies.
@@ -163,7 +166,8 @@ impl Fetcher {
             .arg(self.keys.outcomes())
             .arg(self.keys.jobs())
             .arg(self.keys.starts());
-        pipeline.arg(wanted).arg(self.context.policy.lease.as_millis() as u64).arg(HIGH_WATER);
+        pipeline.arg(wanted).arg(self.context.policy.lease.as_millis() as u64);
+        pipeline.arg(HIGH_WATER).arg(HIGH_WATER_BYTES);
     }
 
     async fn wake_myself(&self) {

@@ -2,7 +2,7 @@
 -- KEYS  1 2 3 ready lists in the order to look   4 running zset id:run -> lease end ms   5 marks hash id -> counters
 --       6 config hash   7 bell list   8 cancelled set   9 outcomes stream   10 jobs hash
 --       11 starts hash "<window ms>:<slice>" -> jobs that were started in it
--- ARGV  n, lease ms, most entries of the outcomes stream
+-- ARGV  n, lease ms, most entries of the outcomes stream, most bytes of it
 -- Returns {now ms, ids, {index, marks, ...}, {index, ...}, wait ms}: ids is empty when the queue is paused, its outcomes
 -- wait for Postgres in too great a number, its rate allows no more now, or nothing is ready;
 -- a run is 1 unless its marks say otherwise; the list of indexes names those that were asked to stop in an earlier run;
@@ -16,6 +16,7 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
 local SLICES = 20
+local WEIGHED = 1000
 local config = redis.call('HMGET', KEYS[6], 'paused', 'paused_until', 'rate', 'rate_until')
 
 -- When something that people set ends by itself. What is no number is no end (control/held.rs has the same rule).
@@ -42,7 +43,7 @@ if holds(config[1], config[2]) then
   local left = end_of(config[2])
   return { stamp, {}, {}, {}, left and math.ceil(left - now) or 0 }
 end
-if redis.call('XLEN', KEYS[9]) > tonumber(ARGV[3]) then return { stamp, {}, {}, {}, 0 } end
+if is_behind() then return { stamp, {}, {}, {}, 0 } end
 
 -- How many may start now by every window of the rate, and how long until one more may; and what is too old to count.
 local windows, old, wait = {}, {}, 0

@@ -66,6 +66,8 @@ pub struct Live {
     pub marks: Marks,
     /// Its envelope, where this release can read it.
     pub envelope: Option<Envelope>,
+    /// Its id, or what stands in its place.
+    pub(crate) name: Vec<u8>,
     /// False for an id without a body: a job that was cancelled while it waited.
     pub(crate) exists: bool,
 }
@@ -81,7 +83,8 @@ struct Entry {
 /// The jobs of one place: `limit` of them after the first `skip`. Ready jobs come in the order of a usual fetch,
 /// delayed ones with the next due first, running ones with the lease that ends first.
 ///
-/// Entries whose job is gone (cancelled while it waited) are left out, so that a page may be shorter than its limit.
+/// Entries whose job is gone (cancelled while it waited) are left out, so that a page may be shorter than its limit. What is
+/// no job at all is shown: somebody put it there, and somebody has to see it.
 pub async fn page(
     link: &Link,
     keys: &QueueKeys,
@@ -90,7 +93,7 @@ pub async fn page(
     limit: usize,
 ) -> Result<Vec<Live>, LinkError> {
     let mut jobs = entries(link, keys, state, skip, limit).await?;
-    jobs.retain(|job| job.exists);
+    jobs.retain(|job| job.exists || job.id.is_none());
     Ok(jobs)
 }
 
@@ -217,6 +220,7 @@ async fn with_bodies(link: &Link, keys: &QueueKeys, entries: Vec<Entry>) -> Resu
             exists: body.is_some(),
             member: entry.member,
             place: entry.place,
+            name: entry.id,
             envelope,
         }
     });

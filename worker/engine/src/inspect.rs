@@ -243,7 +243,7 @@ pub async fn cancel(
     let record = Record { run: found.marks.run, attempt: found.marks.attempt, ..record };
     let job = WaitingJob {
         member: Vec::new(),
-        id,
+        id: id.to_string().into_bytes(),
         record: record.encode(),
         unique: envelope.as_ref().map(|envelope| keys.unique_of(envelope)).unwrap_or_default(),
         line: envelope.as_ref().map(|envelope| keys.line_of(envelope)).unwrap_or_default(),

@@ -254,7 +254,7 @@ pub async fn cancel(
     for priority in [Priority::Normal, Priority::High, Priority::Low] {
         call.key(keys.ready(priority));
     }
-    call.key(keys.bell()).arg(job.id).arg(&job.record).arg(&job.unique).arg(canceller).arg(&job.line);
+    call.key(keys.bell()).arg(&job.id).arg(&job.record).arg(&job.unique).arg(canceller).arg(&job.line);
     let word: String = link.invoke(&call).await?;
     Ok(match word.as_str() {
         "cancelled" => Cancelled::Now,
@@ -302,9 +302,9 @@ pub async fn hurry(link: &Link, keys: &QueueKeys, id: JobId) -> Result<bool, Lin
 pub struct WaitingJob {
     /// What its place calls it.
     pub member: Vec<u8>,
-    /// The job.
-    pub id: JobId,
-    /// Line for the outcomes stream.
+    /// Id of the job, or what stands in its place.
+    pub id: Vec<u8>,
+    /// Line for the outcomes stream; empty for what is no job of ours and leaves none.
     pub record: String,
     /// Key of the unique lock to give back; empty for none.
     pub unique: String,
@@ -332,7 +332,7 @@ pub async fn purge(
     }
     call.key(keys.bell()).arg(state.word()).arg(canceller);
     for job in jobs {
-        call.arg(&job.member).arg(job.id).arg(&job.record).arg(&job.unique).arg(&job.line);
+        call.arg(&job.member).arg(&job.id).arg(&job.record).arg(&job.unique).arg(&job.line);
     }
     link.invoke(&call).await
 }

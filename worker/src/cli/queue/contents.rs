@@ -133,7 +133,7 @@ pub(super) async fn purge(
     global.output.one(&answer, name, || {
         let left = match all.left {
             0 => String::new(),
-            left => format!("; {left} had moved on or cannot be cancelled"),
+            left => format!("; {left} had moved on"),
         };
         format!("{} waiting jobs of queue {name} are cancelled{left}. What runs goes on.", all.cancelled)
     })?;

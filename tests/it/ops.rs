@@ -7,7 +7,8 @@ use flota_engine::{
     browse::{self, LiveState},
     inspect::{self, Place},
     purge::{self, Purged},
-    store::Cancelled,
+    store::{self, Cancelled, RunId, Settlement, Step, Suspect},
+    unpark,
 };
 use flota_producer::{Invalid, JobId, NewJob, Payload, Priority};
 use flota_tests::{
@@ -148,7 +149,6 @@ async fn a_purge_beside_busy_workers_gives_each_job_one_outcome() {
 }
 
 #[tokio::test]
-#[tokio::test]
 async fn a_purge_beside_workers_that_fetch_leaves_nothing_of_what_waited() {
     let queue = TestQueue::new().await;
     queue.enqueue_many(5_000, &toy([Act::Sleep(1)])).await;
@@ -244,6 +244,7 @@ async fn suspect(queue: &TestQueue, run: RunId) -> Suspect {
     }
 }
 
+#[tokio::test]
 async fn a_parked_job_is_cancelled_at_once() {
     let queue = TestQueue::new().await;
     let parked = park(&queue, 1).await[0];
@@ -262,9 +263,9 @@ async fn a_released_job_is_in_line_again_and_is_charged_nothing_when_it_is_parke
     let queue = TestQueue::new().await;
     let parked = park(&queue, 3).await;
 
-    let one = purge::release(&queue.link, &queue.keys, &parked[..1]).await.unwrap();
+    let one = unpark::release(&queue.link, &queue.keys, &parked[..1]).await.unwrap();
     assert_eq!((one, queue.counts().await.ready), (1, 1));
-    let rest = purge::release(&queue.link, &queue.keys, &[]).await.unwrap();
+    let rest = unpark::release(&queue.link, &queue.keys, &[]).await.unwrap();
     assert_eq!((rest, queue.counts().await.parked), (2, 0));
 
     let old = queue.start();

@@ -142,16 +142,18 @@ pub struct Note<'a> {
     pub lasting: Option<Duration>,
 }
 
-/// Sets something, in place of what was set before.
+/// Sets something, in place of what was set before. A full Redis takes it too: that is when people pause queues.
 pub async fn set(link: &Link, keys: &QueueKeys, setting: &Setting, note: &Note<'_>) -> Result<(), LinkError> {
     let now_ms = redis_now(link).await?;
     let until = note.lasting.map(|lasting| now_ms.saturating_add(lasting.as_millis() as u64).to_string());
-    let [value, ends, by, reason, at] = setting.control().fields();
-    let mut command = redis::cmd("HSET");
-    command.arg(keys.config()).arg(value).arg(setting.encode());
-    command.arg(ends).arg(until.unwrap_or_default()).arg(by).arg(note.by);
-    command.arg(reason).arg(note.reason).arg(at).arg(now_ms);
-    link.query::<()>(&command).await
+    let values = [
+        setting.encode(),
+        until.unwrap_or_default(),
+        note.by.to_owned(),
+        note.reason.to_owned(),
+        now_ms.to_string(),
+    ];
+    store::set_control(link, keys, &setting.control().fields(), &values).await
 }
 
 /// Takes something back. Answers whether it was in force.

@@ -46,6 +46,7 @@ script!(SET_ASIDE, "set_aside");
 script!(HURRY, "hurry");
 script!(PURGE, "purge", END);
 script!(REPAIR, "repair", LINE);
+script!(SET_CONTROL, "set_control");
 
 /// Most runs or jobs in one script call: what Lua can unpack, with room to spare.
 pub const BATCH: usize = 500;
@@ -298,6 +299,20 @@ pub async fn hurry(link: &Link, keys: &QueueKeys, id: JobId) -> Result<bool, Lin
 }
 
 /// A waiting job that is to be cancelled.
+/// Sets fields of the config hash to these values, even at `maxmemory`.
+pub(crate) async fn set_control(
+    link: &Link,
+    keys: &QueueKeys,
+    fields: &[String],
+    values: &[String],
+) -> Result<(), LinkError> {
+    let mut call = SET_CONTROL.key(keys.config());
+    for (field, value) in fields.iter().zip(values) {
+        call.arg(field).arg(value);
+    }
+    link.invoke(&call).await
+}
+
 #[derive(Debug)]
 pub struct WaitingJob {
     /// What its place calls it.

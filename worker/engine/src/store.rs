@@ -197,14 +197,14 @@ pub async fn begin(
     link: &Link,
     keys: &QueueKeys,
     starts: &[(RunId, String)],
-) -> Result<Vec<usize>, LinkError> {
+) -> Result<(u64, Vec<usize>), LinkError> {
     let mut call = BEGIN.key(keys.running());
     call.key(keys.marks());
     for (run, marks) in starts {
         call.arg(run.member()).arg(run.id).arg(marks);
     }
-    let (_now, lost): (String, Vec<usize>) = link.invoke(&call).await?;
-    Ok(lost.into_iter().map(|position| position - 1).collect())
+    let (now_ms, lost): (u64, Vec<usize>) = link.invoke(&call).await?;
+    Ok((now_ms, lost.into_iter().map(|position| position - 1).collect()))
 }
 
 /// Moves due jobs to ready. Answers how many moved, and how long until the next is due.

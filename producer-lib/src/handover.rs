@@ -18,6 +18,7 @@ use crate::{
 /// A job on its way into one queue.
 pub struct Handover {
     outgoing: Outgoing,
+    line: Option<String>,
 }
 
 /// How a written job wants to be handed over.
@@ -87,18 +88,31 @@ impl Handover {
             unique: None,
             line: None,
         };
+        let mut line = None;
         match Envelope::decode(&outgoing.bytes) {
-            Ok(envelope) => address(&mut outgoing, &envelope, terms, keys)?,
+            Ok(envelope) => {
+                address(&mut outgoing, &envelope, terms, keys)?;
+                line = line_of(&envelope);
+            }
             Err(EnvelopeError::UnknownVersion { .. }) => {}
             Err(EnvelopeError::Undecodable(error)) => return Err(HandoverError::Undecodable(error)),
         }
-        Ok(Self { outgoing })
+        Ok(Self { outgoing, line })
+    }
+
+    /// Tenant and ordering key, as the outbox writes down which rows are in order; `None` for a job without an order.
+    pub fn line(&self) -> Option<&str> {
+        self.line.as_deref()
     }
 
     /// The job.
     pub fn id(&self) -> JobId {
         self.outgoing.id
     }
+}
+
+fn line_of(envelope: &Envelope) -> Option<String> {
+    Some(format!("{}:{}", envelope.tenant.as_deref().unwrap_or_default(), envelope.order()?))
 }
 
 fn address(
@@ -182,6 +196,7 @@ mod tests {
         let job = handover(json).unwrap().outgoing;
 
         assert_eq!(job.line.as_deref(), Some("flota:{email}:line:acme:shop-7"));
+        assert_eq!(handover(json).unwrap().line(), Some("acme:shop-7"));
         let dated = Terms { due_ms: Some(1), ..TERMS };
         let keys = Prefix::default().queue("email");
         for refused in [
@@ -193,17 +208,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_no_worker_could_run_is_refused_and_what_a_newer_one_can_is_not() {
-        assert!(matches!(handover("{"), Err(HandoverError::Undecodable(_))));
-        assert!(matches!(
-            handover(r#"{"v":1,"kind":"x","payload":{},"at":1,"tenant":"a:b"}"#),
-            Err(HandoverError::Invalid(_))
-        ));
-        assert!(matches!(handover(&"x".repeat(MAX_BYTES + 1)), Err(HandoverError::TooLarge { .. })));
-        assert!(handover(r#"{"v":3,"body":{}}"#).is_ok());
-    }
-}
     #[test]
     fn a_key_is_remembered_for_as_long_as_a_producer_may_ask_and_no_longer() {
         let keys = Prefix::default().queue("email");
@@ -219,3 +223,14 @@ mod tests {
         assert_eq!(with(316_224_000_000).unwrap().outgoing.key.unwrap().window_ms, 316_224_000_000);
     }
 
+    #[test]
+    fn what_no_worker_could_run_is_refused_and_what_a_newer_one_can_is_not() {
+        assert!(matches!(handover("{"), Err(HandoverError::Undecodable(_))));
+        assert!(matches!(
+            handover(r#"{"v":1,"kind":"x","payload":{},"at":1,"tenant":"a:b"}"#),
+            Err(HandoverError::Invalid(_))
+        ));
+        assert!(matches!(handover(&"x".repeat(MAX_BYTES + 1)), Err(HandoverError::TooLarge { .. })));
+        assert!(handover(r#"{"v":3,"body":{}}"#).is_ok());
+    }
+}

@@ -1,5 +1,5 @@
-//! One typed function per script, beside the meaning of its answer. Nothing else in the engine talks to Redis about
-//! jobs, and nothing here decides anything.
+//! One typed function per script, beside the meaning of its answer; fetch alone is called where it waits at the bell
+//! (`fetch.rs`). Others read what they need by plain commands. Nothing here decides anything.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -192,7 +192,8 @@ pub async fn settle(
     Ok(lost.into_iter().map(|position| position - 1).collect())
 }
 
-/// Writes down that runs start, each with its counters. Answers the positions of those whose lease was gone.
+/// Writes down that runs start, each with its counters. Answers the time of Redis, Unix ms, and the positions of those
+/// whose lease was gone.
 pub async fn begin(
     link: &Link,
     keys: &QueueKeys,
@@ -298,7 +299,6 @@ pub async fn hurry(link: &Link, keys: &QueueKeys, id: JobId) -> Result<bool, Lin
     Ok(moved == 1)
 }
 
-/// A waiting job that is to be cancelled.
 /// Sets fields of the config hash to these values, even at `maxmemory`.
 pub(crate) async fn set_control(
     link: &Link,
@@ -313,6 +313,7 @@ pub(crate) async fn set_control(
     link.invoke(&call).await
 }
 
+/// A waiting job that is to be cancelled.
 #[derive(Debug)]
 pub struct WaitingJob {
     /// What its place calls it.

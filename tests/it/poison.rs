@@ -124,10 +124,10 @@ async fn leases_whose_reply_was_lost_do_not_make_a_job_a_suspect() {
 async fn a_deadline_that_passes_while_a_suspect_waits_to_be_alone_is_kept() {
     let queue = TestQueue::new().await;
     let fleet = queue.start();
-    let neighbour = queue.enqueue(toy([Act::Sleep(2_500)])).await;
+    let neighbour = queue.enqueue(toy([Act::Sleep(4_500)])).await;
     queue.witness.wait_until("the neighbour runs", |seen| seen.started.contains_key(&neighbour)).await;
     queue.pause().await;
-    let deadline = clock::unix_now_ms() + 1_500;
+    let deadline = clock::unix_now_ms() + 3_000;
     let suspect = queue.enqueue(toy([Act::Succeed]).deadline(deadline)).await;
     let mut marks = redis::cmd("HSET");
     marks.arg(queue.keys.marks()).arg(suspect).arg("run=3 deliveries=3");

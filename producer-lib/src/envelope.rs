@@ -7,7 +7,12 @@
 use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{job_id::JobId, keys::Priority};
+use crate::{
+    job_id::JobId,
+    keys::Priority,
+    new_job::{check_key, check_tenant},
+    payload::Invalid,
+};
 
 /// The version that jobs without an order have.
 pub const VERSION: u64 = 1;
@@ -16,7 +21,8 @@ pub const VERSION: u64 = 1;
 /// leave its line standing still, but a version that it does not know it parks.
 pub const VERSION_IN_ORDER: u64 = 2;
 
-/// Most bytes of an envelope unless configured otherwise. Files go by storage reference, never inline.
+/// Most bytes of an envelope, whichever way it comes; a producer may allow fewer. Files go by storage reference, never
+/// inline.
 pub const MAX_BYTES: usize = 64 * 1024;
 
 /// One job as it waits in Redis. The id is not inside: it is the field name of the `jobs` hash.
@@ -138,8 +144,22 @@ impl Envelope {
     }
 
     /// True when an ordering key was written into a version that knows none.
-    pub(crate) fn has_unheard_order(&self) -> bool {
+    fn has_unheard_order(&self) -> bool {
         self.order.is_some() && self.order().is_none()
+    }
+
+    /// Checks what becomes part of keys, whichever way the job comes. What no worker can run is for workers to say.
+    ///
+    /// # Errors
+    /// Names the field that is not as it must be.
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        self.tenant.as_deref().map_or(Ok(()), check_tenant)?;
+        check_key("key", self.key.as_deref())?;
+        check_key("unique", self.unique.as_deref())?;
+        check_key("order", self.order.as_deref())?;
+        let sentence =
+            "needs version 2 of the envelope: write \"v\": 2, which workers that know no order park";
+        Invalid::unless(!self.has_unheard_order(), "order", sentence)
     }
 
     /// The bytes that go into Redis.

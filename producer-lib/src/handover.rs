@@ -10,7 +10,7 @@ use crate::{
     job_id::JobId,
     keys::{Priority, QueueKeys},
     link::{Link, LinkError},
-    new_job::{DEFAULT_KEY_WINDOW, When, check_key, check_order, check_tenant},
+    new_job::{DEFAULT_KEY_WINDOW, When, check_terms},
     payload::Invalid,
     producer::{Answer, Dedup, Outgoing, body_hash, call},
 };
@@ -18,6 +18,7 @@ use crate::{
 /// A job on its way into one queue.
 pub struct Handover {
     outgoing: Outgoing,
+    line: Option<String>,
 }
 
 /// How a written job wants to be handed over.
@@ -87,18 +88,31 @@ impl Handover {
             unique: None,
             line: None,
         };
+        let mut line = None;
         match Envelope::decode(&outgoing.bytes) {
-            Ok(envelope) => address(&mut outgoing, &envelope, terms, keys)?,
+            Ok(envelope) => {
+                address(&mut outgoing, &envelope, terms, keys)?;
+                line = line_of(&envelope);
+            }
             Err(EnvelopeError::UnknownVersion { .. }) => {}
             Err(EnvelopeError::Undecodable(error)) => return Err(HandoverError::Undecodable(error)),
         }
-        Ok(Self { outgoing })
+        Ok(Self { outgoing, line })
+    }
+
+    /// Tenant and ordering key, as the outbox writes down which rows are in order; `None` for a job without an order.
+    pub fn line(&self) -> Option<&str> {
+        self.line.as_deref()
     }
 
     /// The job.
     pub fn id(&self) -> JobId {
         self.outgoing.id
     }
+}
+
+fn line_of(envelope: &Envelope) -> Option<String> {
+    Some(format!("{}:{}", envelope.tenant.as_deref().unwrap_or_default(), envelope.order()?))
 }
 
 fn address(
@@ -108,12 +122,9 @@ fn address(
     keys: &QueueKeys,
 ) -> Result<(), Invalid> {
     let tenant = envelope.tenant.as_deref();
-    tenant.map_or(Ok(()), check_tenant)?;
-    check_key("key", envelope.key.as_deref())?;
-    check_key("unique", envelope.unique.as_deref())?;
-    let sentence = "needs version 2 of the envelope: write \"v\": 2, which workers that know no order park";
-    Invalid::unless(!envelope.has_unheard_order(), "order", sentence)?;
-    check_order(envelope.order(), terms.due_ms.is_some())?;
+    let window = terms.key_window.unwrap_or(DEFAULT_KEY_WINDOW);
+    envelope.check()?;
+    check_terms(envelope, terms.due_ms.is_some(), window)?;
     outgoing.priority = envelope.priority;
     outgoing.line = envelope.order().map(|key| keys.line(tenant, key));
     outgoing.unique = envelope.unique.as_ref().map(|_| keys.unique_of(envelope));
@@ -121,7 +132,7 @@ fn address(
         name: name.clone(),
         redis_key: keys.dedup(tenant, name),
         body_hash: body_hash(envelope),
-        window_ms: terms.key_window.unwrap_or(DEFAULT_KEY_WINDOW).as_millis() as u64,
+        window_ms: window.as_millis() as u64,
     });
     Ok(())
 }
@@ -185,6 +196,7 @@ mod tests {
         let job = handover(json).unwrap().outgoing;
 
         assert_eq!(job.line.as_deref(), Some("flota:{email}:line:acme:shop-7"));
+        assert_eq!(handover(json).unwrap().line(), Some("acme:shop-7"));
         let dated = Terms { due_ms: Some(1), ..TERMS };
         let keys = Prefix::default().queue("email");
         for refused in [
@@ -194,6 +206,21 @@ mod tests {
         ] {
             assert!(matches!(refused, Err(HandoverError::Invalid(_))));
         }
+    }
+
+    #[test]
+    fn a_key_is_remembered_for_as_long_as_a_producer_may_ask_and_no_longer() {
+        let keys = Prefix::default().queue("email");
+        let with = |window_ms| {
+            let terms = Terms { key_window: Some(Duration::from_millis(window_ms)), ..TERMS };
+            let json = r#"{"v":1,"kind":"x","payload":{},"at":1,"key":"k"}"#;
+            Handover::new(JobId::mint(), json.as_bytes().to_vec(), &terms, &keys)
+        };
+
+        let refused = [0, 59_999, 316_224_000_001, i64::MAX as u64].map(|window_ms| with(window_ms).is_err());
+
+        assert_eq!(refused, [true; 4]);
+        assert_eq!(with(316_224_000_000).unwrap().outgoing.key.unwrap().window_ms, 316_224_000_000);
     }
 
     #[test]

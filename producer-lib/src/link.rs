@@ -50,7 +50,8 @@ pub enum LinkError {
     /// The connection broke before the reply: Redis may or may not have carried it out.
     #[error("the connection to Redis broke before the reply came")]
     Lost(#[source] RedisError),
-    /// Redis answered with an error: nothing was carried out.
+    /// Redis answered with an error. Nothing was carried out, unless a script stopped halfway: see
+    /// [`LinkError::is_certain`].
     #[error("Redis refused the command")]
     Refused(#[source] RedisError),
 }
@@ -60,6 +61,16 @@ impl LinkError {
     pub fn redis(&self) -> &RedisError {
         match self {
             Self::Down(error) | Self::Lost(error) | Self::Refused(error) => error,
+        }
+    }
+
+    /// True when Redis carried out nothing of the call for sure. A script that met a key of a wrong type, or did anything
+    /// else wrong, may have stopped after its first write; every other refusal comes before that.
+    pub fn is_certain(&self) -> bool {
+        match self {
+            Self::Down(_) => true,
+            Self::Refused(error) => error.code().is_some_and(|code| !matches!(code, "ERR" | "WRONGTYPE")),
+            Self::Lost(_) => false,
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{
     envelope::{Envelope, Trace},
     job_id::JobId,
-    keys::{self, MAX_NAME, Priority},
+    keys::{MAX_NAME, Priority, check_queue_name},
     payload::{Invalid, Payload},
 };
 
@@ -208,6 +208,7 @@ impl NewJob {
     /// The envelope, once everything has been checked. `now_ms` is the producer's clock in Unix ms.
     pub(crate) fn into_envelope(self, now_ms: u64) -> Result<Envelope, Invalid> {
         self.check()?;
+        let dated = self.when != When::Now;
         let mut envelope = Envelope::new(self.kind, self.payload?, now_ms);
         envelope.tenant = self.tenant;
         envelope.max_attempts = self.max_attempts;
@@ -219,27 +220,21 @@ impl NewJob {
         envelope.trace = self.trace;
         envelope.parent = self.parent;
         envelope.meta = self.meta;
-        Ok(match self.order {
-            Some(key) => envelope.in_order(key),
-            None => envelope,
-        })
+        if let Some(key) = self.order {
+            envelope = envelope.in_order(key);
+        }
+        envelope.check()?;
+        check_terms(&envelope, dated, self.key_window)?;
+        Ok(envelope)
     }
 
     fn check(&self) -> Result<(), Invalid> {
-        keys::check_queue_name(&self.queue).map_err(|error| Invalid::new("queue", error.to_string()))?;
-        keys::check_queue_name(&self.kind).map_err(|error| Invalid::new("kind", error.to_string()))?;
-        if let Some(tenant) = &self.tenant {
-            check_tenant(tenant)?;
-        }
-        check_key("key", self.key.as_deref())?;
-        check_key("unique", self.unique.as_deref())?;
-        check_order(self.order.as_deref(), self.when != When::Now)?;
+        check_word("queue", &self.queue)?;
+        check_word("kind", &self.kind)?;
         Invalid::unless(self.max_attempts != Some(0), "max_attempts", "must be at least 1")?;
         let one_run = Duration::from_millis(1)..=MAX_TIMEOUT;
         let short = self.timeout.is_none_or(|timeout| one_run.contains(&timeout));
         Invalid::unless(short, "timeout", "must be from 1 ms to a day")?;
-        let window = (MIN_KEY_WINDOW..=MAX_DELAY).contains(&self.key_window);
-        Invalid::unless(window, "key_window", "must be from a minute to ten years")?;
         let soon = match self.when {
             When::Now => true,
             When::After(delay) => delay <= MAX_DELAY,
@@ -247,6 +242,11 @@ impl NewJob {
         };
         Invalid::unless(soon, "delay", "must not be longer than ten years, and `at` not after the year 9999")
     }
+}
+
+/// Checks a name that people type and that is part of keys or metrics.
+fn check_word(field: &str, name: &str) -> Result<(), Invalid> {
+    Invalid::unless(check_queue_name(name).is_ok(), field, "must be 1 to 64 of a-z, 0-9, `_`, `-`")
 }
 
 /// Checks a tenant's id: it becomes part of a key, so `:` and braces are out.
@@ -262,10 +262,12 @@ pub(crate) fn check_key(field: &str, key: Option<&str>) -> Result<(), Invalid> {
     Invalid::unless(valid, field, "must be 1 to 200 bytes without control characters")
 }
 
-/// Checks an ordering key. All jobs behind one that waits for a date would wait for that date.
-pub(crate) fn check_order(key: Option<&str>, has_date: bool) -> Result<(), Invalid> {
-    check_key("order", key)?;
+/// Checks what a job is enqueued with and its envelope does not say, whichever way it comes: whether it has a date, and how
+/// long its idempotency key is remembered. All jobs behind one in order that waits for a date would wait for that date.
+pub(crate) fn check_terms(envelope: &Envelope, dated: bool, key_window: Duration) -> Result<(), Invalid> {
     let sentence =
         "cannot have a delay or a date: all jobs behind it would wait for that; enqueue it when it is due";
-    Invalid::unless(key.is_none() || !has_date, "order", sentence)
+    Invalid::unless(envelope.order().is_none() || !dated, "order", sentence)?;
+    let window = (MIN_KEY_WINDOW..=MAX_DELAY).contains(&key_window);
+    Invalid::unless(window, "key_window", "must be from a minute to ten years")
 }

@@ -13,7 +13,7 @@ use redis::Script;
 
 use crate::{
     clock,
-    envelope::Envelope,
+    envelope::{Envelope, MAX_BYTES},
     error::EnqueueError,
     job_id::JobId,
     keys::{Prefix, Priority, QueueKeys},
@@ -94,7 +94,8 @@ impl Producer {
     /// [`EnqueueError::Unreachable`] when the address is not one that the driver understands.
     pub fn new(settings: Settings) -> Result<Self, EnqueueError> {
         let link = Link::new(settings.address()).map_err(EnqueueError::Unreachable)?;
-        Ok(Self { link, prefix: settings.prefix, max_bytes: settings.max_bytes, announced: Mutex::default() })
+        let max_bytes = settings.max_bytes.min(MAX_BYTES);
+        Ok(Self { link, prefix: settings.prefix, max_bytes, announced: Mutex::default() })
     }
 
     /// Enqueues one job. When this returns a receipt, Redis has it.
@@ -175,12 +176,8 @@ impl Producer {
                     }
                     waiting = again;
                 }
-                Err(LinkError::Down(source)) => return refuse(&waiting, outcomes, attempt, &source),
-                Err(LinkError::Refused(source)) => {
-                    for job in waiting {
-                        outcomes[job.place] = Some(Err(EnqueueError::Refused(source.clone())));
-                    }
-                    return;
+                Err(error @ (LinkError::Down(_) | LinkError::Refused(_))) => {
+                    return refuse(&waiting, outcomes, attempt, &error);
                 }
             }
             if waiting.is_empty() {
@@ -262,13 +259,14 @@ fn receive(job: &Outgoing, queue: &str, (word, other): Answer) -> Outcome {
     }
 }
 
-/// Before the first send, a missing connection is certain; after a lost reply it leaves the result open.
-fn refuse(jobs: &[&Outgoing], outcomes: &mut [Option<Outcome>], attempt: usize, source: &redis::RedisError) {
+/// At the first send, a missing connection and a refusal are certain; after a lost reply they leave the result open.
+fn refuse(jobs: &[&Outgoing], outcomes: &mut [Option<Outcome>], attempt: usize, error: &LinkError) {
     for job in jobs {
-        let source = source.clone();
-        outcomes[job.place] = Some(Err(match attempt {
-            1 => EnqueueError::Unreachable(source),
-            _ => EnqueueError::Unknown { id: job.id, source },
+        let source = error.redis().clone();
+        outcomes[job.place] = Some(Err(match error {
+            _ if 1 < attempt => EnqueueError::Unknown { id: job.id, source },
+            LinkError::Down(_) => EnqueueError::Unreachable(source),
+            _ => EnqueueError::Refused(source),
         }));
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::{
@@ -18,15 +19,15 @@ pub struct Settings {
     url: Url,
     /// First part of every key.
     pub prefix: Prefix,
-    /// Most bytes of one envelope.
+    /// Most bytes of one envelope. More than [`MAX_BYTES`] counts as that: what the relay and replays take, too.
     pub max_bytes: usize,
 }
 
 /// Settings that cannot be used; each sentence says what to set.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// Both forms are set and name different servers.
-    #[error("REDIS_URL and {part} name different servers; unset one of them")]
+    /// Both forms are set and do not agree.
+    #[error("REDIS_URL and {part} do not agree; unset one of them")]
     Contradiction {
         /// The part that differs.
         part: &'static str,
@@ -107,15 +108,19 @@ impl Settings {
         let mut settings = Self::from_url(&format!("{scheme}://{host}:{port}/"))
             .map_err(|_| bad("REDIS_HOST", "write a host name or address, without scheme or port"))?;
         if let Some(password) = lookup("REDIS_PASSWORD")? {
-            settings
-                .url
-                .set_password(Some(&password))
-                .map_err(|()| bad("REDIS_HOST", "it cannot take a password"))?;
+            settings = settings.with_password(&password)?;
         }
         Ok(settings)
     }
 
-    /// Both forms may be set when they say the same; a silent precedence would hide a wrong server.
+    fn with_password(mut self, password: &str) -> Result<Self, SettingsError> {
+        let told = "it cannot be put into this address; write it into REDIS_URL and leave this out";
+        self.url.set_password(Some(password)).map_err(|()| bad("REDIS_PASSWORD", told))?;
+        Ok(self)
+    }
+
+    /// Both forms may be set when they say the same; a silent precedence would hide a wrong server. A password beside an
+    /// address that has none belongs to it: secrets often come apart from the rest.
     fn agrees_with_parts(
         self,
         lookup: &dyn Fn(&str) -> Result<Option<String>, SettingsError>,
@@ -131,7 +136,15 @@ impl Settings {
         if let Some(tls) = tls(lookup)? {
             differs("REDIS_TLS", (self.url.scheme() == "rediss") == tls)?;
         }
-        Ok(self)
+        match (lookup("REDIS_PASSWORD")?, self.url.password()) {
+            (None, _) => Ok(self),
+            (Some(password), None) => self.with_password(&password),
+            (Some(password), Some(written)) => {
+                let written = percent_decode_str(written).decode_utf8_lossy();
+                differs("REDIS_PASSWORD", written == password)?;
+                Ok(self)
+            }
+        }
     }
 }
 
@@ -215,6 +228,22 @@ mod tests {
 
         assert!(matches!(both, Err(SettingsError::Contradiction { part: "REDIS_HOST" })));
         assert!(from(&[("REDIS_URL", "redis://a/"), ("REDIS_HOST", "a"), ("REDIS_PORT", "6379")]).is_ok());
+    }
+
+    #[test]
+    fn a_password_beside_an_address_belongs_to_it_or_is_the_same() {
+        let beside = |url| from(&[("REDIS_URL", url), ("REDIS_PASSWORD", "p@+ss")]);
+
+        assert_eq!(beside("redis://host/1").unwrap().address(), "redis://:p%40+ss@host/1");
+        assert_eq!(beside("redis://ana@host/").unwrap().address(), "redis://ana:p%40+ss@host/");
+        for same in ["redis://:p%40+ss@host/", "redis://:p%40%2Bss@host/"] {
+            assert_eq!(beside(same).unwrap().address(), same);
+        }
+        let other = beside("redis://:secret@host/").unwrap_err();
+        assert!(matches!(other, SettingsError::Contradiction { part: "REDIS_PASSWORD" }), "{other}");
+        assert!(
+            beside("unix:///run/redis.sock").unwrap_err().to_string().contains("write it into REDIS_URL")
+        );
     }
 
     #[test]

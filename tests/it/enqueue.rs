@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flota_producer::{EnqueueError, NewJob, Priority, Producer, Settings};
 use flota_tests::{
+    chaos::proxy::{Fault, Proxy},
     fleet::TestQueue,
     toys::{Act, toy},
 };
@@ -141,6 +142,71 @@ async fn what_can_be_known_to_be_wrong_is_refused_by_field() {
     }
     let outcome = queue.producer.enqueue(NewJob::untyped("toy", "toys", huge)).await;
     assert!(matches!(outcome, Err(EnqueueError::TooLarge { limit: 65_536, .. })));
+    assert_eq!(queue.leftovers().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn no_producer_allows_more_bytes_than_the_relay_and_replays_take() {
+    let mut settings = Settings::from_url("redis://127.0.0.1:1/").unwrap();
+    settings.max_bytes = 1 << 20;
+    let producer = Producer::new(settings).unwrap();
+
+    let outcome = producer.enqueue(toy([Act::Succeed]).meta("filler", "x".repeat(100_000))).await;
+
+    assert!(matches!(outcome, Err(EnqueueError::TooLarge { limit: 65_536, .. })), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_kind_or_queue_that_cannot_be_one_is_told_by_its_own_name() {
+    let queue = TestQueue::new().await;
+    let payload = RawValue::from_string("{}".to_owned()).unwrap();
+
+    let kind =
+        queue.producer.enqueue(NewJob::untyped("Two Words", "toys", payload.clone())).await.unwrap_err();
+    let name = queue.producer.enqueue(NewJob::untyped("toy", "Toys", payload)).await.unwrap_err();
+
+    let told = "must be 1 to 64 of a-z, 0-9, `_`, `-`";
+    assert_eq!(kind.to_string(), format!("the job is not valid: `kind` {told}"));
+    assert_eq!(name.to_string(), format!("the job is not valid: `queue` {told}"));
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_lost_reply_says_nothing_of_the_first_try() {
+    let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let proxy = Proxy::before(redis.port()).await.unwrap();
+    let direct = TestQueue::on(&redis.url());
+    let mut full = redis::cmd("CONFIG");
+    direct.link.query::<()>(full.arg("SET").arg("maxmemory").arg(1)).await.unwrap();
+    let queue = TestQueue::on(&proxy.url_redis());
+    // Whatever the reply to the first try is, nobody hears it.
+    proxy.set(Fault::cut_after("EVALSHA", 1));
+
+    let outcome = queue.producer.enqueue(toy([Act::Succeed]).key("k")).await;
+    let at_once = queue.producer.enqueue(toy([Act::Succeed]).key("k")).await;
+
+    assert!(matches!(outcome, Err(EnqueueError::Unknown { .. })), "{outcome:?}");
+    assert!(matches!(at_once, Err(EnqueueError::Refused(_))), "{at_once:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_redis_would_not_remember_for_so_long_leaves_nothing_half_done() {
+    let queue = TestQueue::new().await;
+    let keys = &queue.keys;
+    let enqueue = redis::Script::new(include_str!("../../producer-lib/src/scripts/enqueue.lua"));
+    let mut call = enqueue.key(keys.jobs());
+    for priority in [Priority::Normal, Priority::High, Priority::Low] {
+        call.key(keys.ready(priority));
+    }
+    call.key(keys.delayed()).key(keys.bell()).key(keys.config()).key(keys.in_line());
+    for (id, key, window) in
+        [("plain", String::new(), ""), ("keyed", keys.dedup(None, "k"), "9223372036854775807")]
+    {
+        call.arg(id).arg("{}").arg("").arg("").arg(key).arg("hash").arg(window).arg("").arg("");
+    }
+
+    let refused = queue.link.invoke::<redis::Value>(&call).await.unwrap_err();
+
+    assert!(refused.is_certain() && refused.redis().code() == Some("WINDOW"), "{refused:?}");
     assert_eq!(queue.leftovers().await, Vec::<String>::new());
 }
 

@@ -10,6 +10,7 @@ mod deployment;
 mod drain;
 mod enqueue;
 mod faults;
+mod foreign_values;
 mod fuzz_seeds;
 mod hostile;
 mod http;

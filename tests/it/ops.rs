@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use flota_engine::{
-    Failure, IfRepeated, Job, Processor, Receipt, Status, Verdict,
+    Failure, IfRepeated, Job, Processor, Receipt, Record, Status, Verdict,
     browse::{self, LiveState},
     inspect::{self, Place},
     purge::{self, Purged},
-    store::Cancelled,
+    store::{self, Cancelled, RunId, Settlement, Step, Suspect},
+    unpark,
 };
 use flota_producer::{Invalid, JobId, NewJob, Payload, Priority};
 use flota_tests::{
@@ -148,6 +149,102 @@ async fn a_purge_beside_busy_workers_gives_each_job_one_outcome() {
 }
 
 #[tokio::test]
+async fn a_purge_beside_workers_that_fetch_leaves_nothing_of_what_waited() {
+    let queue = TestQueue::new().await;
+    queue.enqueue_many(5_000, &toy([Act::Sleep(1)])).await;
+    let fleet = queue.start();
+    queue.witness.wait_until("some run", |seen| 100 < seen.started.len()).await;
+
+    purge::purge(&queue.link, &queue.keys, LiveState::Ready, "ana").await.unwrap();
+
+    assert_eq!(queue.counts().await.ready, 0);
+    drain(fleet, PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_job_that_was_asked_to_stop_ends_at_once_although_its_run_wanted_to_wait_for_another_try() {
+    let queue = TestQueue::new().await;
+    let id = queue.enqueue(toy([Act::Succeed]).in_order("a")).await;
+    let behind = queue.enqueue(toy([Act::Succeed]).in_order("a")).await;
+    queue.lease_to_nobody(PATIENCE).await;
+    let asked = inspect::cancel(&queue.link, &queue.keys, id, "ana").await.unwrap();
+
+    let failed = Settlement {
+        run: RunId { id, run: 1 },
+        step: Step::Delay(PATIENCE * 8_640),
+        marks: "run=1 attempt=1".to_owned(),
+        record: Record { run: 1, attempt: 1, ..Record::unreadable(id, Status::Retried) }.encode(),
+        unique: String::new(),
+        line: queue.keys.line(None, "a"),
+        priority: Priority::Normal,
+    };
+    let lost = store::settle(&queue.link, &queue.keys, "worker", &[&failed]).await.unwrap();
+
+    let fleet = queue.start();
+    queue.witness.wait_for(id, Verdict::Cancel).await;
+    queue.witness.wait_for(behind, Verdict::Complete).await;
+    drain(fleet, PATIENCE).await;
+    assert_eq!((asked, lost), (Cancelled::Requested, Vec::new()));
+    assert_eq!(queue.leftovers().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_given_back_or_recovered_at_once_keeps_its_order() {
+    let queue = TestQueue::new().await;
+    let ids = queue.enqueue_many(4, &toy([Act::Succeed])).await;
+    let ready = async || {
+        let mut range = redis::cmd("LRANGE");
+        range.arg(queue.keys.ready(Priority::Normal)).arg(0).arg(-1);
+        queue.link.query::<Vec<String>>(&range).await.unwrap()
+    };
+    let before = ready().await;
+    for _ in 0..3 {
+        queue.lease_to_nobody(PATIENCE).await;
+    }
+
+    let released: Vec<Settlement> = ids[..3].iter().map(|id| released(*id)).collect();
+    store::settle(&queue.link, &queue.keys, "worker", &released.iter().collect::<Vec<_>>()).await.unwrap();
+    let after_release = ready().await;
+    for _ in 0..3 {
+        queue.lease_to_nobody(Duration::ZERO).await;
+    }
+    let mut suspects = Vec::new();
+    for id in &ids[..3] {
+        suspects.push(suspect(&queue, RunId { id: *id, run: 2 }).await);
+    }
+    store::recover(&queue.link, &queue.keys, "worker", &suspects).await.unwrap();
+
+    assert_eq!(after_release, before);
+    assert_eq!(ready().await, before);
+}
+
+fn released(id: JobId) -> Settlement {
+    Settlement {
+        run: RunId { id, run: 1 },
+        step: Step::Release,
+        marks: "run=1".to_owned(),
+        record: String::new(),
+        unique: String::new(),
+        line: String::new(),
+        priority: Priority::Normal,
+    }
+}
+
+async fn suspect(queue: &TestQueue, run: RunId) -> Suspect {
+    let mut score = redis::cmd("ZSCORE");
+    let end: f64 = queue.link.query(score.arg(queue.keys.running()).arg(run.member())).await.unwrap();
+    Suspect {
+        run,
+        end_ms: end as u64,
+        marks: "run=2 deliveries=1".to_owned(),
+        record: String::new(),
+        unique: String::new(),
+        line: String::new(),
+        priority: Priority::Normal,
+    }
+}
+
+#[tokio::test]
 async fn a_parked_job_is_cancelled_at_once() {
     let queue = TestQueue::new().await;
     let parked = park(&queue, 1).await[0];
@@ -166,9 +263,9 @@ async fn a_released_job_is_in_line_again_and_is_charged_nothing_when_it_is_parke
     let queue = TestQueue::new().await;
     let parked = park(&queue, 3).await;
 
-    let one = purge::release(&queue.link, &queue.keys, &parked[..1]).await.unwrap();
+    let one = unpark::release(&queue.link, &queue.keys, &parked[..1]).await.unwrap();
     assert_eq!((one, queue.counts().await.ready), (1, 1));
-    let rest = purge::release(&queue.link, &queue.keys, &[]).await.unwrap();
+    let rest = unpark::release(&queue.link, &queue.keys, &[]).await.unwrap();
     assert_eq!((rest, queue.counts().await.parked), (2, 0));
 
     let old = queue.start();

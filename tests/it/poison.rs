@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flota_engine::{Verdict, inspect};
-use flota_producer::JobId;
+use flota_producer::{JobId, clock};
 use flota_tests::{
     cluster::{Cluster, SHORT},
     fleet::{TestQueue, drain, eventually},
@@ -118,4 +118,25 @@ async fn leases_whose_reply_was_lost_do_not_make_a_job_a_suspect() {
     queue.witness.wait_for(id, Verdict::Complete).await;
     drain(worker, PATIENCE).await;
     drain(watching, PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_while_a_suspect_waits_to_be_alone_is_kept() {
+    let queue = TestQueue::new().await;
+    let fleet = queue.start();
+    let neighbour = queue.enqueue(toy([Act::Sleep(4_500)])).await;
+    queue.witness.wait_until("the neighbour runs", |seen| seen.started.contains_key(&neighbour)).await;
+    queue.pause().await;
+    let deadline = clock::unix_now_ms() + 3_000;
+    let suspect = queue.enqueue(toy([Act::Succeed]).deadline(deadline)).await;
+    let mut marks = redis::cmd("HSET");
+    marks.arg(queue.keys.marks()).arg(suspect).arg("run=3 deliveries=3");
+    queue.link.query::<()>(&marks).await.unwrap();
+
+    queue.resume().await;
+
+    queue.witness.wait_for(suspect, Verdict::Expire).await;
+    assert_eq!(queue.witness.seen().last(neighbour), Some(Verdict::Complete), "it waited for that");
+    assert_eq!(queue.ledger.effects(suspect), Vec::<u32>::new());
+    drain(fleet, PATIENCE).await;
 }

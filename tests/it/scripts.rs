@@ -31,7 +31,11 @@ use flota_producer::{
     keys::Prefix,
     link::Link,
 };
-use flota_tests::servers::{self, unique_name};
+use flota_tests::{
+    fleet::TestQueue,
+    servers::{self, unique_name},
+    toys,
+};
 use flota_worker::dev::{RedisOptions, RedisServer};
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
 
@@ -101,4 +105,25 @@ async fn a_cancelled_id_in_line_gets_no_lease_that_an_old_worker_could_use() {
 
     assert_eq!((fetched.ids, lost), (Vec::new(), vec![0]));
     assert_eq!(inspect::counts(real.link, keys).await.unwrap().unrecorded, 1, "the cancellation alone");
+}
+
+#[tokio::test]
+async fn history_that_waits_is_weighed_and_not_only_counted() {
+    let url = servers::redis_url().await;
+    let queue = TestQueue::on(url.as_str());
+    let keys = &queue.keys;
+    queue.enqueue(toys::noop(10)).await;
+    let mut add = redis::pipe();
+    for _ in 0..1_001 {
+        add.cmd("XADD").arg(keys.outcomes()).arg("*").arg("o").arg("x".repeat(1_000)).ignore();
+    }
+    queue.link.pipeline::<()>(&add).await.unwrap();
+    let real = Real { link: &queue.link, keys: keys.clone() };
+    let order = [Priority::High, Priority::Normal, Priority::Low];
+    let fetch =
+        async |bytes: usize| real.fetch_below(1, order, Lease::Kept, (20_000, bytes)).await.unwrap().ids;
+
+    let (over, under) = (fetch(900_000).await, fetch(9_000_000).await);
+
+    assert_eq!((over.len(), under.len()), (0, 1));
 }

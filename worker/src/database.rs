@@ -29,7 +29,7 @@ const SESSION: [(&str, &str); 2] =
     [("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "30s")];
 
 /// Every migration, oldest first: file name without `.sql`, and content.
-const MIGRATIONS: [(&str, &str); 8] = [
+const MIGRATIONS: [(&str, &str); 9] = [
     ("0001_outcomes", include_str!("../../migrations/0001_outcomes.sql")),
     ("0002_outbox", include_str!("../../migrations/0002_outbox.sql")),
     ("0003_dead_letters", include_str!("../../migrations/0003_dead_letters.sql")),
@@ -38,6 +38,7 @@ const MIGRATIONS: [(&str, &str); 8] = [
     ("0006_language_models", include_str!("../../migrations/0006_language_models.sql")),
     ("0007_api_tokens", include_str!("../../migrations/0007_api_tokens.sql")),
     ("0008_outbox_lines", include_str!("../../migrations/0008_outbox_lines.sql")),
+    ("0009_outbox_bounds", include_str!("../../migrations/0009_outbox_bounds.sql")),
 ];
 
 /// A pool for this address. It dials when it is first used, so this succeeds while Postgres is away.

@@ -26,7 +26,7 @@
 //! 3. Postgres: the row is still there, and its `sends` is what it was before step 1, so nobody has sent it meanwhile.
 //!    Therefore the job has not ended: it was lost. The same statement takes the row, and the job is sent with its id.
 //!
-//! Records that Postgres refuses leave the stream too; the recorder deletes their rows first. What the argument cannot
+//! Records that Postgres refuses, or that cannot be read, leave the stream too; the recorder deletes their rows first. What the argument cannot
 //! cover is Redis losing the *record* of a finished job, in the moment before it is recorded, and Postgres losing a
 //! commit: then the job runs again, as any job does whose worker vanished before it could report.
 //!

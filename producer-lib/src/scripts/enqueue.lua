@@ -5,10 +5,11 @@
 --       dedup key ("" none), body hash, window ms, unique key ("" none), line ("" none; then when is "")
 --       and at the end, from a relay only: Redis time in ms after which this call is too late to count
 -- Returns per job {word, id}: "queued" | "full" | "duplicate" | "conflict" | "taken", the last three with the other job's id;
--- "late" for all of them
+-- "late" for all of them; the error WINDOW when a window is none, and then nothing is written
 -- Deduplication comes before back-pressure, so a repeated enqueue is never refused.
 -- A job in order joins the end of its line, and becomes ready only if nobody is before it.
 local PER_JOB = 9
+local LONGEST = 10 * 366 * 86400000        -- ten years; much more and Redis would refuse the key after the first write
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ids = {}
@@ -88,6 +89,10 @@ for n = 1, #ids do
     jobs[#jobs + 1] = id
     jobs[#jobs + 1] = ARGV[at + 1]
     if key ~= '' then
+      local window = tonumber(ARGV[at + 6])
+      if not window or window < 1 or window > LONGEST then
+        return redis.error_reply('WINDOW the key of job ' .. id .. ' is to be remembered for 1 ms to ten years')
+      end
       taken[key] = id .. ' ' .. ARGV[at + 5]
       strings[#strings + 1] = { 'SET', key, taken[key], 'PX', ARGV[at + 6] }
     end

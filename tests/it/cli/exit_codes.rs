@@ -147,7 +147,7 @@ async fn settings_that_contradict_each_other_are_2_and_all_are_told() {
     let lines: Vec<&str> = said.stderr.lines().collect();
     assert_eq!(lines.len(), 3, "{said:?}");
     for sentence in [
-        "flota: REDIS_URL and REDIS_HOST name different servers; unset one of them",
+        "flota: REDIS_URL and REDIS_HOST do not agree; unset one of them",
         "flota: FLOTA_ENV is not usable: \"prod\" is not one of its words; write development or production",
         "flota: SMTP_FROM_EMAIL is not set, but SMTP_HOST is; set both or neither",
     ] {

@@ -194,6 +194,7 @@ impl Model {
 
     pub(super) fn settle(&mut self, worker: &str, batch: &[Settlement]) -> Vec<usize> {
         let (mut lost, mut records, mut released, mut left) = (Vec::new(), Vec::new(), false, Vec::new());
+        let mut again = [const { Vec::new() }; 3];
         for (n, item) in batch.iter().enumerate() {
             if self.contents.running.remove(&item.run.member()).is_none() {
                 lost.push(n);
@@ -209,14 +210,15 @@ impl Model {
                     self.end(&id, &item.unique);
                     left.extend((!item.line.is_empty()).then_some(id));
                 }
+                // It was asked to stop: its next run ends it, and must not have to wait.
+                Step::Delay(_) if self.contents.cancelled.contains(&id) => {
+                    again[list(item.priority)].push(id)
+                }
                 Step::Delay(delay) => {
                     let member = format!("{}{id}", item.priority.mark());
                     self.contents.delayed.insert(member, delay.is_zero());
                 }
-                Step::Release => {
-                    self.contents.ready[list(item.priority)].insert(0, id);
-                    released = true;
-                }
+                Step::Release => again[list(item.priority)].push(id),
                 Step::Shelve(reason) => {
                     self.contents.parked.insert(id, reason.clone());
                 }
@@ -225,7 +227,7 @@ impl Model {
         for id in left {
             released |= self.leave(&id);
         }
-        if released {
+        if released | self.put_first(again) {
             self.ring();
         }
         self.append(worker, records);
@@ -251,6 +253,7 @@ impl Model {
     /// How many are ready again, and how many are buried or gone.
     pub(super) fn recover(&mut self, worker: &str, suspects: &[Suspect]) -> (usize, usize) {
         let (mut back, mut buried, mut records, mut woken) = (0, 0, Vec::new(), false);
+        let mut again = [const { Vec::new() }; 3];
         for suspect in suspects {
             let (member, id) = (suspect.run.member(), suspect.run.id.to_string());
             if self.contents.running.get(&member) != Some(&Lease::Ended) {
@@ -259,7 +262,7 @@ impl Model {
             self.contents.running.remove(&member);
             if suspect.record.is_empty() {
                 self.contents.marks.insert(id.clone(), suspect.marks.clone());
-                self.contents.ready[list(suspect.priority)].insert(0, id);
+                again[list(suspect.priority)].push(id);
                 back += 1;
             } else {
                 self.end(&id, &suspect.unique);
@@ -268,7 +271,7 @@ impl Model {
                 buried += 1;
             }
         }
-        if 0 < back || woken {
+        if self.put_first(again) | woken {
             self.ring();
         }
         self.append(worker, records);
@@ -294,6 +297,15 @@ impl Model {
         if self.contents.running.remove(member).is_some() {
             self.contents.parked.insert(id.to_owned(), reason.to_owned());
         }
+    }
+
+    /// What is given back goes first, in its order. True when there was something.
+    fn put_first(&mut self, again: [Vec<String>; 3]) -> bool {
+        let some = again.iter().any(|ids| !ids.is_empty());
+        for (list, ids) in self.contents.ready.iter_mut().zip(again) {
+            list.splice(..0, ids);
+        }
+        some
     }
 
     fn end(&mut self, id: &str, unique: &str) {

@@ -67,11 +67,23 @@ impl<'a> Real<'a> {
         lease: Lease,
         high_water: usize,
     ) -> Result<Fetched, LinkError> {
+        self.fetch_below(most, order, lease, (high_water, 1 << 30)).await
+    }
+
+    /// Unless so many entries, or so many bytes of them, wait for Postgres.
+    pub(super) async fn fetch_below(
+        &self,
+        most: usize,
+        order: [Priority; 3],
+        lease: Lease,
+        (entries, bytes): (usize, usize),
+    ) -> Result<Fetched, LinkError> {
         let mut call = FETCH.key(self.keys.ready(order[0]));
         call.key(self.keys.ready(order[1])).key(self.keys.ready(order[2]));
         call.key(self.keys.running()).key(self.keys.marks()).key(self.keys.config()).key(self.keys.bell());
         call.key(self.keys.cancelled()).key(self.keys.outcomes()).key(self.keys.jobs());
-        call.key(self.keys.starts()).arg(most).arg(lease.length().as_millis() as u64).arg(high_water);
+        call.key(self.keys.starts()).arg(most).arg(lease.length().as_millis() as u64).arg(entries);
+        call.arg(bytes);
         type Reply = (String, Vec<String>, Vec<(usize, String)>, Vec<usize>, u64);
         let (_now, ids, known, cancelled, _wait): Reply = self.link.invoke(&call).await?;
         Ok(Fetched { ids, known, cancelled })

@@ -66,6 +66,8 @@ pub struct Live {
     pub marks: Marks,
     /// Its envelope, where this release can read it.
     pub envelope: Option<Envelope>,
+    /// Its id, or what stands in its place.
+    pub(crate) name: Vec<u8>,
     /// False for an id without a body: a job that was cancelled while it waited.
     pub(crate) exists: bool,
 }
@@ -81,7 +83,8 @@ struct Entry {
 /// The jobs of one place: `limit` of them after the first `skip`. Ready jobs come in the order of a usual fetch,
 /// delayed ones with the next due first, running ones with the lease that ends first.
 ///
-/// Entries whose job is gone (cancelled while it waited) are left out, so that a page may be shorter than its limit.
+/// Entries whose job is gone (cancelled while it waited) are left out, so that a page may be shorter than its limit. What is
+/// no job at all is shown: somebody put it there, and somebody has to see it.
 pub async fn page(
     link: &Link,
     keys: &QueueKeys,
@@ -90,7 +93,7 @@ pub async fn page(
     limit: usize,
 ) -> Result<Vec<Live>, LinkError> {
     let mut jobs = entries(link, keys, state, skip, limit).await?;
-    jobs.retain(|job| job.exists);
+    jobs.retain(|job| job.exists || job.id.is_none());
     Ok(jobs)
 }
 
@@ -206,17 +209,18 @@ async fn with_bodies(link: &Link, keys: &QueueKeys, entries: Vec<Entry>) -> Resu
     let ids: Vec<&[u8]> = entries.iter().map(|entry| entry.id.as_slice()).collect();
     let mut pipeline = redis::pipe();
     pipeline.cmd("HMGET").arg(keys.jobs()).arg(&ids).cmd("HMGET").arg(keys.marks()).arg(&ids);
-    type Bodies = (Vec<Option<Vec<u8>>>, Vec<Option<String>>);
+    type Bodies = (Vec<Option<Vec<u8>>>, Vec<Option<Vec<u8>>>);
     let (bodies, marks): Bodies = link.pipeline(&pipeline).await?;
     let live = entries.into_iter().zip(bodies.into_iter().zip(marks)).map(|(entry, (body, marks))| {
         let envelope = body.as_ref().and_then(|body| Envelope::decode(body).ok());
         Live {
             id: std::str::from_utf8(&entry.id).ok().and_then(|id| id.parse().ok()),
             priority: entry.list.or(envelope.as_ref().map(|e| e.priority)).unwrap_or_default(),
-            marks: marks.map_or_else(Marks::default, |line| Marks::parse(&line)),
+            marks: Marks::read(marks.as_deref()),
             exists: body.is_some(),
             member: entry.member,
             place: entry.place,
+            name: entry.id,
             envelope,
         }
     });

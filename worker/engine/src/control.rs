@@ -8,7 +8,7 @@
 mod held;
 mod rate;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use flota_producer::{
     keys::QueueKeys,
@@ -21,7 +21,7 @@ pub use self::{
     held::{Controls, Held},
     rate::{BadRate, Rate},
 };
-use crate::slots::Slots;
+use crate::{inspect::text, slots::Slots, store};
 
 /// How often a process looks at what is set.
 const EVERY: Duration = Duration::from_secs(1);
@@ -142,16 +142,18 @@ pub struct Note<'a> {
     pub lasting: Option<Duration>,
 }
 
-/// Sets something, in place of what was set before.
+/// Sets something, in place of what was set before. A full Redis takes it too: that is when people pause queues.
 pub async fn set(link: &Link, keys: &QueueKeys, setting: &Setting, note: &Note<'_>) -> Result<(), LinkError> {
     let now_ms = redis_now(link).await?;
     let until = note.lasting.map(|lasting| now_ms.saturating_add(lasting.as_millis() as u64).to_string());
-    let [value, ends, by, reason, at] = setting.control().fields();
-    let mut command = redis::cmd("HSET");
-    command.arg(keys.config()).arg(value).arg(setting.encode());
-    command.arg(ends).arg(until.unwrap_or_default()).arg(by).arg(note.by);
-    command.arg(reason).arg(note.reason).arg(at).arg(now_ms);
-    link.query::<()>(&command).await
+    let values = [
+        setting.encode(),
+        until.unwrap_or_default(),
+        note.by.to_owned(),
+        note.reason.to_owned(),
+        now_ms.to_string(),
+    ];
+    store::set_control(link, keys, &setting.control().fields(), &values).await
 }
 
 /// Takes something back. Answers whether it was in force.
@@ -172,7 +174,9 @@ pub async fn unset(link: &Link, keys: &QueueKeys, control: Control) -> Result<bo
 pub async fn read(link: &Link, keys: &QueueKeys) -> Result<Controls, LinkError> {
     let mut pipeline = redis::pipe();
     pipeline.cmd("TIME").cmd("HGETALL").arg(keys.config());
-    let ((seconds, micros), fields): ((u64, u64), HashMap<String, String>) = link.pipeline(&pipeline).await?;
+    type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+    let ((seconds, micros), fields): ((u64, u64), Fields) = link.pipeline(&pipeline).await?;
+    let fields = fields.iter().map(|(name, value)| (text(name), text(value))).collect();
     Ok(held::in_force(&fields, seconds * 1_000 + micros / 1_000))
 }
 

@@ -1,7 +1,8 @@
 //! One time limit for the whole drain, and how it is divided.
 //!
 //! Whoever sends SIGTERM kills some time later (Kubernetes after 30 s, systemd after 90 s), and what has not been given
-//! back by then costs a lease and a suspicion. So every step of the way has its end, and together they keep the limit.
+//! back by then costs a lease and a suspicion. So every step of the way has its end, and together they keep a limit of ten
+//! seconds or more; a shorter one they exceed, by two seconds at most, because giving jobs back has two in any case.
 
 use std::time::Duration;
 

@@ -20,7 +20,7 @@ use flota_producer::{
 use redis::Pipeline;
 use tokio::{
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -31,7 +31,7 @@ use crate::{
     lease::{Leases, StopReason},
     leased::{FetchReply, Fetched, Leased, Slot},
     marks::Marks,
-    policy::Ended,
+    policy::{Ended, QueuePolicy},
     quarantine::{self, Care, Leave, Quarantine},
     run::{RunContext, admit},
     slots::{Places, Slots},
@@ -43,11 +43,14 @@ const MOST: usize = 256;
 /// How long one wait at the bell lasts. A poll stands behind every wake-up, so a lost one costs at most this.
 pub(crate) const BELL_WAIT: Duration = Duration::from_secs(5);
 /// Entries of the outcomes stream from which on nothing is fetched: history that Postgres does not take must not fill
-/// Redis. An entry holds up to 500 records.
+/// Redis. An entry holds 1 to 500 records, up to 256 KiB of them: 20,000 could be 5 GB, so bytes count as well.
 const HIGH_WATER: usize = 20_000;
+/// The same in bytes, 1 GiB for each queue: some five million ordinary records of 200 bytes, or 11,000 dead letters of the
+/// largest kind.
+const HIGH_WATER_BYTES: usize = 1 << 30;
 /// Longest sleep while a queue is paused for a time, or as fast as it may be: people change their minds.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How long a stopping fetcher waits for the answer to a fetch that is under way.
+/// How long a stopping fetcher waits for the answer to a fetch that is under way, and tries to read bodies.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 /// Pause between two tries while Redis is away.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -163,7 +166,8 @@ impl Fetcher {
             .arg(self.keys.outcomes())
             .arg(self.keys.jobs())
             .arg(self.keys.starts());
-        pipeline.arg(wanted).arg(self.context.policy.lease.as_millis() as u64).arg(HIGH_WATER);
+        pipeline.arg(wanted).arg(self.context.policy.lease.as_millis() as u64);
+        pipeline.arg(HIGH_WATER).arg(HIGH_WATER_BYTES);
     }
 
     async fn wake_myself(&self) {
@@ -179,7 +183,7 @@ impl Fetcher {
 
     /// Reads the bodies of fetched ids and hands the jobs to the runner.
     async fn deliver(self: Arc<Self>, reply: FetchReply, mut places: Places, stop: CancellationToken) {
-        // From here on the runs are kept alive, however long the bodies take.
+        // From here on the leases are lengthened; whether the runs may start is seen when the bodies are there (`is_late`).
         let mut fetched = Vec::with_capacity(reply.jobs.len());
         for Fetched { id: raw, marks, cancelled } in reply.jobs {
             let Some(id) = std::str::from_utf8(&raw).ok().and_then(|id| id.parse::<JobId>().ok()) else {
@@ -199,7 +203,7 @@ impl Fetcher {
         drop(places);
         let ids: Vec<JobId> = fetched.iter().map(|(run, ..)| run.id).collect();
         let Some((read_ms, bodies)) = self.bodies(&ids, &stop).await else { return };
-        let late = is_late(reply.now_ms, read_ms, self.context.policy.lease);
+        let late = is_late(reply.now_ms, read_ms, &self.context.policy);
         failpoint!("fetch-bodies");
         let mut runs = Vec::with_capacity(fetched.len());
         let (mut noted, mut alone) = (Vec::new(), None);
@@ -271,11 +275,12 @@ impl Fetcher {
         }
         let mut pipeline = redis::pipe();
         pipeline.cmd("TIME").cmd("HMGET").arg(self.keys.jobs()).arg(ids);
-        let mut troubled = false;
+        let (mut troubled, mut give_up_at) = (false, None);
         loop {
             match self.side.pipeline::<((u64, u64), Vec<Option<Vec<u8>>>)>(&pipeline).await {
                 Ok(((seconds, micros), bodies)) => return Some((seconds * 1000 + micros / 1000, bodies)),
-                Err(_) if stop.is_cancelled() => return None,
+                // One reading may fail although Redis is there, and these jobs would be charged a lost lease.
+                Err(_) if stop.is_cancelled() && has_passed(&mut give_up_at, STOP_WAIT) => return None,
                 Err(error) => self.trouble(&error, &mut troubled),
             }
             sleep(PAUSE).await;
@@ -321,10 +326,18 @@ impl Fetcher {
     }
 }
 
-/// True when the leases of a fetch may be over before its reply was read: the process was frozen, or none of its threads
-/// had time. Nobody lengthened them, so others may be running these jobs by now. Both times are of Redis, in Unix ms.
-fn is_late(fetched_ms: u64, read_ms: u64, lease: Duration) -> bool {
-    lease.as_millis() <= u128::from(read_ms.saturating_sub(fetched_ms))
+/// True when a fetch was read so late that nobody should rely on its leases: the process was frozen, none of its threads had
+/// time, or the bodies were long in coming. A worker that lives sends a heartbeat within two of them; one that did not may
+/// go on not doing so, and its leases are never more than a lease away from their end. Both times are of Redis, in Unix ms.
+fn is_late(fetched_ms: u64, read_ms: u64, policy: &QueuePolicy) -> bool {
+    let patience = policy.lease.min(policy.heartbeat * 2);
+    patience.as_millis() <= u128::from(read_ms.saturating_sub(fetched_ms))
+}
+
+/// True when this end has come; one that is not set yet lies `patience` ahead.
+fn has_passed(end: &mut Option<Instant>, patience: Duration) -> bool {
+    let now = Instant::now();
+    *end.get_or_insert(now + patience) <= now
 }
 
 /// In which order one fetch looks at the ready lists. High comes first, but one round in eight starts with normal jobs
@@ -342,12 +355,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fetch_is_late_when_its_leases_may_be_over_and_never_for_a_clock_that_went_back() {
-        let lease = Duration::from_secs(3);
+    fn a_fetch_is_late_after_two_heartbeats_or_a_lease_and_never_for_a_clock_that_went_back() {
+        let with = |lease, heartbeat| QueuePolicy {
+            lease: Duration::from_secs(lease),
+            heartbeat: Duration::from_secs(heartbeat),
+            ..crate::policy::tests::policy()
+        };
 
-        assert!(!is_late(10_000, 12_999, lease));
-        assert!(is_late(10_000, 13_000, lease));
-        assert!(!is_late(10_000, 0, lease));
+        let (usual, hasty) = (with(30, 5), with(3, 2));
+
+        assert_eq!([19_999, 20_000, 0].map(|read| is_late(10_000, read, &usual)), [false, true, false]);
+        assert_eq!([12_999, 13_000].map(|read| is_late(10_000, read, &hasty)), [false, true]);
     }
 
     #[test]

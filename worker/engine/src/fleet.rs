@@ -229,7 +229,7 @@ struct EndGuard {
 impl Drop for EndGuard {
     fn drop(&mut self) {
         let expected = self.allowed.as_ref().is_some_and(CancellationToken::is_cancelled);
-        if !expected && (self.allowed.is_some() || std::thread::panicking()) {
+        if std::thread::panicking() || (!expected && self.allowed.is_some()) {
             self.broken.cancel();
         }
     }
@@ -248,5 +248,30 @@ impl Execute for RunAndPass {
             // The settler outlives the runner, except when the process is being torn down.
             drop(self.finished.send(finished));
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_panics_breaks_the_fleet_even_when_it_was_allowed_to_end() {
+        let ends = |told_to_stop: bool, panics: bool| {
+            let (broken, allowed) = (CancellationToken::new(), CancellationToken::new());
+            if told_to_stop {
+                allowed.cancel();
+            }
+            let guard = EndGuard { broken: broken.clone(), allowed: Some(allowed) };
+            let ended = std::thread::spawn(move || {
+                let _guard = guard;
+                assert!(!panics, "told to panic");
+            });
+            assert_eq!(ended.join().is_err(), panics);
+            broken.is_cancelled()
+        };
+
+        assert_eq!([ends(true, false), ends(false, false)], [false, true]);
+        assert_eq!([ends(true, true), ends(false, true)], [true, true]);
     }
 }

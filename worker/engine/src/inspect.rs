@@ -103,14 +103,15 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
         u64,
         u64,
         u64,
-        (Option<String>, Option<String>, Option<u64>),
+        (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>),
         u64,
         u64,
     );
     let reply: Reply = link.pipeline(&pipeline).await?;
     let lines: [Line; 3] = [(reply.0, reply.1), (reply.2, reply.3), (reply.4, reply.5)];
     let next: Vec<&Vec<u8>> = lines.iter().filter_map(|(_, next)| next.as_ref()).collect();
-    let paused_until = reply.9.1.and_then(|until| until.parse::<u64>().ok());
+    let number = |bytes: &Vec<u8>| std::str::from_utf8(bytes).ok()?.parse::<u64>().ok();
+    let paused_until = reply.9.1.as_ref().and_then(number);
     Ok(Counts {
         ready: lines.iter().map(|(length, _)| length).sum(),
         delayed: reply.6,
@@ -120,7 +121,7 @@ pub async fn counts(link: &Link, keys: &QueueKeys) -> Result<Counts, LinkError> 
         paused: reply.9.0.is_some() && !has_passed(link, paused_until).await?,
         oldest_ready_age_ms: oldest_age_ms(link, keys, &next).await?,
         unrecorded: reply.10,
-        repaired: reply.9.2.unwrap_or(0),
+        repaired: reply.9.2.as_ref().and_then(number).unwrap_or_default(),
     })
 }
 
@@ -177,7 +178,13 @@ async fn oldest_age_ms(link: &Link, keys: &QueueKeys, next: &[&Vec<u8>]) -> Resu
 
 /// What is published of a queue: `max_len`, `paused` with its reason, and what newer releases add.
 pub async fn published(link: &Link, keys: &QueueKeys) -> Result<BTreeMap<String, String>, LinkError> {
-    link.query(redis::cmd("HGETALL").arg(keys.config())).await
+    let fields: Vec<(Vec<u8>, Vec<u8>)> = link.query(redis::cmd("HGETALL").arg(keys.config())).await?;
+    Ok(fields.into_iter().map(|(name, value)| (text(&name), text(&value))).collect())
+}
+
+/// Text that anybody may have written, as far as it is one: a value that cannot be read must not hide the others.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Finds a live job of this queue.
@@ -188,16 +195,16 @@ pub async fn find(link: &Link, keys: &QueueKeys, id: JobId) -> Result<Option<Fou
     pipeline.cmd("HGET").arg(keys.jobs()).arg(id).cmd("HGET").arg(keys.marks()).arg(id);
     pipeline.cmd("HGET").arg(keys.parked()).arg(id).cmd("ZMSCORE").arg(keys.delayed()).arg(&marked);
     pipeline.cmd("HEXISTS").arg(keys.in_line()).arg(id);
-    type Reply = (Option<Vec<u8>>, Option<String>, Option<String>, Vec<Option<f64>>, bool);
+    type Reply = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>, Vec<Option<f64>>, bool);
     let (bytes, marks, reason, due, in_line): Reply = link.pipeline(&pipeline).await?;
     let Some(bytes) = bytes else { return Ok(None) };
-    let marks = marks.map_or_else(Marks::default, |line| Marks::parse(&line));
+    let marks = Marks::read(marks.as_deref());
     let run = RunId { id, run: marks.run + 1 };
     let lease: Option<f64> = link.query(redis::cmd("ZSCORE").arg(keys.running()).arg(run.member())).await?;
     let place = match (lease, due.into_iter().flatten().next(), reason) {
         (Some(_), _, _) => Place::Running,
         (_, Some(due), _) => Place::Delayed(due as u64),
-        (_, _, Some(reason)) => Place::Parked(reason),
+        (_, _, Some(reason)) => Place::Parked(text(&reason)),
         _ if in_line => Place::InLine(stand(link, keys, id, &bytes).await?),
         _ => Place::Ready,
     };
@@ -236,7 +243,7 @@ pub async fn cancel(
     let record = Record { run: found.marks.run, attempt: found.marks.attempt, ..record };
     let job = WaitingJob {
         member: Vec::new(),
-        id,
+        id: id.to_string().into_bytes(),
         record: record.encode(),
         unique: envelope.as_ref().map(|envelope| keys.unique_of(envelope)).unwrap_or_default(),
         line: envelope.as_ref().map(|envelope| keys.line_of(envelope)).unwrap_or_default(),

@@ -49,6 +49,14 @@ impl Leased {
         };
     }
 
+    /// True when it must not start any more at this time, Unix ms.
+    pub(crate) fn has_expired(&self, now_ms: u64) -> bool {
+        match &self.body {
+            Body::Job(job) => job.envelope.deadline.is_some_and(|deadline| deadline <= now_ms),
+            Body::Not(..) => false,
+        }
+    }
+
     /// Longest time that its run may take.
     pub(crate) fn limit(&self, policy: &QueuePolicy) -> Duration {
         match &self.body {

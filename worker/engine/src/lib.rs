@@ -47,7 +47,7 @@ pub mod scaling;
 mod settle;
 mod slots;
 pub mod store;
-mod unpark;
+pub mod unpark;
 mod wiped;
 
 pub use apalis_runner::ApalisRunner;

@@ -33,6 +33,11 @@ const MAX_COUNT: u32 = i32::MAX as u32;
 const MAX_NOTE: usize = 200;
 
 impl Marks {
+    /// Reads what Redis holds of a job, which may be nothing.
+    pub(crate) fn read(line: Option<&[u8]>) -> Self {
+        line.map_or_else(Self::default, |line| Self::parse(&String::from_utf8_lossy(line)))
+    }
+
     /// Reads a line; words that a newer release added are skipped, garbage reads as zero.
     pub fn parse(line: &str) -> Self {
         let mut marks = Self::default();

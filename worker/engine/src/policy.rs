@@ -93,7 +93,8 @@ pub enum Ended {
     Failed(Failure),
     /// Somebody asked the job to stop.
     Cancelled,
-    /// The process is shutting down.
+    /// It was not to run here and now, through no fault of its own: the process shuts down or is cut off from Redis, or
+    /// another job is about to run alone in it.
     Released,
     /// Its deadline passed before it could start.
     Expired,
@@ -166,7 +167,7 @@ fn spread(after: Duration, random: f64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn policy() -> QueuePolicy {

@@ -1,8 +1,8 @@
-//! Emptying a place of a queue: every job that waits there is cancelled, each with its terminal record, and released
-//! parked jobs are put back in line. Running jobs are never touched.
+//! Emptying a place of a queue: every job that waits there is cancelled, each with its terminal record, and what is no job
+//! is taken out. Running jobs are never touched.
 
 use flota_producer::{
-    JobId, Priority,
+    Priority,
     keys::QueueKeys,
     link::{Link, LinkError},
 };
@@ -19,7 +19,7 @@ use crate::{
 pub struct Purged {
     /// Jobs that were cancelled.
     pub cancelled: u64,
-    /// Jobs that had moved on, or could not be cancelled because their id is none.
+    /// Jobs that moved on while they were about to be cancelled.
     pub left: u64,
 }
 
@@ -44,8 +44,8 @@ pub async fn purge(
     let mut purged = Purged::default();
     while 0 < waiting {
         let most = BATCH.min(waiting as usize);
-        // What could not be taken out is still there, so it is skipped.
-        let jobs = browse::entries(link, keys, state, purged.left as usize, most).await?;
+        // Nothing is skipped: what is not taken out now has moved on, and is not there any more.
+        let jobs = browse::entries(link, keys, state, 0, most).await?;
         if jobs.is_empty() {
             break;
         }
@@ -78,7 +78,7 @@ async fn batch(
     let (mut taken, mut cancelled) = (0, 0);
     for (place, only) in places {
         let here = jobs.iter().filter(|job| only.is_none_or(|priority| priority == job.priority));
-        let here: Vec<WaitingJob> = here.filter_map(|job| waiting_job(keys, job)).collect();
+        let here: Vec<WaitingJob> = here.map(|job| waiting_job(keys, job)).collect();
         let done = store::purge(link, keys, &place, state, &here, canceller).await?;
         taken += done.0;
         cancelled += done.1;
@@ -86,32 +86,21 @@ async fn batch(
     Ok((taken, cancelled))
 }
 
-fn waiting_job(keys: &QueueKeys, job: &Live) -> Option<WaitingJob> {
-    let id = job.id?;
-    let record = match &job.envelope {
-        Some(envelope) => Record::of(id, envelope, Status::Cancelled),
-        None => Record::unreadable(id, Status::Cancelled),
-    };
-    let record = Record { run: job.marks.run, attempt: job.marks.attempt, ..record };
-    let unique = job.envelope.as_ref().map_or_else(String::new, |envelope| keys.unique_of(envelope));
-    let line = job.envelope.as_ref().map_or_else(String::new, |envelope| keys.line_of(envelope));
-    Some(WaitingJob { member: job.member.clone(), id, record: record.encode(), unique, line })
-}
-
-/// Puts parked jobs back in line: these, or all of them. A worker that still cannot read one parks it again, without
-/// a charge. Answers how many moved.
-///
-/// # Errors
-/// When Redis does not answer.
-pub async fn release(link: &Link, keys: &QueueKeys, only: &[JobId]) -> Result<usize, LinkError> {
-    let mut moved = 0;
-    let parked: usize = link.query(redis::cmd("HLEN").arg(keys.parked())).await?;
-    let jobs = browse::page(link, keys, LiveState::Parked, 0, parked).await?;
-    let wanted = |job: &Live| job.id.is_some_and(|id| only.is_empty() || only.contains(&id));
-    let jobs: Vec<(Vec<u8>, Priority)> =
-        jobs.iter().filter(|job| wanted(job)).map(|job| (job.member.clone(), job.priority)).collect();
-    for batch in jobs.chunks(BATCH) {
-        moved += store::unpark(link, keys, batch).await?;
+fn waiting_job(keys: &QueueKeys, job: &Live) -> WaitingJob {
+    let (member, id) = (job.member.clone(), job.name.clone());
+    let envelope = job.envelope.as_ref();
+    let record = job.id.map(|id| {
+        let record = match envelope {
+            Some(envelope) => Record::of(id, envelope, Status::Cancelled),
+            None => Record::unreadable(id, Status::Cancelled),
+        };
+        Record { run: job.marks.run, attempt: job.marks.attempt, ..record }.encode()
+    });
+    WaitingJob {
+        member,
+        id,
+        record: record.unwrap_or_default(),
+        unique: envelope.map_or_else(String::new, |envelope| keys.unique_of(envelope)),
+        line: envelope.map_or_else(String::new, |envelope| keys.line_of(envelope)),
     }
-    Ok(moved)
 }

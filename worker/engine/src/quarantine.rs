@@ -159,8 +159,8 @@ impl Quarantine {
     }
 }
 
-/// Writes down that these runs start, and tells those that lost their lease to stop. When that is not possible before
-/// the process stops, they are given back.
+/// Writes down that these runs start, tells those that lost their lease to stop, and ends those whose deadline passed while
+/// they waited. When that is not possible before the process stops, they are given back.
 pub(crate) async fn begin(
     link: &Link,
     keys: &QueueKeys,
@@ -173,10 +173,13 @@ pub(crate) async fn begin(
         .map(|leased| (leased.run, leased.marks.begun(leased.run.run, alone).to_string()))
         .collect();
     match until_answered(link, keys, &starts, stop).await {
-        Some(lost) => {
+        Some((now_ms, lost)) => {
             for position in lost {
                 runs[position].slot.hold.stop().stop(crate::lease::StopReason::LeaseLost);
             }
+            runs.iter_mut().filter(|leased| leased.has_expired(now_ms)).for_each(|leased| {
+                leased.end_without_run(Ended::Expired);
+            });
         }
         None => runs.iter_mut().for_each(|leased| leased.end_without_run(Ended::Released)),
     }
@@ -187,11 +190,11 @@ async fn until_answered(
     keys: &QueueKeys,
     starts: &[(store::RunId, String)],
     stop: &CancellationToken,
-) -> Option<Vec<usize>> {
+) -> Option<(u64, Vec<usize>)> {
     let mut told = false;
     loop {
         let error: LinkError = match store::begin(link, keys, starts).await {
-            Ok(lost) => return Some(lost),
+            Ok(answer) => return Some(answer),
             Err(error) => error,
         };
         if !told {

@@ -18,6 +18,8 @@ use crate::{
 const MAX_ERROR: usize = 4 * 1024;
 /// Largest result that is kept, in bytes of JSON. Larger ones belong into storage.
 const MAX_RESULT: usize = 16 * 1024;
+/// Deepest result that is kept. Readers of JSON give up at 128 levels, and a record that cannot be read is lost.
+const MAX_DEPTH: usize = 100;
 
 /// How a run went down in history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -189,6 +191,20 @@ impl Record {
         Some(record)
     }
 
+    /// Whose end a line tells that cannot be read as a record: of its members only these two have to be in order. `None` when
+    /// it names no job, or says that the job goes on.
+    pub fn ended_job(line: &[u8]) -> Option<JobId> {
+        #[derive(Deserialize)]
+        struct End {
+            id: JobId,
+            status: Option<String>,
+            r#final: Option<bool>,
+        }
+        let end: End = serde_json::from_slice(line).ok()?;
+        let goes_on = end.status.as_deref() == Some(Status::Retried.word()) || end.r#final == Some(false);
+        (!goes_on).then_some(end.id)
+    }
+
     /// One line of JSON.
     pub fn encode(&self) -> String {
         serde_json::to_string(self).expect("a record has only strings, numbers and JSON")
@@ -204,9 +220,19 @@ fn unknown<T: serde::de::DeserializeOwned>(
     serde_json::from_value::<T>(word.into()).is_err().then(|| word.to_owned())
 }
 
-/// Whether a result is small enough to be kept.
+/// Whether a result is small enough to be kept, and will be read back.
 fn fits(result: &Value) -> bool {
-    result.to_string().len() <= MAX_RESULT
+    is_within(result, MAX_DEPTH) && result.to_string().len() <= MAX_RESULT
+}
+
+/// Whether a value has at most so many levels below it.
+fn is_within(value: &Value, levels: usize) -> bool {
+    let below = |value: &Value| 0 < levels && is_within(value, levels - 1);
+    match value {
+        Value::Array(items) => items.iter().all(below),
+        Value::Object(members) => members.values().all(below),
+        _ => true,
+    }
 }
 
 fn shorten(text: &str) -> String {
@@ -244,6 +270,35 @@ mod tests {
         assert_eq!(skipped.error.as_deref(), Some("written by a newer release with status skipped"));
         assert_eq!(blocked.class, Some(ErrorClass::Internal));
         assert_eq!(blocked.error.as_deref(), Some("no (written by a newer release with class blocked)"));
+    }
+
+    #[test]
+    fn a_result_that_would_not_be_read_back_is_left_out() {
+        let nested = |levels| (0..levels).fold(Value::Null, |inner, _| serde_json::json!([inner]));
+        let kept = |result| {
+            let receipt = Receipt { result: Some(result), ..Receipt::default() };
+            let line = Record::unreadable(JobId::mint(), Status::Succeeded).with_receipt(&receipt).encode();
+            Record::decode(line.as_bytes()).unwrap().result.is_some()
+        };
+
+        assert_eq!([kept(nested(100)), kept(nested(101)), kept(nested(5_000))], [true, false, false]);
+    }
+
+    #[test]
+    fn a_line_that_is_no_record_may_still_say_whose_end_it_is() {
+        let id = JobId::mint();
+        let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+        let line = |rest: &str| format!(r#"{{"id":"{id}",{rest}}}"#);
+
+        for ended in [line(&format!(r#""status":"succeeded","result":{deep}"#)), line(r#""run":"x""#)] {
+            assert!(Record::decode(ended.as_bytes()).is_err());
+            assert_eq!(Record::ended_job(ended.as_bytes()), Some(id), "{ended}");
+        }
+        for other in
+            [line(r#""status":"retried","run":-1"#), line(r#""status":"new","final":false"#), "{}".into()]
+        {
+            assert_eq!(Record::ended_job(other.as_bytes()), None, "{other}");
+        }
     }
 
     #[test]

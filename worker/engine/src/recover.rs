@@ -35,6 +35,12 @@ use crate::{
 const MOST: isize = 10_000;
 /// Field of the `config` hash with the longest lease that any worker of the queue has had, in ms.
 pub(crate) const LONGEST_LEASE: &str = "longest_lease";
+
+/// What that field says. What cannot be read must not keep anything from being recovered, or published anew.
+pub(crate) fn longest_lease_ms(field: Option<&[u8]>) -> u64 {
+    field.and_then(|ms| std::str::from_utf8(ms).ok()?.parse().ok()).unwrap_or_default()
+}
+
 /// How far the clock of Redis may run away from ours between two looks.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 
@@ -173,9 +179,9 @@ impl Recoverer {
         // Changes nothing, but is refused where heartbeats are (a full disk, a replica): then no look counts.
         pipeline.cmd("ZREM").arg(self.keys.running()).arg("");
         type Members = Vec<(Vec<u8>, f64)>;
-        type Reply = ((u64, u64), Option<u64>, Members, Members, u64);
-        let ((seconds, micros), longest_ms, first, last, _): Reply = self.link.pipeline(&pipeline).await?;
-        let longest = self.lease.max(Duration::from_millis(longest_ms.unwrap_or_default()));
+        type Reply = ((u64, u64), Option<Vec<u8>>, Members, Members, u64);
+        let ((seconds, micros), longest, first, last, _): Reply = self.link.pipeline(&pipeline).await?;
+        let longest = self.lease.max(Duration::from_millis(longest_lease_ms(longest.as_deref())));
         Ok(Leases { now_ms: seconds * 1000 + micros / 1000, longest, first, last })
     }
 
@@ -183,13 +189,13 @@ impl Recoverer {
         let ids: Vec<JobId> = overdue.iter().map(|lease| lease.run.id).collect();
         let mut pipeline = redis::pipe();
         pipeline.cmd("HMGET").arg(self.keys.marks()).arg(&ids).cmd("HMGET").arg(self.keys.jobs()).arg(&ids);
-        let (marks, bodies): (Vec<Option<String>>, Vec<Option<Vec<u8>>>) =
-            self.link.pipeline(&pipeline).await?;
+        type Values = Vec<Option<Vec<u8>>>;
+        let (marks, bodies): (Values, Values) = self.link.pipeline(&pipeline).await?;
         let suspects: Vec<Suspect> = overdue
             .iter()
             .zip(marks.into_iter().zip(bodies))
             .map(|(lease, (marks, body))| {
-                let marks = marks.map_or_else(Marks::default, |line| Marks::parse(&line));
+                let marks = Marks::read(marks.as_deref());
                 self.suspect(*lease, &marks, body.as_deref().unwrap_or_default())
             })
             .collect();

@@ -3,14 +3,11 @@
 //! `decide` has already chosen; this loop only carries it out. One call is in flight at a time: while it is under way
 //! the next batch gathers, so an idle queue settles at once and a busy one in batches, without any waiting on purpose.
 //! When Redis is away the batch is kept and sent again. A run whose lease is gone is answered as lost and nothing
-//! changes; after a repeated call that may also mean that the first call had succeeded.
+//! changes; after a repeated call that may also mean that the first call had settled it.
 
 use std::{sync::Arc, time::Duration};
 
-use flota_producer::{
-    keys::QueueKeys,
-    link::{Link, LinkError},
-};
+use flota_producer::{keys::QueueKeys, link::Link};
 use tokio::{sync::mpsc, time::sleep};
 use tracing::{error, warn};
 
@@ -60,7 +57,8 @@ impl Settler {
         }
     }
 
-    /// Calls until Redis answers. Says whether it had to be called again after a lost reply.
+    /// Calls until Redis answers. Says whether it had to be called again after a call that may have been carried out, or
+    /// some of it.
     async fn until_answered(&self, batch: &[&Settlement]) -> (Vec<usize>, bool) {
         let (mut repeated, mut told) = (false, false);
         loop {
@@ -68,7 +66,7 @@ impl Settler {
                 Ok(lost) => return (lost, repeated),
                 Err(error) => error,
             };
-            repeated |= matches!(error, LinkError::Lost(_));
+            repeated |= !error.is_certain();
             self.observer.observe(&Event::Trouble { queue: &self.queue, step: "settle" });
             if !told {
                 told = true;

@@ -1,5 +1,5 @@
-//! One typed function per script, beside the meaning of its answer. Nothing else in the engine talks to Redis about
-//! jobs, and nothing here decides anything.
+//! One typed function per script, beside the meaning of its answer; fetch alone is called where it waits at the bell
+//! (`fetch.rs`). Others read what they need by plain commands. Nothing here decides anything.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -19,6 +19,8 @@ use crate::{
 
 /// What scripts share that move lines on.
 const LINE: &str = include_str!("scripts/line.lua");
+/// And what those share that end jobs.
+const END: &str = concat!(include_str!("scripts/lock.lua"), include_str!("scripts/line.lua"));
 
 macro_rules! script {
     ($name:ident, $script:literal) => {
@@ -34,16 +36,17 @@ macro_rules! script {
 
 script!(FETCH, "fetch");
 script!(HEARTBEAT, "heartbeat");
-script!(SETTLE, "settle", LINE);
+script!(SETTLE, "settle", END);
 script!(PROMOTE, "promote");
-script!(RECOVER, "recover", LINE);
+script!(RECOVER, "recover", END);
 script!(BEGIN, "begin");
-script!(CANCEL, "cancel", LINE);
+script!(CANCEL, "cancel", END);
 script!(UNPARK, "unpark");
 script!(SET_ASIDE, "set_aside");
 script!(HURRY, "hurry");
-script!(PURGE, "purge", LINE);
+script!(PURGE, "purge", END);
 script!(REPAIR, "repair", LINE);
+script!(SET_CONTROL, "set_control");
 
 /// Most runs or jobs in one script call: what Lua can unpack, with room to spare.
 pub const BATCH: usize = 500;
@@ -189,19 +192,20 @@ pub async fn settle(
     Ok(lost.into_iter().map(|position| position - 1).collect())
 }
 
-/// Writes down that runs start, each with its counters. Answers the positions of those whose lease was gone.
+/// Writes down that runs start, each with its counters. Answers the time of Redis, Unix ms, and the positions of those
+/// whose lease was gone.
 pub async fn begin(
     link: &Link,
     keys: &QueueKeys,
     starts: &[(RunId, String)],
-) -> Result<Vec<usize>, LinkError> {
+) -> Result<(u64, Vec<usize>), LinkError> {
     let mut call = BEGIN.key(keys.running());
     call.key(keys.marks());
     for (run, marks) in starts {
         call.arg(run.member()).arg(run.id).arg(marks);
     }
-    let (_now, lost): (String, Vec<usize>) = link.invoke(&call).await?;
-    Ok(lost.into_iter().map(|position| position - 1).collect())
+    let (now_ms, lost): (u64, Vec<usize>) = link.invoke(&call).await?;
+    Ok((now_ms, lost.into_iter().map(|position| position - 1).collect()))
 }
 
 /// Moves due jobs to ready. Answers how many moved, and how long until the next is due.
@@ -252,7 +256,7 @@ pub async fn cancel(
     for priority in [Priority::Normal, Priority::High, Priority::Low] {
         call.key(keys.ready(priority));
     }
-    call.key(keys.bell()).arg(job.id).arg(&job.record).arg(&job.unique).arg(canceller).arg(&job.line);
+    call.key(keys.bell()).arg(&job.id).arg(&job.record).arg(&job.unique).arg(canceller).arg(&job.line);
     let word: String = link.invoke(&call).await?;
     Ok(match word.as_str() {
         "cancelled" => Cancelled::Now,
@@ -295,14 +299,28 @@ pub async fn hurry(link: &Link, keys: &QueueKeys, id: JobId) -> Result<bool, Lin
     Ok(moved == 1)
 }
 
+/// Sets fields of the config hash to these values, even at `maxmemory`.
+pub(crate) async fn set_control(
+    link: &Link,
+    keys: &QueueKeys,
+    fields: &[String],
+    values: &[String],
+) -> Result<(), LinkError> {
+    let mut call = SET_CONTROL.key(keys.config());
+    for (field, value) in fields.iter().zip(values) {
+        call.arg(field).arg(value);
+    }
+    link.invoke(&call).await
+}
+
 /// A waiting job that is to be cancelled.
 #[derive(Debug)]
 pub struct WaitingJob {
     /// What its place calls it.
     pub member: Vec<u8>,
-    /// The job.
-    pub id: JobId,
-    /// Line for the outcomes stream.
+    /// Id of the job, or what stands in its place.
+    pub id: Vec<u8>,
+    /// Line for the outcomes stream; empty for what is no job of ours and leaves none.
     pub record: String,
     /// Key of the unique lock to give back; empty for none.
     pub unique: String,
@@ -330,7 +348,7 @@ pub async fn purge(
     }
     call.key(keys.bell()).arg(state.word()).arg(canceller);
     for job in jobs {
-        call.arg(&job.member).arg(job.id).arg(&job.record).arg(&job.unique).arg(&job.line);
+        call.arg(&job.member).arg(&job.id).arg(&job.record).arg(&job.unique).arg(&job.line);
     }
     link.invoke(&call).await
 }

@@ -1,4 +1,5 @@
-//! Taking shelved jobs back: a newer worker knows kinds and versions that an older one set aside.
+//! Taking shelved jobs back: a newer worker knows kinds and versions that an older one set aside. People may put them back
+//! in line, too.
 
 use std::{sync::Arc, time::Duration};
 
@@ -47,21 +48,10 @@ impl Unparker {
 
     /// One look at all of them, piece by piece. Answers how many jobs were taken back.
     async fn once(&self) -> Result<usize, LinkError> {
-        let (mut taken_back, mut cursor) = (0, 0_u64);
-        loop {
-            let mut scan = redis::cmd("HSCAN");
-            scan.arg(self.keys.parked()).arg(cursor).arg("COUNT").arg(BATCH);
-            // Ids and reasons in turn.
-            let (next, entries): (u64, Vec<Vec<u8>>) = self.link.query(&scan).await?;
-            let ids: Vec<Vec<u8>> = entries.into_iter().step_by(2).collect();
-            // A small hash comes whole, whatever was asked for.
-            for ids in ids.chunks(BATCH) {
-                taken_back += self.take_back(ids).await?;
-            }
-            if next == 0 {
-                break;
-            }
-            cursor = next;
+        let mut taken_back = 0;
+        let mut walk = Walk::default();
+        while let Some(ids) = walk.next(&self.link, &self.keys).await? {
+            taken_back += self.take_back(&ids).await?;
         }
         if 0 < taken_back {
             info!(queue.name = %self.queue, count = taken_back, "Took back {taken_back} parked jobs of queue {}", self.queue);
@@ -71,25 +61,82 @@ impl Unparker {
 
     /// Puts those of these jobs back in line that a processor here can run.
     async fn take_back(&self, ids: &[Vec<u8>]) -> Result<usize, LinkError> {
-        let bodies: Vec<Option<Vec<u8>>> =
-            self.link.query(redis::cmd("HMGET").arg(self.keys.jobs()).arg(ids)).await?;
-        let known: Vec<(Vec<u8>, Priority)> = ids
-            .iter()
-            .zip(bodies)
-            .filter(|(id, _)| is_id(id))
-            .filter_map(|(id, body)| Some((id.clone(), self.priority_of_known(&body?)?)))
-            .collect();
-        if known.is_empty() {
-            return Ok(0);
+        let count = put_back(&self.link, &self.keys, ids, |body| self.priority_of_known(body)).await?;
+        if 0 < count {
+            self.observer.observe(&Event::Unparked { queue: &self.queue, count });
         }
-        let count = store::unpark(&self.link, &self.keys, &known).await?;
-        self.observer.observe(&Event::Unparked { queue: &self.queue, count });
         Ok(count)
     }
 
     fn priority_of_known(&self, body: &[u8]) -> Option<Priority> {
         let envelope = Envelope::decode(body).ok()?;
         self.handlers.knows(&envelope.kind).then_some(envelope.priority)
+    }
+}
+
+/// Puts parked jobs back in line: these, or all of them. A worker that still cannot read one parks it again, without
+/// a charge. Answers how many moved.
+///
+/// # Errors
+/// When Redis does not answer: what was moved until then stays moved, and calling again goes on.
+pub async fn release(link: &Link, keys: &QueueKeys, only: &[JobId]) -> Result<usize, LinkError> {
+    let any =
+        |body: &[u8]| Some(Envelope::decode(body).map_or(Priority::Normal, |envelope| envelope.priority));
+    let mut moved = 0;
+    for ids in only.chunks(BATCH) {
+        let ids: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();
+        moved += put_back(link, keys, &ids, any).await?;
+    }
+    let mut walk = Walk::default();
+    while only.is_empty()
+        && let Some(ids) = walk.next(link, keys).await?
+    {
+        moved += put_back(link, keys, &ids, any).await?;
+    }
+    Ok(moved)
+}
+
+/// Puts those of these jobs back in line that are parked, and of whose bodies `priority_of` says where they belong.
+async fn put_back(
+    link: &Link,
+    keys: &QueueKeys,
+    ids: &[Vec<u8>],
+    priority_of: impl Fn(&[u8]) -> Option<Priority>,
+) -> Result<usize, LinkError> {
+    let ids: Vec<&Vec<u8>> = ids.iter().filter(|id| is_id(id)).collect();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let bodies: Vec<Option<Vec<u8>>> = link.query(redis::cmd("HMGET").arg(keys.jobs()).arg(&ids)).await?;
+    let wanted = ids.into_iter().zip(bodies);
+    let wanted = wanted.filter_map(|(id, body)| Some((id.clone(), priority_of(&body?)?)));
+    let wanted: Vec<(Vec<u8>, Priority)> = wanted.collect();
+    if wanted.is_empty() { Ok(0) } else { store::unpark(link, keys, &wanted).await }
+}
+
+/// A walk through the parked ids, piece by piece.
+#[derive(Default)]
+struct Walk {
+    cursor: u64,
+    /// Found and not yet given out: a small hash comes whole, whatever was asked for.
+    found: Vec<Vec<u8>>,
+    is_over: bool,
+}
+
+impl Walk {
+    /// The next ids, at most [`BATCH`]; `None` when there are no more.
+    async fn next(&mut self, link: &Link, keys: &QueueKeys) -> Result<Option<Vec<Vec<u8>>>, LinkError> {
+        while self.found.is_empty() && !self.is_over {
+            let mut scan = redis::cmd("HSCAN");
+            scan.arg(keys.parked()).arg(self.cursor).arg("COUNT").arg(BATCH);
+            // Ids and reasons in turn.
+            let (next, entries): (u64, Vec<Vec<u8>>) = link.query(&scan).await?;
+            self.found = entries.into_iter().step_by(2).collect();
+            (self.cursor, self.is_over) = (next, next == 0);
+        }
+        let rest = self.found.split_off(self.found.len().min(BATCH));
+        let ids = std::mem::replace(&mut self.found, rest);
+        Ok((!ids.is_empty()).then_some(ids))
     }
 }
 

@@ -18,9 +18,6 @@ use uuid::Uuid;
 
 use super::{OutboxError, Pace};
 
-/// Answers after which a script may have done a part of its work. Everything else comes before its first write.
-const UNCERTAIN: [&str; 2] = ["ERR", "WRONGTYPE"];
-
 /// Held by a relay while it takes rows in order of a queue.
 const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(hashtextextended('flota outbox line ' || $1, 0))";
 
@@ -72,6 +69,8 @@ pub(super) struct Moved {
     pub(super) sent: usize,
     /// Jobs for which the queue had no room.
     pub(super) full: usize,
+    /// Rows that wait again, because they are in order and did not say so.
+    pub(super) lined: usize,
 }
 
 /// What is to be written about rows of a batch.
@@ -85,6 +84,8 @@ struct Notes {
     placed: (Vec<Uuid>, Vec<i32>),
     /// Rows that another job stands for.
     dropped: (Vec<Uuid>, Vec<i32>),
+    /// Rows in order that do not say in which line.
+    lined: (Vec<Uuid>, Vec<i32>, Vec<String>),
 }
 
 impl Mover {
@@ -144,6 +145,7 @@ impl Mover {
         }
         let keys = self.prefix.queue(queue);
         let (rows, jobs) = readable(rows, &keys, &mut notes);
+        moved.lined = notes.lined.0.len();
         failpoint!("relay-taken", crate::chaos::cut_off().into());
         let answer = if jobs.is_empty() {
             Ok(Vec::new())
@@ -159,7 +161,7 @@ impl Mover {
                     notes.answer(row, answer, queue);
                 }
             }
-            Err(error) if is_certain(error) => {
+            Err(error) if error.is_certain() => {
                 for row in &rows {
                     notes.put_back(row, Some(said(error)));
                 }
@@ -188,7 +190,8 @@ impl Mover {
     }
 }
 
-/// The jobs of rows; what cannot be read is noted.
+/// The jobs of rows. What cannot be read is noted, and so is what Postgres could not read (a NUL character or half a
+/// surrogate pair in the payload is JSON, but no `jsonb`): its row knows no line, and would overtake those before it.
 fn readable(rows: Vec<Row>, keys: &QueueKeys, notes: &mut Notes) -> (Vec<Row>, Vec<Handover>) {
     let mut jobs = Vec::with_capacity(rows.len());
     let mut good = Vec::with_capacity(rows.len());
@@ -200,23 +203,17 @@ fn readable(rows: Vec<Row>, keys: &QueueKeys, notes: &mut Notes) -> (Vec<Row>, V
             keyed: row.operation.is_none(),
         };
         match Handover::new(JobId::from(row.id), std::mem::take(&mut row.envelope), &terms, keys) {
-            Ok(job) => {
-                jobs.push(job);
-                good.push(row);
-            }
+            Ok(job) => match job.line() {
+                Some(line) if row.line.is_none() => notes.put_in_line(&row, line.to_owned()),
+                _ => {
+                    jobs.push(job);
+                    good.push(row);
+                }
+            },
             Err(error) => notes.give_up(&row, error.to_string()),
         }
     }
     (good, jobs)
-}
-
-/// True when Redis has none of the batch for sure.
-fn is_certain(error: &LinkError) -> bool {
-    match error {
-        LinkError::Down(_) => true,
-        LinkError::Refused(error) => error.code().is_some_and(|code| !UNCERTAIN.contains(&code)),
-        LinkError::Lost(_) => false,
-    }
 }
 
 /// Why Redis did not take a batch, for people.
@@ -256,6 +253,12 @@ impl Notes {
         }
     }
 
+    fn put_in_line(&mut self, row: &Row, line: String) {
+        self.lined.0.push(row.id);
+        self.lined.1.push(row.sends);
+        self.lined.2.push(line);
+    }
+
     fn put_back(&mut self, row: &Row, refused: Option<String>) {
         self.add(row, refused, false);
     }
@@ -277,6 +280,11 @@ impl Notes {
         if !self.ids.is_empty() {
             let note = sqlx::query(include_str!("note.sql")).bind(self.ids).bind(self.sends);
             note.bind(self.refused).bind(self.given_up).execute(pool).await?;
+        }
+        let (lined, sends, lines) = self.lined;
+        if !lined.is_empty() {
+            let line = sqlx::query(include_str!("lined.sql")).bind(lined).bind(sends).bind(lines);
+            line.execute(pool).await?;
         }
         let (placed, sends) = self.placed;
         if !placed.is_empty() {

@@ -6,7 +6,11 @@
 
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
-use flota_producer::{BATCH, keys::Prefix, link::Link};
+use flota_producer::{
+    BATCH,
+    keys::Prefix,
+    link::{Link, LinkError},
+};
 use sqlx::PgPool;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -31,9 +35,16 @@ pub struct Relay {
     pub(super) mover: Mover,
 }
 
-/// Queues that had no room.
+/// Queues that had no room, or whose keys Redis refuses to touch: each waits for itself.
 #[derive(Default)]
-struct Full(HashMap<String, (u32, Instant)>);
+struct Full(HashMap<String, Waiting>);
+
+struct Waiting {
+    times: u32,
+    until: Instant,
+    /// Redis refused the call, and not only jobs.
+    refused: bool,
+}
 
 /// Failures in a row: how long to wait, and what was told about them.
 #[derive(Default)]
@@ -59,12 +70,13 @@ impl Relay {
     /// # Errors
     /// When Redis or Postgres does not answer.
     pub async fn run_once(&self) -> Result<usize, OutboxError> {
-        let (mut full, mut sent) = (Full::default(), 0);
+        let (mut full, mut sent, mut refused) = (Full::default(), 0, None);
         loop {
             let pass = self.pass(&mut full).await?;
             sent += pass.sent;
+            refused = refused.or(pass.refused);
             if !pass.more {
-                return Ok(sent);
+                return refused.map_or(Ok(sent), Err);
             }
         }
     }
@@ -83,9 +95,15 @@ impl Relay {
         while !stop.is_cancelled() {
             let began = Instant::now();
             match answered(self.pass(&mut full)).await {
-                Ok(pass) if pass.more => trouble.is_over(),
-                Ok(_) => {
-                    trouble.is_over();
+                Ok(pass) => {
+                    match &pass.refused {
+                        Some(error) => drop(trouble.met(error)),
+                        None if full.some_refused() => {}
+                        None => trouble.is_over(),
+                    }
+                    if pass.more {
+                        continue;
+                    }
                     let wait = wake.wait(self.mover.pace.poll.min(full.shortest_wait()));
                     stop.run_until_cancelled(wait).await;
                     stop.run_until_cancelled(sleep_until(began + GATHER)).await;
@@ -98,7 +116,8 @@ impl Relay {
         }
     }
 
-    /// One batch of every queue that has something waiting.
+    /// One batch of every queue that has something waiting. A queue that Redis refuses to touch (a key of a wrong type)
+    /// holds no other one up; without an answer of Redis or Postgres there is nothing to go on with.
     async fn pass(&self, full: &mut Full) -> Result<Pass, OutboxError> {
         let mut pass = Pass::default();
         let queues = sqlx::query_as(include_str!("queues.sql"));
@@ -108,24 +127,40 @@ impl Relay {
             if full.must_wait(&queue) {
                 continue;
             }
-            let mut moved = self.mover.next_batch(&queue).await?;
-            if in_order {
-                let more = self.mover.next_in_order(&queue).await?;
-                moved = Moved {
-                    rows: moved.rows.max(more.rows),
-                    sent: moved.sent + more.sent,
-                    full: moved.full + more.full,
-                };
-            }
+            let moved = match self.next_of(&queue, in_order).await {
+                Ok(moved) => moved,
+                Err(error @ OutboxError::Redis(LinkError::Refused(_))) => {
+                    full.met(queue, false, true);
+                    pass.refused.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             pass.sent += moved.sent;
+            pass.more |= 0 < moved.lined;
             if 0 < moved.full {
-                full.met(queue, 0 < moved.sent);
+                full.met(queue, 0 < moved.sent, false);
             } else {
                 pass.more |= moved.rows == BATCH;
                 full.0.remove(&queue);
             }
         }
         Ok(pass)
+    }
+
+    /// One batch of a queue, and one of its rows in order.
+    async fn next_of(&self, queue: &str, in_order: bool) -> Result<Moved, OutboxError> {
+        let moved = self.mover.next_batch(queue).await?;
+        if !in_order {
+            return Ok(moved);
+        }
+        let more = self.mover.next_in_order(queue).await?;
+        Ok(Moved {
+            rows: moved.rows.max(more.rows),
+            sent: moved.sent + more.sent,
+            full: moved.full + more.full,
+            lined: moved.lined,
+        })
     }
 }
 
@@ -135,22 +170,32 @@ struct Pass {
     sent: usize,
     /// True when more may be waiting.
     more: bool,
+    /// Why Redis refused to touch the first of the queues that it refused.
+    refused: Option<OutboxError>,
 }
 
 impl Full {
     fn must_wait(&self, queue: &str) -> bool {
-        self.0.get(queue).is_some_and(|(_, until)| Instant::now() < *until)
+        self.0.get(queue).is_some_and(|waiting| Instant::now() < waiting.until)
     }
 
-    fn met(&mut self, queue: String, some_room: bool) {
-        let (times, until) = self.0.entry(queue).or_insert((0, Instant::now()));
-        *times = if some_room { 0 } else { times.saturating_add(1) };
-        *until = Instant::now() + backoff(*times);
+    fn met(&mut self, queue: String, some_room: bool, refused: bool) {
+        let times = self.0.get(&queue).map_or(0, |waiting| waiting.times);
+        let times = if some_room { 0 } else { times.saturating_add(1) };
+        self.0.insert(queue, Waiting { times, until: Instant::now() + backoff(times), refused });
+    }
+
+    fn some_refused(&self) -> bool {
+        self.0.values().any(|waiting| waiting.refused)
     }
 
     fn shortest_wait(&self) -> Duration {
         let now = Instant::now();
-        self.0.values().map(|(_, until)| until.saturating_duration_since(now)).min().unwrap_or(Duration::MAX)
+        self.0
+            .values()
+            .map(|waiting| waiting.until.saturating_duration_since(now))
+            .min()
+            .unwrap_or(Duration::MAX)
     }
 }
 

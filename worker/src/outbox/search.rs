@@ -36,8 +36,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 /// A search rests so many times as long as it took.
 const REST: u32 = 10;
-/// One process searches at a time.
-const LOCK: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended('flota outbox search', 0))";
+/// One process searches at a time. The lock is one of the session: a search waits for recorders, queue by queue, and Postgres
+/// ends a session that is idle for half a minute inside a transaction.
+const LOCK: &str = "SELECT pg_try_advisory_lock(hashtextextended('flota outbox search', 0))";
+const UNLOCK: &str = "SELECT pg_advisory_unlock(hashtextextended('flota outbox search', 0))";
 
 static MISSING: LazyLock<Script> = LazyLock::new(|| script("missing", include_str!("missing.lua")));
 
@@ -93,12 +95,12 @@ impl<'a> Search<'a> {
 
     /// Looks at every row that was sent long enough ago. Answers how many jobs were sent again.
     pub(super) async fn pass(&self) -> Result<usize, OutboxError> {
-        // Holds the lock until the end; the rows are taken outside of it, because a row must be taken for all to see
-        // before its job is sent.
-        let mut lock = self.mover.pool.begin().await?;
+        let mut lock = self.mover.pool.acquire().await?;
         if !sqlx::query_scalar::<_, bool>(LOCK).fetch_one(&mut *lock).await? {
             return Ok(0);
         }
+        // However the search ends, the lock is given back, at the latest with the session.
+        lock.close_on_drop();
         let (mut sent_again, mut after) = (0, (DateTime::<Utc>::UNIX_EPOCH, Uuid::nil()));
         // Queues whose recorder is behind: another search asks again.
         let mut behind = HashSet::new();
@@ -124,7 +126,7 @@ impl<'a> Search<'a> {
                 break;
             }
         }
-        lock.rollback().await?;
+        sqlx::query(UNLOCK).execute(&mut *lock).await?;
         Ok(sent_again)
     }
 

@@ -22,8 +22,9 @@ use crate::{
 const PLAIN: &str = r#"{"v":1,"kind":"send_email","payload":{},"at":1795280202384}"#;
 
 /// Every statement of the outbox.
-const STATEMENTS: [(&str, &str); 9] = [
+const STATEMENTS: [(&str, &str); 10] = [
     ("drop.sql", include_str!("drop.sql")),
+    ("lined.sql", include_str!("lined.sql")),
     ("note.sql", include_str!("note.sql")),
     ("placed.sql", include_str!("placed.sql")),
     ("queues.sql", include_str!("queues.sql")),
@@ -35,6 +36,7 @@ const STATEMENTS: [(&str, &str); 9] = [
 ];
 
 mod in_order;
+mod trouble;
 
 struct Story {
     link: Link,

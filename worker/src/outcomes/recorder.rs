@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    stream::{BEGINNING, Batch, OutcomeStream},
+    stream::{BEGINNING, Batch, OutcomeStream, Refusal},
     write::{Writer, Written},
 };
 use crate::database::DatabaseError;
@@ -212,6 +212,10 @@ async fn record(
         return Ok(Progress { held_elsewhere: true, ..Progress::default() });
     };
     let mut refused = batch.take_unreadable();
+    // Before they leave the stream: a row without an outcome would be sent again.
+    let ended = refused.iter().filter_map(Refusal::job);
+    let forgotten = writer.forget(ended).await;
+    forgotten.map_err(|error| RecordError::Postgres { queue: queue.into(), source: error.into() })?;
     let accepted = (batch.rows().len() - rows.len()) as u64;
     refused.extend(rows.into_iter().map(|(row, reason)| batch.refuse(row, reason)));
     stream.remove(&batch, &refused).await.map_err(|source| redis(queue, source))?;

@@ -8,6 +8,7 @@ use std::{ops::Range, sync::LazyLock, time::Duration};
 
 use flota_engine::{Record, failpoint};
 use flota_producer::{
+    JobId,
     keys::QueueKeys,
     link::{Link, LinkError},
     script,
@@ -73,6 +74,9 @@ pub(super) struct Refusal {
     finished_ms: u64,
     reason: String,
     record: String,
+    /// Whose end it tells, where no row says so.
+    #[serde(skip)]
+    job: Option<JobId>,
 }
 
 impl Batch {
@@ -115,7 +119,10 @@ impl Batch {
                     self.rows.push(Row::new(record, entry.finished_ms, &worker));
                     self.lines.push(Line { entry: self.entries.len(), bytes });
                 }
-                Err(error) => self.unreadable.push(entry.refusal(line, format!("not a record: {error}"))),
+                Err(error) => {
+                    let refusal = entry.refusal(line, format!("not a record: {error}"));
+                    self.unreadable.push(Refusal { job: Record::ended_job(line), ..refusal });
+                }
             }
         }
         self.bytes += entry.records.len();
@@ -152,11 +159,17 @@ impl Entry {
             finished_ms: self.finished_ms,
             reason,
             record: String::from_utf8_lossy(line).into_owned(),
+            job: None,
         }
     }
 }
 
 impl Refusal {
+    /// The job that ended with it, where only it says so.
+    pub(super) fn job(&self) -> Option<JobId> {
+        self.job
+    }
+
     /// Why it is not in Postgres.
     pub(super) fn reason(&self) -> &str {
         &self.reason
@@ -251,7 +264,6 @@ fn next_page(page: usize, rows: usize, entries: usize, bytes: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use flota_engine::Status;
-    use flota_producer::JobId;
 
     use super::*;
 

@@ -11,6 +11,7 @@ use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use flota_engine::failpoint;
+use flota_producer::JobId;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
@@ -88,6 +89,18 @@ impl Writer {
             }
         }
         Ok(Written::Done { new, refused })
+    }
+
+    /// Deletes the outbox rows of these jobs, which have ended although no row says so.
+    ///
+    /// # Errors
+    /// When Postgres does not answer.
+    pub(super) async fn forget(&self, jobs: impl IntoIterator<Item = JobId>) -> Result<(), sqlx::Error> {
+        let ended: Vec<Uuid> = jobs.into_iter().map(JobId::uuid).collect();
+        if ended.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(include_str!("ended.sql")).bind(ended).execute(&self.pool).await.map(drop)
     }
 
     /// How many rows were new; `None` when another recorder is writing.

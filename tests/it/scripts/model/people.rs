@@ -1,7 +1,5 @@
 //! What people do: cancel, purge, hurry.
 
-use std::collections::BTreeMap;
-
 use flota_engine::{
     browse::LiveState,
     purge::Purged,
@@ -50,11 +48,7 @@ impl Model {
                 vec![members.into_keys().map(|member| unmarked(&member).to_owned()).collect()]
             }
             LiveState::Parked => {
-                let all = std::mem::take(&mut self.contents.parked);
-                let (ids, none) = all.into_iter().partition(|(id, _)| id.parse::<JobId>().is_ok());
-                self.contents.parked = none;
-                purged.left = self.contents.parked.len() as u64;
-                vec![BTreeMap::into_keys(ids).collect()]
+                vec![std::mem::take(&mut self.contents.parked).into_keys().collect()]
             }
             LiveState::InLine => {
                 vec![std::mem::take(&mut self.contents.in_line).into_keys().collect()]

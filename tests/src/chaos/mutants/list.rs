@@ -68,12 +68,12 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "release-to-nowhere",
         bug: "a released job is not put back in line",
-        changes: &[script!("settle", "redis.call('LPUSH', KEYS[list], unpack(again[list]))", "")],
+        changes: &[script!("settle", "put_first(KEYS[list], again[list])", "")],
     },
     Mutant {
         name: "recover-to-nowhere",
         bug: "a vanished worker's job is not put back in line",
-        changes: &[script!("recover", "redis.call('LPUSH', lists[mark], id)", "")],
+        changes: &[script!("recover", "put_first(lists[mark], ids)", "")],
     },
     Mutant {
         name: "recover-keeps-lease",

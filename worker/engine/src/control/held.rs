@@ -30,11 +30,16 @@ pub struct Controls {
     pub concurrency: Option<Held<usize>>,
 }
 
+/// When something ends by itself, Unix ms. What is no number is no end (`fetch.lua` has the same rule).
+fn end_of(ends: &str) -> Option<u64> {
+    ends.bytes().all(|byte| byte.is_ascii_digit()).then(|| ends.parse().ok()).flatten()
+}
+
 /// What the fields of a config hash mean at this time, Unix ms. What cannot be read is not in force.
 pub(super) fn in_force(fields: &HashMap<String, String>, now_ms: u64) -> Controls {
     let held = |control: Control| {
         let [value, ends, by, reason, at] = control.fields().map(|field| fields.get(&field).cloned());
-        let until_ms = ends.and_then(|ends| ends.parse().ok());
+        let until_ms = ends.and_then(|ends| end_of(&ends));
         let over = until_ms.is_some_and(|until: u64| until <= now_ms);
         let held = Held {
             value: value?,
@@ -51,9 +56,10 @@ pub(super) fn in_force(fields: &HashMap<String, String>, now_ms: u64) -> Control
             let told = (held.value != NO_REASON && held.reason.is_empty()).then(|| held.value.clone());
             Held { reason: told.unwrap_or_else(|| held.reason.clone()), ..held.with(()) }
         }),
-        rate: held(Control::Rate).map(|held| {
-            let rates = held.value.split(' ').filter_map(Rate::decode).map(|rate| rate.to_string()).collect();
-            held.with(rates)
+        rate: held(Control::Rate).and_then(|held| {
+            let rates = held.value.split(' ').filter_map(Rate::decode).map(|rate| rate.to_string());
+            let rates: Vec<String> = rates.collect();
+            (!rates.is_empty()).then(|| held.with(rates))
         }),
         concurrency: held(Control::Concurrency).and_then(|held| {
             let most = held.value.parse().ok().filter(|most| (1..=MOST_CONCURRENCY).contains(most))?;
@@ -86,6 +92,17 @@ mod tests {
 
         assert_eq!(before.map(|held| (held.value, held.by)), Some((4, "cli:ana".to_owned())));
         assert_eq!(after, None);
+    }
+
+    #[test]
+    fn an_end_that_is_no_number_is_none_and_a_rate_of_nothing_is_none() {
+        let paused = |until| in_force(&fields(&[("paused", "1"), ("paused_until", until)]), 5_000).paused;
+        let rate = |rate| in_force(&fields(&[("rate", rate)]), 0).rate.map(|held| held.value);
+
+        assert!(["", "soon", "+1", "1.5", "-1"].iter().all(|until| paused(until).is_some()));
+        assert_eq!(paused("5000"), None);
+        assert_eq!([rate("0/1000"), rate("10/0"), rate("fast")], [None, None, None]);
+        assert_eq!(rate("0/1000 10/60000"), Some(vec!["10/m".to_owned()]));
     }
 
     #[test]

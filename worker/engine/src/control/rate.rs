@@ -81,7 +81,8 @@ impl Rate {
     pub(super) fn decode(text: &str) -> Option<Self> {
         let (most, ms) = text.split_once('/')?;
         let per = Per::ALL.into_iter().find(|known| known.ms().to_string() == ms)?;
-        Some(Self { most: most.parse().ok()?, per })
+        let most = most.parse().ok().filter(|most| 0 < *most)?;
+        Some(Self { most, per })
     }
 }
 

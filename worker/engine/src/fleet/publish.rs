@@ -9,7 +9,10 @@ use flota_producer::{
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::{policy::QueuePolicy, recover::LONGEST_LEASE};
+use crate::{
+    policy::QueuePolicy,
+    recover::{LONGEST_LEASE, longest_lease_ms},
+};
 
 /// How often a queue is published, and how soon again when Redis was away.
 const EVERY: Duration = Duration::from_mins(1);
@@ -44,12 +47,12 @@ async fn publish_once(
     first: bool,
 ) -> Result<(), LinkError> {
     let lease_ms = policy.lease.as_millis() as u64;
-    let known: Option<u64> = link.query(redis::cmd("HGET").arg(keys.config()).arg(LONGEST_LEASE)).await?;
+    let known: Option<Vec<u8>> = link.query(redis::cmd("HGET").arg(keys.config()).arg(LONGEST_LEASE)).await?;
     let mut pipeline = redis::pipe();
     let set = if first { "HSET" } else { "HSETNX" };
     pipeline.cmd("SADD").arg(prefix.queues()).arg(&*policy.name).ignore();
     pipeline.cmd(set).arg(keys.config()).arg("max_len").arg(policy.max_len).ignore();
-    if known.unwrap_or_default() < lease_ms {
+    if longest_lease_ms(known.as_deref()) < lease_ms {
         pipeline.cmd("HSET").arg(keys.config()).arg(LONGEST_LEASE).arg(lease_ms).ignore();
     }
     link.pipeline::<()>(&pipeline).await

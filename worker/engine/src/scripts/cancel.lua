@@ -20,7 +20,7 @@ redis.call('HDEL', KEYS[5], id)
 local waited_elsewhere = redis.call('HDEL', KEYS[7], id) + redis.call('ZREM', KEYS[2], id, 'h:' .. id, 'l:' .. id)
 if line ~= '' then waited_elsewhere = waited_elsewhere + redis.call('HDEL', KEYS[8], id) end
 redis.call(waited_elsewhere > 0 and 'SREM' or 'SADD', KEYS[3], id)
-if lock ~= '' and redis.call('GET', lock) == id then redis.call('DEL', lock) end
+if lock ~= '' then give_back(lock, id) end
 if line ~= '' then
   local lists = { [''] = KEYS[9], ['h:'] = KEYS[10], ['l:'] = KEYS[11] }
   local woken = leave_line(line, id, { jobs = KEYS[1], in_line = KEYS[8], ready = lists })

@@ -2,7 +2,7 @@
 -- KEYS  1 2 3 ready lists in the order to look   4 running zset id:run -> lease end ms   5 marks hash id -> counters
 --       6 config hash   7 bell list   8 cancelled set   9 outcomes stream   10 jobs hash
 --       11 starts hash "<window ms>:<slice>" -> jobs that were started in it
--- ARGV  n, lease ms, most entries of the outcomes stream
+-- ARGV  n, lease ms, most entries of the outcomes stream, most bytes of it
 -- Returns {now ms, ids, {index, marks, ...}, {index, ...}, wait ms}: ids is empty when the queue is paused, its outcomes
 -- wait for Postgres in too great a number, its rate allows no more now, or nothing is ready;
 -- a run is 1 unless its marks say otherwise; the list of indexes names those that were asked to stop in an earlier run;
@@ -16,24 +16,41 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
 local SLICES = 20
+local WEIGHED = 1000
 local config = redis.call('HMGET', KEYS[6], 'paused', 'paused_until', 'rate', 'rate_until')
 
--- True while what people set is in force; without an end it is until they take it back.
+-- When something that people set ends by itself. What is no number is no end (control/held.rs has the same rule).
+local function end_of(ends)
+  return ends and string.match(ends, '^%d+$') and tonumber(ends)
+end
+
+-- True while it is in force; without an end it is until they take it back.
 local function holds(value, ends)
-  return value and (not ends or ends == '' or tonumber(ends) > now)
+  ends = end_of(ends)
+  return value and (not ends or ends > now)
+end
+
+-- True when too much waits for Postgres. Entries differ a thousandfold in size, so many of them are weighed as well.
+local function is_behind()
+  local entries = redis.call('XLEN', KEYS[9])
+  if entries > tonumber(ARGV[3]) then return true end
+  if entries <= WEIGHED then return false end
+  local bytes = redis.pcall('MEMORY', 'USAGE', KEYS[9], 'SAMPLES', 20)
+  return type(bytes) == 'number' and bytes > tonumber(ARGV[4])
 end
 
 if holds(config[1], config[2]) then
-  local left = tonumber(config[2] or '')
+  local left = end_of(config[2])
   return { stamp, {}, {}, {}, left and math.ceil(left - now) or 0 }
 end
-if redis.call('XLEN', KEYS[9]) > tonumber(ARGV[3]) then return { stamp, {}, {}, {}, 0 } end
+if is_behind() then return { stamp, {}, {}, {}, 0 } end
 
 -- How many may start now by every window of the rate, and how long until one more may; and what is too old to count.
 local windows, old, wait = {}, {}, 0
 if holds(config[3], config[4]) then
   local counted = redis.call('HGETALL', KEYS[11])
-  for most, length in string.gmatch(config[3], '(%d+)/(%d+)') do
+  -- A window of no length, or in which nothing may start, is none that anybody could have set.
+  for most, length in string.gmatch(config[3], '(0*[1-9]%d*)/(0*[1-9]%d*)') do
     local slice = tonumber(length) / SLICES
     local window = { name = length, slice = slice, current = math.floor(now / slice), oldest = math.huge }
     local started = 0

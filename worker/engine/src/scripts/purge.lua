@@ -2,7 +2,7 @@
 -- KEYS  1 place (a ready list, the delayed zset, the parked or the in_line hash)   2 jobs hash   3 marks hash   4 outcomes stream
 --       5 cancelled set   6 in_line hash   7 ready   8 ready:high   9 ready:low   10 bell list
 -- ARGV  place ("ready" | "delayed" | "parked" | "in_line"), canceller's name, then per job: member (id with its mark), id,
---       record, unique key ("" none), line ("" none)
+--       record ("" for what is no job), unique key ("" none), line ("" none)
 -- Returns {entries taken out, jobs cancelled}: an id whose job is gone is only taken out. Being taken out of the place is
 -- the proof that a job waited there: one that moved on meanwhile, or runs, is left alone.
 local PER_JOB = 5
@@ -28,9 +28,9 @@ for at = 3, #ARGV, PER_JOB do
     redis.call('SREM', KEYS[5], id)
     if redis.call('HDEL', KEYS[2], id) == 1 then
       redis.call('HDEL', KEYS[3], id)
-      if lock ~= '' and redis.call('GET', lock) == id then redis.call('DEL', lock) end
+      if lock ~= '' then give_back(lock, id) end
       if line ~= '' then woken = leave_line(line, id, keys) or woken end
-      records[#records + 1] = record
+      if record ~= '' then records[#records + 1] = record end
     end
   end
 end

@@ -11,6 +11,7 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local lists = { [''] = KEYS[4], ['h:'] = KEYS[5], ['l:'] = KEYS[6] }
 local keys = { jobs = KEYS[2], in_line = KEYS[10], ready = lists }
 local back, buried, records, woken = {}, {}, {}, false
+local again = { [''] = {}, ['h:'] = {}, ['l:'] = {} }
 for at = 2, #ARGV, PER_RUN do
   local member, id, seen, marks, record, lock, mark, line = unpack(ARGV, at, at + PER_RUN - 1)
   local deadline = redis.call('ZSCORE', KEYS[1], member)
@@ -22,17 +23,18 @@ for at = 2, #ARGV, PER_RUN do
       redis.call('HDEL', KEYS[2], id)
       redis.call('HDEL', KEYS[3], id)
       redis.call('SREM', KEYS[9], id)
-      if lock ~= '' and redis.call('GET', lock) == id then redis.call('DEL', lock) end
+      if lock ~= '' then give_back(lock, id) end
       if line ~= '' then woken = leave_line(line, id, keys) or woken end
       records[#records + 1] = record
       buried[#buried + 1] = member
     else
       redis.call('HSET', KEYS[3], id, marks)
-      redis.call('LPUSH', lists[mark], id)
+      again[mark][#again[mark] + 1] = id
       back[#back + 1] = member
     end
   end
 end
+for mark, ids in pairs(again) do put_first(lists[mark], ids) end
 if (#back > 0 or woken) and redis.call('LLEN', KEYS[8]) < 64 then redis.call('RPUSH', KEYS[8], '1') end
 if #records > 0 then
   local stamp = string.format('%.0f', now)

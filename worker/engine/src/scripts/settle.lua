@@ -16,10 +16,16 @@ local mine, ended, marks, due, shelved, records, locks, lost = {}, {}, {}, {}, {
 local in_order = {}
 local again = { [5] = {}, [6] = {}, [7] = {} }
 
+-- Its next run ends it at once, so a job that was asked to stop waits for nothing more, and neither does its line.
+local function is_asked_to_stop(id)
+  return redis.call('SISMEMBER', KEYS[9], id) == 1
+end
+
 for n, member in ipairs(members) do
   local at = (n - 1) * PER_RUN + 2
   if held[n] then
     local id, step, detail, record = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 5]
+    if step == 'delay' and is_asked_to_stop(id) then step = 'release' end
     mine[#mine + 1] = member
     if record ~= '' then records[#records + 1] = record end
     if step == 'end' then
@@ -50,9 +56,7 @@ if #ended > 0 then
   redis.call('HDEL', KEYS[2], unpack(ended))
   if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('HDEL', KEYS[3], unpack(ended)) end
   if redis.call('EXISTS', KEYS[9]) == 1 then redis.call('SREM', KEYS[9], unpack(ended)) end
-  for i = 1, #locks, 2 do
-    if redis.call('GET', locks[i]) == locks[i + 1] then redis.call('DEL', locks[i]) end
-  end
+  for i = 1, #locks, 2 do give_back(locks[i], locks[i + 1]) end
 end
 if #marks > 0 then redis.call('HSET', KEYS[3], unpack(marks)) end
 if #due > 0 then redis.call('ZADD', KEYS[4], unpack(due)) end
@@ -65,7 +69,7 @@ if #in_order > 0 then
 end
 for list = 5, 7 do
   if #again[list] > 0 then
-    redis.call('LPUSH', KEYS[list], unpack(again[list]))   -- what was released goes first
+    put_first(KEYS[list], again[list])
     woken = true
   end
 end

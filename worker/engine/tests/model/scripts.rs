@@ -123,7 +123,9 @@ impl Job {
             Verdict::Retry => {
                 self.last_run = run;
                 self.attempts += 1;
-                self.delayed = true;
+                // Who was asked to stop does not wait for the next run, which ends it.
+                self.delayed = !self.asked;
+                self.in_line = self.asked;
             }
             Verdict::Release => {
                 self.last_run = run;

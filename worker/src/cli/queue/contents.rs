@@ -6,6 +6,7 @@ use flota_engine::{
     browse::LiveState,
     inspect,
     purge::{self, Purged},
+    unpark,
 };
 use serde_json::json;
 
@@ -133,7 +134,7 @@ pub(super) async fn purge(
     global.output.one(&answer, name, || {
         let left = match all.left {
             0 => String::new(),
-            left => format!("; {left} had moved on or cannot be cancelled"),
+            left => format!("; {left} had moved on"),
         };
         format!("{} waiting jobs of queue {name} are cancelled{left}. What runs goes on.", all.cancelled)
     })?;
@@ -144,7 +145,7 @@ pub(super) async fn release(global: &Global, environment: &Environment, name: &s
     let redis = Redis::new(environment)?;
     let keys = redis.known_queue(global, name).await?;
     let ids = ids.iter().map(|id| context::job_id(id)).collect::<Result<Vec<_>, _>>()?;
-    let released = purge::release(&redis.link, &keys, &ids).await?;
+    let released = unpark::release(&redis.link, &keys, &ids).await?;
     if released < ids.len() && released == 0 {
         return Err(Stop::not_found(format!(
             "none of these jobs is parked in queue {name}; see `flota job list --state parked --queue {name}`"

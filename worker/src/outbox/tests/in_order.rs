@@ -130,3 +130,30 @@ async fn an_order_that_older_workers_would_not_see_or_that_has_a_date_is_given_u
     }
     assert_eq!(story.line("a").await, [good]);
 }
+
+#[tokio::test]
+async fn a_row_that_postgres_cannot_read_keeps_its_place_in_line() {
+    let story = Story::new().await;
+    let with = |payload: &str| envelope("a").replace(r#""payload":{}"#, &format!(r#""payload":{payload}"#));
+    let nul = story.write("email", &with(r#"{"text":"\u0000"}"#)).await;
+    let half = story.write("email", &with(r#"{"text":"\ud83d"}"#)).await;
+    let plain = story.write("email", &envelope("a")).await;
+
+    let sent = story.unhurried().run_once().await.unwrap();
+
+    assert_eq!((sent, story.line("a").await), (3, vec![nul, half, plain]));
+}
+
+#[tokio::test]
+async fn a_row_whose_envelope_is_mended_has_the_line_of_the_new_one() {
+    let story = Story::new().await;
+    let (first, second) = (story.write("email", &envelope("a")).await, story.write("email", PLAIN).await);
+    let mend = async |id: JobId, envelope: &str| {
+        let sql = "UPDATE outbox SET envelope = $1 WHERE id = $2 RETURNING line";
+        let line = sqlx::query_scalar::<_, Option<String>>(sql).bind(envelope.as_bytes()).bind(id.uuid());
+        line.fetch_one(&story.pool).await.unwrap()
+    };
+
+    assert_eq!(mend(first, PLAIN).await, None);
+    assert_eq!(mend(second, &envelope("b")).await.as_deref(), Some("acme:b"));
+}

@@ -1,0 +1,135 @@
+//! Values in Redis that no script of ours wrote: an older tool, a slip of somebody's hand, half a restore. Nothing stands still
+//! for them, and nothing is lost beside them.
+
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
+use std::time::Duration;
+
+use flota_engine::{
+    Status, Verdict,
+    browse::{self, LiveState},
+    control, inspect,
+    purge::{self, Purged},
+};
+use flota_producer::Priority;
+use flota_tests::{
+    fleet::{TestQueue, drain},
+    toys::{Act, toy},
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn tell(queue: &TestQueue, words: &[&[u8]]) {
+    let mut command = redis::Cmd::new();
+    for word in words {
+        command.arg(*word);
+    }
+    queue.link.query::<redis::Value>(&command).await.unwrap();
+}
+
+/// Puts a list where the lock of a unique key was.
+async fn spoil_lock(queue: &TestQueue, key: &str) {
+    let lock = queue.keys.unique(None, key);
+    tell(queue, &[b"DEL", lock.as_bytes()]).await;
+    tell(queue, &[b"RPUSH", lock.as_bytes(), b"x"]).await;
+}
+
+#[tokio::test]
+async fn a_lock_that_is_no_string_keeps_no_job_from_ending_with_its_record() {
+    let queue = TestQueue::new().await;
+    let ran = queue.enqueue(toy([Act::Succeed]).unique("run")).await;
+    let beside = queue.enqueue(toy([Act::Succeed])).await;
+    spoil_lock(&queue, "run").await;
+    let fleet = queue.start();
+    queue.witness.wait_for(ran, Verdict::Complete).await;
+    queue.witness.wait_for(beside, Verdict::Complete).await;
+    drain(fleet, PATIENCE).await;
+
+    let cancelled = queue.enqueue(toy([Act::Succeed]).unique("cancel")).await;
+    let purged = queue.enqueue(toy([Act::Succeed]).unique("purge")).await;
+    spoil_lock(&queue, "cancel").await;
+    spoil_lock(&queue, "purge").await;
+    inspect::cancel(&queue.link, &queue.keys, cancelled, "ana").await.unwrap();
+    purge::purge(&queue.link, &queue.keys, LiveState::Ready, "ana").await.unwrap();
+
+    let records = queue.records().await;
+    let status = |id| records.iter().find(|(_, record)| record.id == id).map(|(_, record)| record.status);
+    assert_eq!([ran, beside].map(status), [Some(Status::Succeeded); 2]);
+    assert_eq!([cancelled, purged].map(status), [Some(Status::Cancelled); 2]);
+}
+
+#[tokio::test]
+async fn counters_that_are_no_text_keep_no_job_from_being_recovered_or_shown() {
+    let queue = TestQueue::new().await;
+    let spoilt = queue.enqueue(toy([Act::Succeed])).await;
+    let beside = queue.enqueue(toy([Act::Succeed])).await;
+    for _ in 0..2 {
+        queue.lease_to_nobody(Duration::from_millis(1)).await;
+    }
+    tell(&queue, &[b"HSET", queue.keys.marks().as_bytes(), spoilt.to_string().as_bytes(), b"\xff\xfe"]).await;
+    for field in ["longest_lease", "repaired", "note"] {
+        tell(&queue, &[b"HSET", queue.keys.config().as_bytes(), field.as_bytes(), b"\xff"]).await;
+    }
+
+    let shown = inspect::find(&queue.link, &queue.keys, spoilt).await.unwrap().unwrap();
+    let page = browse::page(&queue.link, &queue.keys, LiveState::Running, 0, 10).await.unwrap();
+    let published = inspect::published(&queue.link, &queue.keys).await.unwrap();
+    let set = control::read(&queue.link, &queue.keys).await.unwrap();
+    let fleet = queue.start();
+
+    queue.witness.wait_for(spoilt, Verdict::Complete).await;
+    queue.witness.wait_for(beside, Verdict::Complete).await;
+    drain(fleet, PATIENCE).await;
+    assert_eq!((shown.marks.run, page.len(), queue.counts().await.repaired), (0, 2, 0));
+    assert_eq!((published["note"].as_str(), set), ("\u{FFFD}", control::Controls::default()));
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_read_stop_no_queue() {
+    let queue = TestQueue::new().await;
+    let config = queue.keys.config();
+    let set = async |field: &str, value: &str| {
+        tell(&queue, &[b"HSET", config.as_bytes(), field.as_bytes(), value.as_bytes()]).await;
+    };
+    set("rate", "0/1000 10/0 fast").await;
+    let fleet = queue.start();
+
+    let first = queue.enqueue(toy([Act::Succeed])).await;
+    queue.witness.wait_for(first, Verdict::Complete).await;
+    drain(fleet, PATIENCE).await;
+
+    // A pause without an end that can be read lasts until somebody ends it, for people and for scripts.
+    set("paused", "1").await;
+    set("paused_until", "soon").await;
+    let second = queue.enqueue(toy([Act::Succeed])).await;
+    queue.lease_to_nobody(PATIENCE).await;
+    let counts = queue.counts().await;
+    assert_eq!((counts.paused, counts.ready, counts.running), (true, 1, 0));
+    assert!(queue.resume().await);
+    let fleet = queue.start();
+    queue.witness.wait_for(second, Verdict::Complete).await;
+    drain(fleet, PATIENCE).await;
+}
+
+#[tokio::test]
+async fn what_is_no_job_is_shown_where_it_was_parked_and_a_purge_takes_it_away() {
+    let queue = TestQueue::new().await;
+    let ready = queue.keys.ready(Priority::Normal);
+    tell(&queue, &[b"RPUSH", ready.as_bytes(), b"no\xffid"]).await;
+    tell(&queue, &[b"HSET", queue.keys.jobs().as_bytes(), b"no\xffid", b"whatever"]).await;
+    let job = queue.enqueue(toy([Act::Succeed])).await;
+    let fleet = queue.start();
+    queue.witness.wait_for(job, Verdict::Complete).await;
+    flota_tests::fleet::eventually(PATIENCE, "it is parked", async || queue.counts().await.parked == 1).await;
+    drain(fleet, PATIENCE).await;
+
+    let page = browse::page(&queue.link, &queue.keys, LiveState::Parked, 0, 10).await.unwrap();
+    let purged = purge::purge(&queue.link, &queue.keys, LiveState::Parked, "ana").await.unwrap();
+
+    assert_eq!(
+        page.iter().map(|job| (job.id, job.member.as_slice())).collect::<Vec<_>>(),
+        [(None, b"no\xffid".as_slice())]
+    );
+    assert_eq!((purged, queue.counts().await.parked), (Purged::default(), 0));
+    assert_eq!(queue.leftovers().await, Vec::<String>::new());
+}

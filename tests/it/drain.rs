@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flota_engine::{Verdict, inspect};
 use flota_tests::{
+    PATIENCE,
     cluster::{Cluster, SHORT},
     fleet::{TestQueue, drain, eventually},
     toys::{Act, toy},
@@ -13,14 +14,14 @@ use flota_worker::dev::worker_process::WorkerProcess;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 /// What a toy worker is given to end, and what its supervisor and a busy machine may add.
 const GRACE: Duration = Duration::from_secs(5);
-const SLACK: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn released_jobs_start_elsewhere_within_a_second() {
-    let queue = TestQueue::new().await;
+async fn released_jobs_start_elsewhere_long_before_their_leases_end() {
+    let mut queue = TestQueue::new().await;
+    (queue.policy.lease, queue.policy.timeout) = (PATIENCE * 5, PATIENCE * 5);
     let stopping = queue.start();
     queue.enqueue_many(8, &toy([Act::Hang])).await;
     queue.witness.wait_until("all run", |seen| seen.started.len() == 8).await;
@@ -28,12 +29,10 @@ async fn released_jobs_start_elsewhere_within_a_second() {
     let hurry = CancellationToken::new();
     hurry.cancel();
 
-    let released = Instant::now();
     let left = stopping.drain(PATIENCE, hurry.clone()).await;
 
     let started = |seen: &Seen| seen.started.values().sum::<u32>();
     queue.witness.wait_until("all run again", |seen| started(seen) == 16).await;
-    assert!(released.elapsed() < Duration::from_secs(1), "{:?}", released.elapsed());
     assert_eq!((left, queue.counts().await.running), (0, 8));
     taking_over.drain(Duration::ZERO, hurry).await;
 }
@@ -54,6 +53,8 @@ async fn a_worker_ends_in_time_and_gives_back_what_runs() {
 #[tokio::test]
 async fn a_second_signal_gives_back_what_runs_at_once() {
     let mut cluster = Cluster::start().await.unwrap();
+    // Nobody waits that long.
+    cluster.grace = PATIENCE * 5;
     let worker = cluster.worker(4, SHORT).await.unwrap();
     cluster.enqueue_many(3, &toy([Act::Hang])).await.unwrap();
     cluster.wait_for_running(3, PATIENCE).await.unwrap();
@@ -61,7 +62,7 @@ async fn a_second_signal_gives_back_what_runs_at_once() {
     worker.signal("TERM").await.unwrap();
     // Two signals at once would be one.
     eventually(PATIENCE, "the first signal is heard", async || cluster.logs().contains("Stopping")).await;
-    ends_within(worker, GRACE / 2 + SLACK).await;
+    ends_within(worker, PATIENCE).await;
 
     let counts = cluster.counts().await.unwrap();
     assert_eq!((counts.ready, counts.running), (3, 0), "{}", cluster.logs());
@@ -72,7 +73,7 @@ async fn a_worker_ends_in_time_while_redis_is_away_and_its_jobs_run_again() {
     for hangs in [false, true] {
         let mut cluster = Cluster::start().await.unwrap();
         let worker = cluster.worker(4, SHORT).await.unwrap();
-        let job = cluster.producer.enqueue(toy([Act::Sleep(1_000)])).await.unwrap().id;
+        let job = cluster.producer.enqueue(toy([Act::Until(cluster.gate())])).await.unwrap().id;
         cluster.wait_for_running(1, PATIENCE).await.unwrap();
 
         if hangs {
@@ -80,6 +81,9 @@ async fn a_worker_ends_in_time_while_redis_is_away_and_its_jobs_run_again() {
         } else {
             cluster.redis.kill().await.unwrap();
         }
+        // It has its effect, and Redis is not there to hear of it.
+        cluster.open_gate().unwrap();
+        eventually(PATIENCE, "it has its effect", async || cluster.ledger.effects(job).len() == 1).await;
         ends_within(worker, GRACE + SLACK).await;
         if hangs {
             cluster.redis.resume().await.unwrap();
@@ -87,7 +91,6 @@ async fn a_worker_ends_in_time_while_redis_is_away_and_its_jobs_run_again() {
             cluster.redis.start_again().await.unwrap();
         }
 
-        // It had its effect, and Redis was not there to hear of it.
         let next = cluster.worker(4, SHORT).await.unwrap();
         cluster.wait_for_rows(1, PATIENCE).await.unwrap();
         assert_eq!(cluster.ledger.effects(job).len(), 2, "{}", cluster.logs());
@@ -98,17 +101,20 @@ async fn a_worker_ends_in_time_while_redis_is_away_and_its_jobs_run_again() {
 #[tokio::test]
 async fn a_worker_that_stops_does_not_charge_what_it_gives_back() {
     let queue = TestQueue::new().await;
-    let id = queue.enqueue(toy([Act::Sleep(300)])).await;
+    let (folder, hurry) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+    hurry.cancel();
+    let gate = folder.path().join("gate");
+    let id = queue.enqueue(toy([Act::Until(gate.clone())])).await;
 
-    for _ in 0..5 {
+    for run in 1..=5 {
         let fleet = queue.start();
-        queue.witness.wait_until("it runs", |seen| seen.last(id).is_none() || !seen.started.is_empty()).await;
-        drain(fleet, Duration::ZERO).await;
+        queue.witness.wait_until("it runs", |seen| seen.started.get(&id) == Some(&run)).await;
+        assert_eq!(fleet.drain(PATIENCE, hurry.clone()).await, 0);
     }
 
-    if let Some(found) = inspect::find(&queue.link, &queue.keys, id).await.unwrap() {
-        assert_eq!((found.marks.attempt, found.marks.deliveries), (0, 0));
-    }
+    let found = inspect::find(&queue.link, &queue.keys, id).await.unwrap().expect("it is alive");
+    assert_eq!((found.marks.run, found.marks.attempt, found.marks.deliveries), (5, 0, 0));
+    std::fs::write(gate, "").unwrap();
     let last = queue.start();
     queue.witness.wait_for(id, Verdict::Complete).await;
     eventually(PATIENCE, "nothing is left", async || queue.counts().await.running == 0).await;

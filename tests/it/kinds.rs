@@ -4,7 +4,7 @@ mod notifications;
 mod recordings;
 mod stored_files;
 
-use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use flota_engine::{ErrorClass, Fleet, Verdict};
@@ -13,7 +13,12 @@ use flota_producer::{
     PushSubscription, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, TranscribeAudio, WhatsappBody,
 };
 use flota_providers::{pipeline::Pipeline, push::new_vapid_pair};
-use flota_tests::fleet::{QUEUE, TestQueue, drain, eventually};
+use flota_tests::{
+    PATIENCE,
+    fleet::{QUEUE, TestQueue, drain, eventually},
+    script::write_script,
+    witness::Seen,
+};
 use flota_worker::{
     assemble::{self, Ground},
     config::Environment,
@@ -34,7 +39,6 @@ const WHITE: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01
 const TEXT_ONLY: &str = "GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 /// A sentence.
 const SPEECH: &[u8] = include_bytes!("../assets/audio/speech.ogg");
-const PATIENCE: Duration = Duration::from_secs(20);
 const NUMBER: &str = "+525512345678";
 
 /// A worker with the real processors, and what they talk to.
@@ -317,9 +321,9 @@ async fn a_picture_that_google_could_not_read_is_asked_for_again_alone() {
 async fn barcodes_need_no_account_and_text_can_come_from_a_program_here() {
     let programs = tempfile::tempdir().unwrap();
     let program = programs.path().join("tesseract");
-    let does = "#!/bin/sh\nif [ \"$1\" = --list-langs ]; then echo List:; echo spa; exit; fi\ncat > /dev/null; echo LECHE";
-    std::fs::write(&program, does).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let does =
+        "if [ \"$1\" = --list-langs ]; then echo List:; echo spa; exit; fi\ncat > /dev/null; echo LECHE";
+    write_script(&program, does);
     let path = programs.path().display().to_string();
     let without_google = [("GOOGLE_VISION_API_KEY", ""), ("PATH", &*path)];
     let stage = Stage::set_with(true, &without_google).await;

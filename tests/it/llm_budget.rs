@@ -1,13 +1,14 @@
 //! A tenant's budget is spent at noon: its jobs wait until the day turns, and then run. The clock of Redis is moved, since
 //! windows and due times follow it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use flota_engine::Fleet;
 use flota_producer::{CompleteChat, JobId, NewJob, clock};
 use flota_providers::pipeline::{CircuitPolicy, NoLimits, Pipeline};
 use flota_tests::{
+    PATIENCE,
     chaos::shims::{Clock, Preload, redis_under},
     fleet::{QUEUE, TestQueue, drain, eventually},
 };
@@ -25,7 +26,6 @@ use flota_worker::{
 };
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 /// What one question of one word costs in the sandbox.
 const QUESTION: f64 = 4e-6;
 /// Questions that a tenant may ask in a day.

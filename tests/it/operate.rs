@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use flota_tests::{program::Installation, shape::shape};
+use flota_tests::{PATIENCE, program::Installation, shape::shape};
 use serde_json::{Value, json};
 use tokio::time::sleep;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn mail() -> Value {
     json!({ "to": ["ana@example.com"], "body": { "subject": "Hi", "text": "Hello" } })
@@ -91,7 +89,8 @@ async fn workers_are_listed_quieted_and_stopped() {
     let name = there[0]["worker"].as_str().unwrap().to_owned();
 
     let quiet = flota.flota(&["workers", "quiet", &name[..name.len() - 2]]).await.expect(0).json();
-    workers(&flota, "it is quiet", |list| list[0]["state"] == "quiet").await;
+    workers(&flota, "it is quiet", |list| list.first().is_some_and(|worker| worker["state"] == "quiet"))
+        .await;
     let all = flota.flota(&["workers", "stop", "--all"]).await.expect(5);
     let nobody = flota.flota(&["workers", "stop", "nobody"]).await.expect(3);
     flota.flota(&["workers", "stop", "--all", "--yes"]).await.expect(0);

@@ -12,13 +12,12 @@ use flota_engine::{
 };
 use flota_producer::{Invalid, JobId, NewJob, Payload, Priority};
 use flota_tests::{
+    PATIENCE,
     fleet::{TestQueue, drain},
     toys::{self, Act, Ledger, toy},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A job kind that only the newer of two releases has.
 #[derive(Serialize, Deserialize)]
@@ -68,7 +67,9 @@ async fn park(queue: &TestQueue, count: usize) -> Vec<JobId> {
 
 #[tokio::test]
 async fn live_jobs_are_listed_where_they_are_a_page_at_a_time() {
-    let queue = TestQueue::new().await;
+    let mut queue = TestQueue::new().await;
+    // What hangs does so until the end.
+    queue.policy.timeout = PATIENCE * 5;
     let parked = park(&queue, 1).await;
     let fleet = queue.start();
     let running = queue.enqueue(toy([Act::Hang])).await;
@@ -98,7 +99,8 @@ async fn live_jobs_are_listed_where_they_are_a_page_at_a_time() {
 
 #[tokio::test]
 async fn a_purge_cancels_what_waits_and_leaves_what_runs() {
-    let queue = TestQueue::new().await;
+    let mut queue = TestQueue::new().await;
+    queue.policy.timeout = PATIENCE * 5;
     park(&queue, 3).await;
     let fleet = queue.start();
     let running = queue.enqueue(toy([Act::Hang])).await;

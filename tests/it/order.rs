@@ -16,9 +16,9 @@ use flota_engine::{
 };
 use flota_producer::{EnqueueError, JobId, NewJob, Priority};
 use flota_tests::{
+    PATIENCE,
     fleet::{TestQueue, drain},
     toys::{Act, toy},
-    witness::DEADLINE,
 };
 use flota_worker::dev::{RedisOptions, RedisServer};
 
@@ -55,8 +55,8 @@ async fn two_workers_end_each_line_in_the_order_in_which_it_was_enqueued() {
 
     let (one, other) = (queue.start(), queue.start());
     queue.witness.wait_for_ended(300).await;
-    drain(one, DEADLINE).await;
-    drain(other, DEADLINE).await;
+    drain(one, PATIENCE).await;
+    drain(other, PATIENCE).await;
 
     let mut ended: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (_, record) in queue.records().await.iter().filter(|(_, record)| record.status != Status::Retried) {
@@ -97,7 +97,7 @@ async fn behind_a_job_that_waits_for_its_next_try_its_line_waits_and_no_other() 
     assert_eq!(cancel(&queue, first).await, Cancelled::Now);
     queue.witness.wait_for(third, Verdict::Complete).await;
     assert_eq!(queue.witness.seen().last(second), Some(Verdict::Complete));
-    drain(fleet, DEADLINE).await;
+    drain(fleet, PATIENCE).await;
     assert_eq!(queue.leftovers().await, Vec::<String>::new());
 }
 
@@ -116,7 +116,7 @@ async fn whoever_is_cancelled_leaves_the_line_and_the_others_keep_their_order() 
     assert_eq!(place(&queue, ids[3]).await, Place::InLine(behind));
     let fleet = queue.start();
     queue.witness.wait_for(ids[3], Verdict::Complete).await;
-    drain(fleet, DEADLINE).await;
+    drain(fleet, PATIENCE).await;
     assert_eq!(queue.leftovers().await, Vec::<String>::new());
 }
 
@@ -133,7 +133,7 @@ async fn a_running_head_that_is_cancelled_lets_the_next_one_go() {
     assert_eq!(answer, Cancelled::Requested);
     queue.witness.wait_for(next, Verdict::Complete).await;
     assert_eq!(queue.witness.seen().last(head), Some(Verdict::Cancel));
-    drain(fleet, DEADLINE).await;
+    drain(fleet, PATIENCE).await;
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn a_purge_of_ready_jobs_lets_the_next_of_each_line_go() {
     assert_eq!((purged, place(&queue, ids[1]).await), (gone(1), Place::Ready));
     let fleet = queue.start();
     queue.witness.wait_for(ids[2], Verdict::Complete).await;
-    drain(fleet, DEADLINE).await;
+    drain(fleet, PATIENCE).await;
 }
 
 #[tokio::test]
@@ -207,13 +207,13 @@ async fn jobs_without_an_order_cost_no_command_more() {
     let server = RedisServer::start(RedisOptions::default()).await.unwrap();
     let queue = TestQueue::on(server.url().as_str());
     queue.enqueue_many(2, &toy([Act::Succeed])).await;
-    queue.lease_to_nobody(DEADLINE).await;
+    queue.lease_to_nobody(PATIENCE).await;
     queue.link.query::<()>(redis::cmd("CONFIG").arg("RESETSTAT")).await.unwrap();
 
     let id = queue.enqueue(toy([Act::Succeed])).await;
     let (run, record) = (RunId { id, run: 1 }, Record::unreadable(id, Status::Succeeded).encode());
-    queue.lease_to_nobody(DEADLINE).await;
-    queue.lease_to_nobody(DEADLINE).await;
+    queue.lease_to_nobody(PATIENCE).await;
+    queue.lease_to_nobody(PATIENCE).await;
     let none = String::new;
     let (unique, line, priority) = (none(), none(), Priority::Normal);
     let end = Settlement { run, step: Step::End, marks: none(), record, unique, line, priority };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use flota_engine::inspect;
 use flota_producer::{Envelope, Outbox, OutboxError, Payload, SendEmail, Settings, keys::Prefix, link::Link};
 use flota_tests::{
+    PATIENCE,
     chaos::proxy::{Fault, Proxy},
     cluster::{Cluster, Recorded, SHORT},
     servers,
@@ -19,7 +20,6 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// The recipe for other languages.
 const RECIPE: &str = include_str!("../../docs/transactional-enqueue.md");
 

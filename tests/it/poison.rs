@@ -5,13 +5,12 @@ use std::time::Duration;
 use flota_engine::{Verdict, inspect};
 use flota_producer::{JobId, clock};
 use flota_tests::{
+    PATIENCE,
     cluster::{Cluster, SHORT},
     fleet::{TestQueue, drain, eventually},
     toys::{Act, toy},
 };
 use tokio::time::{Instant, sleep};
-
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Starts a worker again whenever one was taken down, until so many jobs have an outcome. Answers how often one was
 /// started, and calls `after_start` each time.
@@ -105,6 +104,7 @@ async fn leases_whose_reply_was_lost_do_not_make_a_job_a_suspect() {
     let queue = TestQueue::new().await;
     let watching = queue.start();
     watching.handle().quiet();
+    watching.handle().stopped_fetching().await;
     let id = queue.enqueue(toy([Act::Succeed])).await;
 
     for _ in 0..5 {

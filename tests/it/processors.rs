@@ -5,12 +5,8 @@ mod mail;
 mod webhook_endpoints;
 mod webhooks;
 
-use std::time::Duration;
-
+use flota_tests::PATIENCE;
 use serde_json::Value;
-
-/// How long a delivery may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The error class and the error of the last run of a dead job.
 fn cause_of_death(job: &Value) -> (&str, &str) {

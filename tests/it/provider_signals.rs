@@ -3,12 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use flota_tests::program::{Installation, Running};
+use flota_tests::{
+    PATIENCE,
+    program::{Installation, Running},
+};
 use flota_worker::sandbox::{Fault, Sandbox};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 

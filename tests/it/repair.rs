@@ -1,15 +1,17 @@
 //! Repair: a job whose id is in no place is found and put back in line, while everything else goes on.
 
+use std::time::Instant;
+
 use flota_engine::{
     Verdict,
     repair::{Treatment, nowhere},
 };
 use flota_producer::{Priority, keys::Prefix, link::Link};
 use flota_tests::{
+    PATIENCE,
     fleet::{TestQueue, drain},
     program::Installation,
     toys::{Act, toy},
-    witness::DEADLINE,
 };
 
 #[tokio::test]
@@ -31,7 +33,7 @@ async fn a_job_in_no_place_is_told_put_back_and_run_once() {
     let fleet = queue.start();
     queue.witness.wait_for(lost, Verdict::Complete).await;
     assert_eq!(queue.ledger.effects(lost), [2], "its run has a number that nobody had before");
-    drain(fleet, DEADLINE).await;
+    drain(fleet, PATIENCE).await;
 }
 
 #[tokio::test]
@@ -41,13 +43,15 @@ async fn a_busy_queue_is_looked_through_without_finding_anything() {
     let mix = [Act::Fail(flota_engine::ErrorClass::Network), Act::Sleep(5)];
     queue.enqueue_many(2_000, &toy(mix)).await;
 
+    let began = Instant::now();
     while queue.witness.seen().ended < 2_000 {
+        assert!(began.elapsed() < PATIENCE, "{:?}", queue.counts().await);
         let found = nowhere(&queue.link, &queue.keys, Treatment::Repair).await.unwrap();
         assert!(found.is_empty(), "{found:?}");
     }
 
     assert_eq!(queue.counts().await.repaired, 0);
-    drain(fleet, DEADLINE).await;
+    drain(fleet, PATIENCE).await;
 }
 
 #[tokio::test]

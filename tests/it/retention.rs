@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use flota_tests::servers;
+use flota_tests::{PATIENCE, servers};
 use flota_worker::{
     database,
     retention::{Ages, Removed, Retention, partitions},
@@ -83,12 +83,12 @@ async fn writers_go_on_while_a_day_is_dropped_and_a_slow_reader_delays_only_the_
     let (first, written) = tokio::join!(pass(&pool, one_day), async {
         let mut written = 0;
         let began = std::time::Instant::now();
-        while began.elapsed() < Duration::from_secs(3) {
+        while began.elapsed() < Duration::from_secs(3) || written <= 10 {
             let row = "INSERT INTO outcomes (job_id, run, attempt, queue, kind, status, finished_at, duration_ms, worker) \
                        VALUES (gen_random_uuid(), 1, 1, 'email', 'send_email', 'succeeded', '2026-11-21 13:00Z', 1, 'w')";
             let started = std::time::Instant::now();
             sqlx::query(row).execute(&pool).await.unwrap();
-            assert!(started.elapsed() < Duration::from_secs(1), "a writer waited {:?}", started.elapsed());
+            assert!(started.elapsed() < PATIENCE / 4, "a writer waited {:?}", started.elapsed());
             written += 1;
         }
         written

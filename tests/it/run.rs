@@ -5,12 +5,11 @@ use std::time::Duration;
 use flota_engine::{ErrorClass, Status, Verdict, inspect, store::Cancelled};
 use flota_producer::{NewJob, Priority};
 use flota_tests::{
+    PATIENCE,
     fleet::{TestQueue, drain},
     toys::{Act, toy},
 };
 use serde_json::value::RawValue;
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_job_runs_once_and_leaves_only_its_record() {
@@ -230,7 +229,7 @@ async fn a_cancel_that_meets_a_failing_run_ends_the_job_before_its_next() {
     // No heartbeat falls into the run, so only the next fetch can hear of the cancel.
     (queue.policy.lease, queue.policy.heartbeat) = (Duration::from_secs(60), Duration::from_secs(20));
     let fleet = queue.start();
-    let hang = queue.enqueue(toy([Act::Hang, Act::Succeed]).timeout(Duration::from_millis(400))).await;
+    let hang = queue.enqueue(toy([Act::Hang, Act::Succeed]).timeout(Duration::from_secs(10))).await;
     queue.witness.wait_until("it runs", |seen| seen.started.contains_key(&hang)).await;
 
     let answer = inspect::cancel(&queue.link, &queue.keys, hang, "test").await.unwrap();
@@ -248,18 +247,15 @@ async fn a_paused_queue_is_not_fetched_until_it_is_resumed() {
     queue.pause().await;
     let fleet = queue.start();
     let id = queue.enqueue(toy([Act::Succeed])).await;
-    // A second worker round trip proves that fetches happened and took nothing.
-    let probe = TestQueue::new().await;
-    let probing = probe.start();
-    let probed = probe.enqueue(toy([Act::Sleep(300)])).await;
-    probe.witness.wait_for(probed, Verdict::Complete).await;
+    // One may have been under way when the job came; the second was not.
+    let before = queue.witness.seen().fetched;
+    queue.witness.wait_until("it was fetched twice", |seen| before + 2 <= seen.fetched).await;
     assert!(queue.counts().await.paused && queue.ledger.total() == 0);
 
     assert!(queue.resume().await);
 
     queue.witness.wait_for(id, Verdict::Complete).await;
     drain(fleet, PATIENCE).await;
-    drain(probing, PATIENCE).await;
 }
 
 #[tokio::test]
@@ -278,7 +274,8 @@ async fn an_idle_worker_takes_a_job_without_a_polling_delay() {
     }
 
     waits.sort_unstable();
-    assert!(waits[10] < Duration::from_millis(100), "median {:?}", waits[10]);
+    // A worker that polled would find it after seconds.
+    assert!(waits[10] < Duration::from_secs(1), "median {:?}", waits[10]);
     drain(fleet, PATIENCE).await;
 }
 
@@ -307,7 +304,7 @@ async fn a_delayed_job_runs_when_it_is_due_and_not_before() {
     let id = queue.enqueue(toy([Act::Succeed]).after(Duration::from_millis(700))).await;
 
     queue.witness.wait_for(id, Verdict::Complete).await;
-    let waited = sent.elapsed();
-    assert!((Duration::from_millis(690)..Duration::from_millis(1_900)).contains(&waited), "{waited:?}");
+    // Times are whole milliseconds in Redis.
+    assert!(Duration::from_millis(699) <= sent.elapsed(), "{:?}", sent.elapsed());
     drain(fleet, PATIENCE).await;
 }

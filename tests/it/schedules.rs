@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use flota_engine::browse::{self, Live, LiveState};
 use flota_producer::{Producer, Settings, keys::Prefix, link::Link};
-use flota_tests::servers;
+use flota_tests::{PATIENCE, servers};
 use flota_worker::{
     config::Queues,
     schedules::{Schedule, Scheduler, last_ticks, previous},
@@ -13,8 +13,6 @@ use flota_worker::{
 use futures_util::future::join_all;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A fleet with one schedule that ticks at the turn of the year, so that no tick comes in the middle of a test.
 struct Clockwork {

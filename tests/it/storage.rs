@@ -4,11 +4,12 @@ mod commands;
 mod faults;
 mod links;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path};
 
 use bytes::Bytes;
 use flota_producer::StorageKey;
 use flota_providers::storage::{StorageClient, StoragePlace, StorageSettings};
+use flota_tests::PATIENCE;
 use flota_worker::sandbox::{Sandbox, credential};
 
 const MIB: usize = 1024 * 1024;
@@ -23,7 +24,7 @@ fn settings(sandbox: &Sandbox) -> StorageSettings {
         bucket: environment["MINIO_BUCKET"].clone(),
         access_key_id: credential::STORAGE.to_owned(),
         secret_access_key: credential::STORAGE_SECRET.into(),
-        timeout: Duration::from_secs(20),
+        timeout: PATIENCE,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use flota_tests::program::Installation;
+use flota_tests::{PATIENCE, program::Installation};
 use flota_worker::dev::{WebhookAnswer, WebhookSink};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
@@ -16,7 +16,6 @@ use tokio::time::sleep;
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 const PAYLOAD_CANARY: &str = "canary-of-the-payload";
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A span with its attributes as text.
 struct Seen {

@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 use flota_engine::roster::{self, Order, Present, WorkerState};
 use flota_producer::keys::Prefix;
 use flota_tests::{
+    PATIENCE,
     cluster::{Cluster, SHORT},
     toys::{Act, toy},
 };
 use tokio::time::sleep;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until the list of workers is as it should be.
 async fn workers(cluster: &Cluster, what: &str, fits: impl Fn(&[Present]) -> bool) -> Vec<Present> {
@@ -59,16 +58,23 @@ async fn a_killed_worker_is_off_the_list_by_itself_and_a_stopped_one_at_once() {
 async fn a_quiet_worker_finishes_what_runs_fetches_nothing_and_stays() {
     let mut cluster = Cluster::start().await.unwrap();
     let worker = cluster.worker(4, SHORT).await.unwrap();
-    cluster.enqueue_many(1, &toy([Act::Sleep(2_500)])).await.unwrap();
+    cluster.enqueue_many(1, &toy([Act::Until(cluster.gate())])).await.unwrap();
     cluster.wait_for_running(1, PATIENCE).await.unwrap();
     let names = named(&workers(&cluster, "it is there", |present| present.len() == 1).await);
 
     roster::order(&cluster.link, &Prefix::default(), Order::Quiet, &names).await.unwrap();
 
-    workers(&cluster, "it is quiet", |present| present[0].info.state == WorkerState::Quiet).await;
+    workers(&cluster, "it is quiet", |present| {
+        present.first().is_some_and(|worker| worker.info.state == WorkerState::Quiet)
+    })
+    .await;
     cluster.enqueue_many(1, &toy([Act::Succeed])).await.unwrap();
+    cluster.open_gate().unwrap();
     cluster.wait_for_rows(1, PATIENCE).await.unwrap();
-    let still = workers(&cluster, "nothing runs", |present| present[0].info.queues[0].busy == 0).await;
+    let still = workers(&cluster, "nothing runs", |present| {
+        present.first().is_some_and(|worker| worker.info.queues[0].busy == 0)
+    })
+    .await;
     assert_eq!(named(&still), names);
     let counts = cluster.counts().await.unwrap();
     assert_eq!((counts.ready, counts.running), (1, 0), "the second job waits for another worker");

@@ -1,15 +1,13 @@
 //! `flota serve` with its API as applications see it: requests with a token, answers with status and JSON.
 
-use std::time::Duration;
-
 use flota_worker::tokens::{self, NewToken, Role};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
-use crate::program::{Installation, Running};
-
-/// Longest wait for an answer, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::{
+    PATIENCE,
+    program::{Installation, Running},
+};
 
 /// A server and a client for it.
 pub struct ApiServer {

@@ -49,6 +49,8 @@ pub struct Cluster {
     pub link: Link,
     /// What every process did.
     pub ledger: Ledger,
+    /// How long workers started from now on are given to end.
+    pub grace: Duration,
     /// When workers started from now on take a job of the outbox for lost.
     pub lost_after: Duration,
     directory: PrivateDirectory,
@@ -88,6 +90,7 @@ impl Cluster {
             producer: Producer::new(Settings::from_url(&redis.url())?)?,
             link: Link::new(redis.url())?,
             ledger: Ledger::File(Arc::new(ledger_file.clone())),
+            grace: Duration::from_secs(5),
             lost_after: flota_worker::outbox::Pace::default().lost_after,
             ledger_file,
             redis,
@@ -106,6 +109,7 @@ impl Cluster {
             ("TOY_LEDGER", self.ledger_file.display().to_string()),
             ("TOY_CONCURRENCY", concurrency.to_string()),
             ("TOY_LEASE_MS", leases.lease.as_millis().to_string()),
+            ("TOY_GRACE_MS", self.grace.as_millis().to_string()),
             ("TOY_LOST_AFTER_MS", self.lost_after.as_millis().to_string()),
             ("TOY_HEARTBEAT_MS", leases.heartbeat.as_millis().to_string()),
         ];
@@ -113,6 +117,19 @@ impl Cluster {
         let program = built("toy_worker")?;
         let log = format!("worker-{}.log", self.started);
         Ok(WorkerProcess::start(&program, &[], &environment, &self.directory, &log).await?)
+    }
+
+    /// A file that is not there until [`Self::open_gate`], for jobs that run until they are told to finish.
+    pub fn gate(&self) -> PathBuf {
+        self.directory.path().join("gate")
+    }
+
+    /// Lets every job go on that waits at the gate.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn open_gate(&self) -> std::io::Result<()> {
+        std::fs::write(self.gate(), "")
     }
 
     /// The command line, set up for these servers; SIGKILL when dropped.

@@ -4,6 +4,7 @@
 //! AUTH by somebody else's reading of the RFCs, and takes messages apart with Python's parser. It shows the test
 //! certificate for `localhost`.
 
+use crate::PATIENCE;
 use std::{
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
@@ -23,8 +24,6 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/mail_server.py
 const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../worker/providers/tests/data");
 /// Debian installs aiosmtpd for its own Python, which need not be the first one in PATH.
 const PYTHONS: [&str; 2] = ["/usr/bin/python3", "python3"];
-/// Longest that the server may take to start, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 

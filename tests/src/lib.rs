@@ -16,9 +16,16 @@ pub mod limited_provider;
 pub mod program;
 pub mod properties;
 pub mod replays;
+pub mod script;
 pub mod servers;
 pub mod shape;
 pub mod stored_file;
 pub mod stories;
 pub mod toys;
 pub mod witness;
+
+use std::time::Duration;
+
+/// How long a test waits for an event before it fails: far longer than anything takes, also on a slow machine that is
+/// busy with other tests. Nothing is slower for it, since an event ends the wait.
+pub const PATIENCE: Duration = Duration::from_mins(2);

@@ -25,10 +25,8 @@ use tokio::{process::Command, time::sleep};
 
 pub use self::said::Said;
 use self::said::finish;
-use crate::servers;
+use crate::{PATIENCE, servers};
 
-/// Longest that a job or a process may take, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -182,7 +180,7 @@ impl Installation {
     /// Waits until a job is in this state. Answers what `flota job get` prints then.
     ///
     /// # Panics
-    /// When it takes longer than a minute or the job ends otherwise, with what was last said.
+    /// When it takes longer than [`PATIENCE`] or the job ends otherwise, with what was last said.
     pub async fn wait_for(&self, id: &str, state: &str) -> Value {
         let began = Instant::now();
         loop {
@@ -209,6 +207,16 @@ impl Installation {
             let mut due = redis::cmd("ZADD");
             due.arg(&delayed).arg("XX").arg(1).arg(member);
             link.query::<()>(&due).await.expect("Redis answers");
+        }
+    }
+
+    /// Forgets what providers have refused and announced, as if the time had passed.
+    pub async fn end_waits_of_providers(&self) {
+        let link = Link::new(self.variable("REDIS_URL")).expect("a Redis URL");
+        let pattern = format!("{}:{{limit:*", self.variable("FLOTA_KEY_PREFIX"));
+        let names: Vec<String> = link.query(redis::cmd("KEYS").arg(pattern)).await.expect("Redis answers");
+        for name in names {
+            link.query::<()>(redis::cmd("DEL").arg(name)).await.expect("Redis answers");
         }
     }
 
@@ -239,7 +247,7 @@ impl Running {
     /// The address at which it says that it serves its pages.
     ///
     /// # Panics
-    /// When it does not say so within a minute.
+    /// When it does not say so within [`PATIENCE`].
     pub async fn address(&self) -> String {
         self.said_address("/metrics on http://", "\"").await
     }
@@ -247,7 +255,7 @@ impl Running {
     /// The address at which it says that it serves the API.
     ///
     /// # Panics
-    /// When it does not say so within a minute.
+    /// When it does not say so within [`PATIENCE`].
     pub async fn api_address(&self) -> String {
         self.said_address("the API on http://", "/").await
     }
@@ -267,9 +275,15 @@ impl Running {
 
     /// Asks it to stop; it must end well.
     pub async fn stop(self) {
+        self.stop_and_read().await;
+    }
+
+    /// The same. Answers all that it has logged.
+    pub async fn stop_and_read(self) -> String {
         let well = self.process.stop().await.expect("it stops");
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         assert!(well, "it did not end well:\n{log}");
+        log
     }
 }
 

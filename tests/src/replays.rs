@@ -9,10 +9,10 @@ use flota_worker::dead::{self, Filter};
 use sqlx::{PgPool, Row};
 use tokio::{process::Child, time::sleep};
 
-use crate::cluster::{Cluster, Recorded, SHORT};
-
-/// How long everything may take.
-const PATIENCE: Duration = Duration::from_secs(90);
+use crate::{
+    PATIENCE,
+    cluster::{Cluster, Recorded, SHORT},
+};
 
 /// What came of replays that were killed.
 #[derive(Debug)]

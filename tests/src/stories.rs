@@ -11,6 +11,7 @@ use flota_producer::link::Link;
 use tokio::time::sleep;
 
 use crate::{
+    PATIENCE,
     cluster::{Cluster, Leases, Recorded},
     fleet::QUEUE,
     toys::{Act, noop, toy},
@@ -38,16 +39,16 @@ pub struct Killed {
 pub async fn kill_a_worker(jobs: usize, leases: Leases) -> anyhow::Result<Killed> {
     let mut cluster = Cluster::start().await?;
     let victim = cluster.worker(jobs, leases).await?;
-    // Long enough that none ends before the kill, short enough to wait for.
-    cluster.enqueue_many(jobs, &toy([Act::Sleep(2_000 + leases.heartbeat.as_millis() as u64)])).await?;
-    cluster.wait_for_running(jobs as u64, Duration::from_secs(20)).await?;
+    // None ends before all has been seen.
+    cluster.enqueue_many(jobs, &toy([Act::Until(cluster.gate())])).await?;
+    cluster.wait_for_running(jobs as u64, PATIENCE).await?;
     // A heartbeat later, so that leases are as fresh as they can be.
     sleep(leases.heartbeat.min(Duration::from_secs(1))).await;
     let second = cluster.worker(jobs, leases).await?;
     victim.kill().await?;
     let killed = Instant::now();
     let (mut last_ready_again, mut last_picked_up) = (Duration::ZERO, Duration::ZERO);
-    let patience = leases.lease + leases.heartbeat * 2 + Duration::from_secs(10);
+    let patience = leases.lease + leases.heartbeat * 2 + PATIENCE;
     while last_picked_up.is_zero() {
         let suspects = cluster.recovered().await?;
         if last_ready_again.is_zero() && suspects.recovered == jobs {
@@ -59,7 +60,8 @@ pub async fn kill_a_worker(jobs: usize, leases: Leases) -> anyhow::Result<Killed
         anyhow::ensure!(killed.elapsed() < patience, "not picked up within {patience:?}\n{}", cluster.logs());
         sleep(Duration::from_millis(10)).await;
     }
-    cluster.wait_for_rows(jobs, Duration::from_secs(60)).await?;
+    cluster.open_gate()?;
+    cluster.wait_for_rows(jobs, PATIENCE).await?;
     let recorded = cluster.recorded(&cluster.pool()?).await?;
     let repeated = cluster.ledger.total() - cluster.ledger.all().len();
     second.stop().await?;
@@ -113,7 +115,7 @@ pub async fn take_servers_away(leases: Leases, outage: Duration) -> anyhow::Resu
     ] {
         accepted += cluster.enqueue_many(count, &toy([act])).await?.len();
     }
-    cluster.wait_for_running(100, Duration::from_secs(20)).await?;
+    cluster.wait_for_running(100, PATIENCE).await?;
     cluster.redis.stop().await?;
     sleep(outage).await;
     cluster.redis.start_again().await?;
@@ -126,18 +128,26 @@ pub async fn take_servers_away(leases: Leases, outage: Duration) -> anyhow::Resu
         async move { link.query::<u64>(&command).await }
     };
     let before = jobs(&link).await?;
-    while before <= jobs(&link).await? {
-        anyhow::ensure!(back.elapsed() < Duration::from_secs(30), "nothing is settled\n{}", cluster.logs());
+    // Whatever was settled before the first look took no longer.
+    while 0 < before && before <= jobs(&link).await? {
+        anyhow::ensure!(back.elapsed() < PATIENCE, "nothing is settled\n{}", cluster.logs());
         sleep(Duration::from_millis(10)).await;
     }
     let back_after = back.elapsed();
     cluster.postgres.stop().await?;
     accepted += cluster.enqueue_many(500, &toy([Act::Succeed])).await?.len();
-    sleep(outage).await;
-    let unrecorded = cluster.counts().await?;
-    anyhow::ensure!(unrecorded.ready == 0, "work stopped with Postgres: {unrecorded:?}");
+    let away = Instant::now();
+    while 0 < cluster.counts().await?.ready {
+        anyhow::ensure!(
+            away.elapsed() < PATIENCE,
+            "work stopped with Postgres: {:?}",
+            cluster.counts().await
+        );
+        sleep(Duration::from_millis(100)).await;
+    }
+    sleep(outage.saturating_sub(away.elapsed())).await;
     cluster.postgres.start_again().await?;
-    cluster.wait_for_rows(accepted, across + Duration::from_secs(60)).await?;
+    cluster.wait_for_rows(accepted, across + PATIENCE).await?;
     let recorded = cluster.recorded(&cluster.pool()?).await?;
     let repeated = cluster.ledger.total() - cluster.ledger.all().len();
     for worker in workers {

@@ -20,6 +20,8 @@ use serde_json::json;
 pub enum Act {
     /// Finish at once.
     Succeed,
+    /// Finish once this file is there.
+    Until(PathBuf),
     /// Finish after this many milliseconds.
     Sleep(u64),
     /// Keep the thread busy for this many milliseconds, without yielding.
@@ -130,6 +132,11 @@ impl Processor<Ledger> for Toy {
         let try_number = (job.attempt as usize).min(self.acts.len());
         match &self.acts[try_number - 1] {
             Act::Succeed => {}
+            Act::Until(file) => {
+                while !file.exists() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
             Act::Sleep(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
             Act::Block(ms) => std::thread::sleep(Duration::from_millis(*ms)),
             Act::Fail(class) => {

@@ -1,13 +1,12 @@
 //! Hears what the engine does, so that a test can wait for an event instead of sleeping.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use flota_engine::{ErrorClass, Event, Observer, Verdict};
 use flota_producer::JobId;
 use tokio::{sync::watch, time::timeout};
 
-/// How long a test waits for something before it fails.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+use crate::PATIENCE;
 
 /// What has been seen so far.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +23,8 @@ pub struct Seen {
     pub poisoned: usize,
     /// Jobs taken back from the shelf.
     pub unparked: usize,
+    /// Fetches that were answered, with jobs or without.
+    pub fetched: usize,
     /// How many verdicts ended a job.
     pub ended: usize,
 }
@@ -59,12 +60,12 @@ impl Witness {
     /// Waits until the condition holds.
     ///
     /// # Panics
-    /// When it does not within [`DEADLINE`], with what was seen.
+    /// When it does not within [`PATIENCE`], with what was seen.
     pub async fn wait_until(&self, what: &str, condition: impl FnMut(&Seen) -> bool) -> Seen {
         let mut seen = self.0.subscribe();
-        match timeout(DEADLINE, seen.wait_for(condition)).await {
+        match timeout(PATIENCE, seen.wait_for(condition)).await {
             Ok(Ok(seen)) => seen.clone(),
-            _ => panic!("waited {DEADLINE:?} in vain until {what}; seen: {:#?}", self.seen()),
+            _ => panic!("waited {PATIENCE:?} in vain until {what}; seen: {:#?}", self.seen()),
         }
     }
 
@@ -93,7 +94,8 @@ impl Observer for Witness {
                 seen.poisoned += buried;
             }
             Event::Unparked { count, .. } => seen.unparked += count,
-            Event::Fetched { .. } | Event::Promoted { .. } | Event::Wiped { .. } | Event::Trouble { .. } => {}
+            Event::Fetched { .. } => seen.fetched += 1,
+            Event::Promoted { .. } | Event::Wiped { .. } | Event::Trouble { .. } => {}
         });
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     Additions,
     config::Environment,
     exit::{self, Done, Exit, Stop},
+    open_files,
     telemetry::{self, Traces},
 };
 
@@ -185,6 +186,7 @@ fn run(cli: Cli, additions: Additions) -> Done {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let traces = start_traces(&environment, &runtime)?;
     telemetry::init(environment.log_format, environment.log_filter.as_deref(), traces.as_ref());
+    open_files::raise_limit();
     for warning in &environment.warnings {
         tracing::warn!("{warning}");
     }

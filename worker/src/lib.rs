@@ -25,6 +25,7 @@ pub mod http;
 pub mod limits;
 pub mod llm;
 pub mod online;
+pub mod open_files;
 pub mod outbox;
 pub mod outcomes;
 pub mod pictures;

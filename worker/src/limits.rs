@@ -90,7 +90,12 @@ fn make_room(known: &mut HashMap<LimitKey, Known>, now: Instant) {
 impl RedisLimits {
     /// Starts the task that talks to Redis; it ends with the last owner.
     pub fn start(link: Link, prefix: Prefix, windows: ProviderLimits) -> Self {
-        let desk = Desk::open(link, prefix);
+        Self::start_with(link, prefix, windows, desk::PATIENCE)
+    }
+
+    /// The same with another wait for Redis, at most.
+    fn start_with(link: Link, prefix: Prefix, windows: ProviderLimits, patience: Duration) -> Self {
+        let desk = Desk::open(link, prefix, patience);
         Self { windows, desk, known: Mutex::default(), estimate: Mutex::default() }
     }
 

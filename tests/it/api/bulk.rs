@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use flota_tests::{
+    PATIENCE,
     api_server::{ApiServer, bury, token},
     program::Installation,
     shape::shape,
@@ -10,8 +11,6 @@ use flota_tests::{
 use flota_worker::tokens::Role;
 use serde_json::{Value, json};
 use tokio::time::sleep;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn wait_for(api: &ApiServer, path: &str, token: &str, state: &str) -> Value {
     let began = Instant::now();

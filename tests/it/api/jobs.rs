@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use flota_producer::{JobId, keys::Prefix, link::Link};
 use flota_tests::{
+    PATIENCE,
     api_server::{ApiServer, answer, token},
     program::Installation,
     shape::shape,
@@ -22,7 +23,15 @@ async fn a_job_is_accepted_waited_for_and_done() {
     let (api, operator) = (ApiServer::start(&flota).await, token(&flota, Role::Operator, |_| {}).await);
 
     let accepted = api.post("/api/v1/jobs", &operator, &mail("ana@example.com")).await.expect(202);
-    let job = api.get(&format!("{}?wait=30s", accepted.header("location")), &operator).await.expect(200).json;
+    let path = format!("{}?wait=30s", accepted.header("location"));
+    let began = Instant::now();
+    let job = loop {
+        let job = api.get(&path, &operator).await.expect(200).json;
+        // A wait is no longer than thirty seconds, and a busy machine may need more.
+        if !job["outcome"].is_null() || PATIENCE < began.elapsed() {
+            break job;
+        }
+    };
 
     assert_eq!(shape(&accepted.json), "deduplicated: bool, id: id, kind: text, queue: text");
     assert_eq!((&job["id"], &job["state"]), (&accepted.json["id"], &json!("succeeded")));

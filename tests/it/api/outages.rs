@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use flota_tests::{
+    PATIENCE,
     api_server::{Answer, ApiServer, token},
     program::Installation,
     servers,
@@ -13,8 +14,6 @@ use flota_worker::{
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn mail() -> Value {
     json!({ "kind": "send_email", "payload": { "to": ["ana@example.com"], "body": { "subject": "Hi", "text": "x" } } })

@@ -2,7 +2,7 @@
 
 mod places;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use flota_producer::{
     CompleteChat, DeliverWebhook, EmailBody, MediaSource, NewJob, Producer, PushKeys, PushSubscription,
@@ -11,6 +11,7 @@ use flota_producer::{
 };
 use flota_providers::{push::new_vapid_pair, webhook::SigningSecret};
 use flota_tests::{
+    PATIENCE,
     fleet::eventually,
     program::{Installation, Running},
     servers,
@@ -25,7 +26,6 @@ use serde_json::Value;
 
 use super::search::Canary;
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Signatures are verified with the sandbox's own, so those are their canaries.
 const SIGNING: [&str; 2] = ["AWS_SES_SECRET_ACCESS_KEY", "MINIO_SECRET_KEY"];
 /// Secrets of storages that are configured and not used, because another is.

@@ -1,14 +1,10 @@
 //! What an operator does to jobs and queues while a fleet is at work.
 
-use std::time::Duration;
-
-use flota_tests::program::Installation;
+use flota_tests::{PATIENCE, program::Installation};
 use flota_worker::dev::{SmtpFault, SmtpSink, SmtpStep, WebhookSink};
 use serde_json::json;
 
 use super::mail;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_waiting_job_is_cancelled_at_once_and_its_end_is_recorded() {

@@ -1,14 +1,10 @@
 //! `flota enqueue`: every option does what it says.
 
-use std::time::Duration;
-
-use flota_tests::{program::Installation, shape::shape};
+use flota_tests::{PATIENCE, program::Installation, shape::shape};
 use flota_worker::dev::SmtpSink;
 use serde_json::{Value, json};
 
 use super::{hopeless_mail, mail};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn with_mail() -> (Installation, SmtpSink) {
     let (mut flota, sink) = (Installation::new().await, SmtpSink::start().await.expect("a mail server"));

@@ -1,14 +1,10 @@
 //! When a worker starts, and when it refuses to.
 
-use std::time::Duration;
-
-use flota_tests::{program::Installation, servers};
+use flota_tests::{PATIENCE, program::Installation, servers};
 use flota_worker::dev::{RedisOptions, RedisServer, SmtpSink};
 use serde_json::json;
 
 use super::mail;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn forgetful_redis(setting: &str, value: &str) -> RedisServer {
     let extra_arguments = vec![format!("--{setting}"), value.to_owned()];

@@ -1,13 +1,15 @@
 //! The systemd units: what systemd says of them, and that a process tells its service manager what a unit waits for.
 
-use std::{os::unix::net::UnixDatagram, time::Duration};
+use std::os::unix::net::UnixDatagram;
 
-use flota_tests::program::{Installation, built};
+use flota_tests::{
+    PATIENCE,
+    program::{Installation, built},
+};
 use tokio::task::spawn_blocking;
 
 use super::{files, optional_program, read, run};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// What `systemd-analyze security` may give at most: 0 is a sealed box, 10 is no protection. The network is needed.
 const MOST_EXPOSED: f64 = 2.0;
 

@@ -5,6 +5,8 @@ use flota_producer::{WhatsappFile, WhatsappMedia, WhatsappTemplate};
 use super::*;
 
 const OTHER: &str = "+525500000000";
+/// A pause after the first refusal of a pair is shorter, one after the second longer.
+const PAIR_PAUSE: Duration = Duration::from_secs(8);
 /// One white pixel.
 const PNG: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU\x00\x00\x00\x0aIDATx\x9cc\xf8\x0f\x00\x01\x01\x01\x00\xb18\xf6\x14\x00\x00\x00\x00IEND\xaeB`\x82";
 
@@ -158,14 +160,13 @@ async fn a_template_stands_in_when_the_user_has_not_written_for_a_day() {
 #[tokio::test]
 async fn a_recipient_who_was_sent_too_much_waits_and_others_do_not() {
     let stage = Stage::set(true).await;
+    // The second refusal in a row is followed by a pause of sixteen seconds: long enough for what has to fall into it.
+    stage.whatsapp_refuses(131_056);
     stage.whatsapp_refuses(131_056);
 
     let first = stage.enqueue(text(NUMBER)).await;
-    stage
-        .queue
-        .witness
-        .wait_until("the first is parked", |seen| matches!(seen.last(first), Some(Verdict::Park(_))))
-        .await;
+    let parked = |seen: &Seen| matches!(seen.last(first), Some(Verdict::Park(wait)) if PAIR_PAUSE < wait);
+    stage.queue.witness.wait_until("the first is parked again", parked).await;
     let second = stage.enqueue(text(NUMBER)).await;
     stage.complete(text(OTHER)).await;
     stage
@@ -174,7 +175,7 @@ async fn a_recipient_who_was_sent_too_much_waits_and_others_do_not() {
         .wait_until("the second is parked", |seen| matches!(seen.last(second), Some(Verdict::Park(_))))
         .await;
 
-    assert_eq!(stage.calls("whatsapp"), 2);
+    assert_eq!(stage.calls("whatsapp"), 3);
     stage.queue.witness.wait_for(first, Verdict::Complete).await;
     let records = stage.queue.records().await;
     let record = &records.iter().rfind(|(_, record)| record.id == first).unwrap().1;

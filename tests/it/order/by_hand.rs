@@ -1,5 +1,7 @@
 //! Lines as people meet them: on the command line, and after somebody's hand was in Redis.
 
+use std::time::Instant;
+
 use flota_engine::{
     Verdict,
     inspect::Place,
@@ -7,10 +9,10 @@ use flota_engine::{
 };
 use flota_producer::Priority;
 use flota_tests::{
+    PATIENCE,
     fleet::{TestQueue, drain},
     program::Installation,
     toys::{Act, toy},
-    witness::DEADLINE,
 };
 use serde_json::json;
 
@@ -67,7 +69,7 @@ async fn a_line_whose_head_is_gone_is_told_mended_and_runs_in_order() {
     assert_eq!(place(&queue, ids[1]).await, Place::Ready);
     let fleet = queue.start();
     queue.witness.wait_for(ids[3], Verdict::Complete).await;
-    drain(fleet, DEADLINE).await;
+    drain(fleet, PATIENCE).await;
     let ended: Vec<_> = queue.records().await.into_iter().map(|(_, record)| record.id).collect();
     let of_the_line: Vec<_> = ended.into_iter().filter(|id| ids.contains(id)).collect();
     assert_eq!(of_the_line, ids[1..]);
@@ -86,7 +88,7 @@ async fn jobs_whose_line_was_deleted_are_told_and_run_all_the_same() {
     for id in ids {
         queue.witness.wait_for(id, Verdict::Complete).await;
     }
-    drain(fleet, DEADLINE).await;
+    drain(fleet, PATIENCE).await;
     assert_eq!(queue.leftovers().await, Vec::<String>::new());
 }
 
@@ -104,7 +106,7 @@ async fn a_line_that_stands_still_goes_on_with_the_next_job_that_joins_it() {
 
     queue.witness.wait_for(last, Verdict::Complete).await;
     assert_eq!(queue.witness.seen().last(ids[1]), Some(Verdict::Complete));
-    drain(fleet, DEADLINE).await;
+    drain(fleet, PATIENCE).await;
 }
 
 #[tokio::test]
@@ -115,11 +117,13 @@ async fn looking_through_lines_that_move_finds_nothing() {
         queue.enqueue_many(20, &toy([Act::Sleep(1)]).in_order(format!("line-{line}"))).await;
     }
 
+    let began = Instant::now();
     while queue.witness.seen().ended < 800 {
+        assert!(began.elapsed() < PATIENCE, "{:?}", queue.counts().await);
         let found = nowhere(&queue.link, &queue.keys, Treatment::Repair).await.unwrap();
         assert!(found.is_empty(), "{found:?}");
     }
 
     assert_eq!(queue.counts().await.repaired, 0);
-    drain(fleet, DEADLINE).await;
+    drain(fleet, PATIENCE).await;
 }

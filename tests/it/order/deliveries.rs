@@ -8,7 +8,7 @@ use std::{
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use flota_producer::{DeliverWebhook, NewJob, Producer, Settings, keys::Prefix};
-use flota_tests::program::Installation;
+use flota_tests::{PATIENCE, program::Installation};
 use rand::RngExt as _;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::sleep};
@@ -18,8 +18,6 @@ const SHOPS: usize = 5;
 const EVENTS: u64 = 40;
 /// The event that no try delivers: shop and number.
 const HOPELESS: (usize, u64) = (2, 17);
-/// How long it may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One request: the event, when it came and when it was answered, and the answer.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use flota_providers::{
     ErrorClass, ProviderError,
     storage::{StorageClient, StoragePlace, StorageSettings},
 };
-use flota_tests::fleet::eventually;
+use flota_tests::{PATIENCE, fleet::eventually};
 use flota_worker::sandbox::{Fault, Reset, Sandbox, credential};
 use tokio::io::AsyncReadExt;
 
@@ -119,7 +119,7 @@ async fn an_upload_that_is_given_up_in_the_middle_is_taken_back() {
     let put = client.put_stream(&key, OGG, endless, |_| ());
     tokio::select! {
         ended = put => panic!("it waits for its reader: {ended:?}"),
-        () = eventually(Duration::from_secs(20), "two parts are up", async || {
+        () = eventually(PATIENCE, "two parts are up", async || {
             operations(&sandbox).iter().filter(|operation| **operation == "part").count() == 2
         }) => {}
     }
@@ -217,7 +217,6 @@ async fn answers_of_the_manual_have_their_class_and_their_wait() {
         );
     }
     sandbox.fault(Fault { delay_ms: 60_000, ..Fault::of("storage") }).unwrap();
-    let hasty =
-        StorageClient::new(StorageSettings { timeout: Duration::from_millis(300), ..settings(&sandbox) });
+    let hasty = StorageClient::new(StorageSettings { timeout: Duration::from_secs(3), ..settings(&sandbox) });
     assert_eq!(hasty.get(&key, 10).await.unwrap_err().class, ErrorClass::Timeout);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flota_providers::storage::Presigned;
-use flota_tests::fleet::eventually;
+use flota_tests::{PATIENCE, fleet::eventually};
 
 use super::{OGG, content, key, sandbox_and_client};
 
@@ -55,8 +55,7 @@ async fn a_link_ends_when_its_time_is_over_and_none_lives_longer_than_twelve_hou
 
     let link = client.presign_get(&key, Duration::from_secs(1)).await.unwrap();
 
-    eventually(Duration::from_secs(20), "it has run out", async || follow(&link, "", true).await.0 == 403)
-        .await;
+    eventually(PATIENCE, "it has run out", async || follow(&link, "", true).await.0 == 403).await;
     for life in [Duration::ZERO, Duration::from_millis(999), Duration::from_hours(12) + LIFE] {
         let error = client.presign_get(&key, life).await.unwrap_err();
         assert_eq!(error.code.as_deref(), Some("life"), "{life:?}");

@@ -1,12 +1,9 @@
 //! What a command of `flota` said, and how it ended.
 
-use std::time::Duration;
-
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
-/// Longest that a command may take, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::PATIENCE;
 
 /// What a command said, and how it ended.
 #[derive(Debug)]

@@ -43,7 +43,8 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// What came of a storm.
 #[derive(Debug)]
 pub struct Storm {
-    /// Others' jobs per second without it.
+    /// Others' jobs per second without it: before it, and after it where it was waited for, whichever was less. What
+    /// else the machine does changes from one to the other.
     pub alone: f64,
     /// Others' jobs per second while it waits.
     pub beside: f64,
@@ -71,7 +72,7 @@ pub async fn storm(
     to_the_end: bool,
 ) -> anyhow::Result<Storm> {
     let stage = Stage::set(closed_for).await?;
-    let alone = stage.pass_calm(calm).await?;
+    let mut alone = stage.pass_calm(calm).await?;
     let began = Instant::now();
     stage.enqueue(busy, &stage.busy).await;
     stage.wait_until_parked().await?;
@@ -81,6 +82,9 @@ pub async fn storm(
         stage.wait_for(|stage| busy as u64 <= stage.busy.provider.taken()).await?;
     }
     let (asks, calls) = stage.asked().await?;
+    if to_the_end {
+        alone = alone.min(stage.pass_calm(calm).await?);
+    }
     let storm = Storm {
         alone,
         beside,

@@ -16,7 +16,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use self::queue::Queue;
@@ -58,6 +58,7 @@ pub struct Fleet {
     end: CancellationToken,
     leases: Vec<Arc<Leases>>,
     fetchers: Vec<JoinHandle<()>>,
+    fetching: TaskTracker,
     runners: Vec<JoinHandle<()>>,
     settlers: Vec<JoinHandle<()>>,
     upkeep: Vec<JoinHandle<()>>,
@@ -70,6 +71,7 @@ pub struct Fleet {
 #[derive(Clone)]
 pub struct FleetHandle {
     stop_fetching: CancellationToken,
+    fetching: TaskTracker,
     queues: Arc<[Gauge]>,
 }
 
@@ -86,9 +88,20 @@ impl FleetHandle {
         self.stop_fetching.cancel();
     }
 
-    /// True when nothing more is fetched.
+    /// True when it was told to fetch nothing more.
     pub fn is_quiet(&self) -> bool {
         self.stop_fetching.is_cancelled()
+    }
+
+    /// True when it was told so and no fetch is under way any more that could still bring jobs.
+    pub fn has_stopped_fetching(&self) -> bool {
+        self.is_quiet() && self.fetching.is_empty()
+    }
+
+    /// Resolves when that is so.
+    pub async fn stopped_fetching(&self) {
+        self.stop_fetching.cancelled().await;
+        self.fetching.wait().await;
     }
 
     /// How busy it is, queue by queue.
@@ -112,9 +125,10 @@ impl Fleet {
         let quarantine = Arc::new(Quarantine::default());
         let queues = parts.queues.iter().map(|policy| Queue::new(&parts, policy, quarantine.clone()));
         let queues: Vec<Queue> = queues.collect();
-        let stop_fetching = CancellationToken::new();
+        let (stop_fetching, fetching) = (CancellationToken::new(), TaskTracker::new());
         let handle = FleetHandle {
             stop_fetching: stop_fetching.clone(),
+            fetching: fetching.clone(),
             queues: queues.iter().map(Queue::gauge).collect(),
         };
         let broken = CancellationToken::new();
@@ -126,6 +140,7 @@ impl Fleet {
             end,
             leases: queues.iter().map(|queue| queue.leases.clone()).collect(),
             fetchers: Vec::new(),
+            fetching,
             runners: Vec::new(),
             settlers: Vec::new(),
             upkeep: Vec::new(),
@@ -136,6 +151,7 @@ impl Fleet {
         for queue in queues {
             fleet.start_queue(&parts, &queue);
         }
+        fleet.fetching.close();
         Ok(fleet)
     }
 
@@ -195,6 +211,7 @@ impl Fleet {
         let execute = Arc::new(RunAndPass { context: queue.context.clone(), finished });
         let name = format!("{}/{}", parts.worker, queue.policy.name);
         let fetcher = Arc::new(queue.fetcher(parts, jobs)).run(self.stop_fetching.clone());
+        let fetcher = self.fetching.track_future(fetcher);
         self.fetchers.push(self.watched(fetcher, Some(self.stop_fetching.clone())));
         let runner = parts.runner.run(name, incoming, execute);
         self.runners.push(self.watched(runner, Some(self.stop_fetching.clone())));

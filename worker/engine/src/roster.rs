@@ -199,7 +199,7 @@ impl Announcer {
     }
 
     fn info(&self) -> WorkerInfo {
-        let state = match (self.stop.is_cancelled(), self.fleet.is_quiet()) {
+        let state = match (self.stop.is_cancelled(), self.fleet.has_stopped_fetching()) {
             (true, _) => WorkerState::Stopping,
             (false, true) => WorkerState::Quiet,
             (false, false) => WorkerState::Working,

@@ -145,7 +145,7 @@ fn no_pipe() -> io::Error {
 mod tests {
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(10);
+    const SOON: Duration = Duration::from_mins(2);
 
     fn a_shell_running(script: &str, directory: &Path) -> Supervision<'static> {
         Supervision {
@@ -154,7 +154,7 @@ mod tests {
             directory: Path::new("/"),
             log: directory.join("log"),
             stop_signal: "TERM",
-            grace: Duration::from_millis(500),
+            grace: Duration::from_secs(10),
             user: None,
             held_until_gone: Stdio::null(),
         }
@@ -189,7 +189,9 @@ mod tests {
     async fn a_server_that_ignores_the_signal_is_killed_after_its_grace() {
         let directory = tempfile::tempdir().unwrap();
         let stubborn = "trap '' TERM; echo deaf; while :; do sleep 600; done";
-        let supervised = Supervised::spawn(a_shell_running(stubborn, directory.path())).await.unwrap();
+        let impatient =
+            Supervision { grace: Duration::from_millis(500), ..a_shell_running(stubborn, directory.path()) };
+        let supervised = Supervised::spawn(impatient).await.unwrap();
         until_the_log_says("deaf", directory.path()).await;
 
         let status = timeout(SOON, supervised.stop()).await.expect("it ends").unwrap();

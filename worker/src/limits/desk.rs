@@ -26,7 +26,7 @@ use super::{
 /// Most asks in one round.
 const MOST: usize = 500;
 /// Longest wait for Redis. A call to a provider should not be held up longer by a limit.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// For how long Redis is not asked again after it did not answer.
 const REST: Duration = Duration::from_secs(1);
 
@@ -44,10 +44,10 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Starts the task; it ends with the desk.
-    pub(super) fn open(link: Link, prefix: Prefix) -> Self {
+    /// Starts the task, which waits for Redis no longer than `patience`; it ends with the desk.
+    pub(super) fn open(link: Link, prefix: Prefix, patience: Duration) -> Self {
         let (asks, queue) = mpsc::unbounded_channel();
-        tokio::spawn(Clerk { link, prefix, rests_until: None }.work(queue));
+        tokio::spawn(Clerk { link, prefix, patience, rests_until: None }.work(queue));
         Self { asks }
     }
 
@@ -69,6 +69,7 @@ impl Desk {
 struct Clerk {
     link: Link,
     prefix: Prefix,
+    patience: Duration,
     rests_until: Option<Instant>,
 }
 
@@ -97,7 +98,7 @@ impl Clerk {
         let keys = self.prefix.limit(first.key.provider, &first.key.tenant, &first.key.credential);
         let tickets: Vec<&str> = group.iter().filter_map(|ask| ask.ticket.as_deref()).collect();
         let call = take_turns(&self.link, &keys, first.said, &first.windows, &tickets);
-        let given = match timeout(PATIENCE, call).await {
+        let given = match timeout(self.patience, call).await {
             Ok(Ok(given)) => given,
             // The numbers of one allowance are no reason to leave all others to an estimate.
             Ok(Err(error @ LinkError::Refused(_))) if !error.is_for_everybody() && !error.is_full() => {

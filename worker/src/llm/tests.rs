@@ -41,7 +41,7 @@ impl Stage {
         let client = ChatClient::new(ChatSettings {
             api: ApiSettings::new(sandbox.url("/llm/v1"), Duration::from_secs(20)),
             api_key: "flota_sandbox_llm".into(),
-            stall: Duration::from_millis(300),
+            stall: Duration::from_secs(10),
         });
         let client = Provider::global(client.unwrap(), &Pipeline::bare());
         let settings = LlmSettings { budgets, ..LlmSettings::built_in() };

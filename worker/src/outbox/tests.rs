@@ -21,6 +21,9 @@ use crate::{
 /// An envelope without anything special.
 const PLAIN: &str = r#"{"v":1,"kind":"send_email","payload":{},"at":1795280202384}"#;
 
+/// How long a test waits for an event before it fails.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// Every statement of the outbox.
 const STATEMENTS: [(&str, &str); 10] = [
     ("drop.sql", include_str!("drop.sql")),
@@ -174,8 +177,8 @@ async fn a_notification_wakes_the_relay_long_before_its_poll() {
     let first = story.write("email", PLAIN).await;
     wait_for(async || story.is_alive(first).await).await;
 
-    // By now it listens, for it has sent something and found nothing more.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let listens = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%')";
+    wait_for(async || sqlx::query_scalar(listens).fetch_one(&story.pool).await.unwrap()).await;
     let second = story.write("email", PLAIN).await;
 
     wait_for(async || story.is_alive(second).await).await;
@@ -373,9 +376,9 @@ fn short(story: &Story) -> Relay {
 }
 
 async fn wait_for(mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     while !condition().await {
-        assert!(tokio::time::Instant::now() < deadline, "waited 30 s in vain");
+        assert!(tokio::time::Instant::now() < deadline, "waited {PATIENCE:?} in vain");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

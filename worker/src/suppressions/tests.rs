@@ -7,6 +7,9 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::outcomes::tests::servers;
 
+/// How long a test waits for an event before it fails.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// Waits until the copy says so; it asks every [`PERIOD`].
 async fn until(copy: &Suppressions, held: bool, (tenant, address): (Option<&str>, &str)) {
     let told = async {
@@ -14,7 +17,7 @@ async fn until(copy: &Suppressions, held: bool, (tenant, address): (Option<&str>
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PERIOD * 4, told).await.expect("the copy hears of it");
+    timeout(PATIENCE, told).await.expect("the copy hears of it");
 }
 
 async fn put(pool: &PgPool, tenant: Option<&str>, address: &str) {
@@ -85,7 +88,7 @@ async fn what_a_provider_says_holds_at_once_and_for_the_fleet() {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PERIOD * 4, told).await.expect("the other process hears of it");
+    timeout(PATIENCE, told).await.expect("the other process hears of it");
 }
 
 #[tokio::test]

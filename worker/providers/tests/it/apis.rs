@@ -177,7 +177,7 @@ async fn a_lost_answer_is_ambiguous_only_where_a_repeat_may_double() {
             (Rudeness::DripBody, ErrorClass::Timeout),
         ] {
             let server = RudeServer::start(rudeness).await;
-            let result = api.call(format!("http://{}", server.address), Duration::from_millis(300)).await;
+            let result = api.call(format!("http://{}", server.address), Duration::from_secs(3)).await;
 
             let expected = if doubles { ErrorClass::Ambiguous } else { safe };
             assert_eq!(result.unwrap_err().class, expected, "{api:?} {rudeness:?}");
@@ -190,7 +190,7 @@ async fn a_lost_answer_is_ambiguous_only_where_a_repeat_may_double() {
 async fn a_model_that_stops_in_the_middle_is_given_up_long_before_the_end_of_the_call() {
     let server = RudeServer::start(Rudeness::Stall).await;
     let api = ApiSettings::new(format!("http://{}", server.address), Duration::from_mins(5));
-    let settings = ChatSettings { api, api_key: SECRET.into(), stall: Duration::from_millis(200) };
+    let settings = ChatSettings { api, api_key: SECRET.into(), stall: Duration::from_secs(3) };
 
     let error = ChatClient::new(settings).unwrap().complete(&question(), NOW).await.unwrap_err();
 
@@ -199,10 +199,8 @@ async fn a_model_that_stops_in_the_middle_is_given_up_long_before_the_end_of_the
 
 #[tokio::test]
 async fn an_api_that_is_not_there_was_not_reached_and_nothing_is_ambiguous() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-
     for api in ALL {
-        let result = api.call(format!("http://127.0.0.1:{port}"), Duration::from_secs(5)).await;
+        let result = api.call("http://127.0.0.1:1".to_owned(), Duration::from_secs(30)).await;
         assert_eq!(result.unwrap_err().class, ErrorClass::Network, "{api:?}");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -13,9 +12,9 @@ use flota_providers::{
     recording::{AudioFormat, Recording},
 };
 
-use crate::{installed::installed, recordings::asset};
+use crate::{installed::installed, recordings::asset, script::write_script};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(2);
 const HOUR: Duration = Duration::from_hours(1);
 
 fn ffmpeg(program: PathBuf, timeout: Duration) -> Ffmpeg {
@@ -29,8 +28,7 @@ fn real() -> Option<Ffmpeg> {
 
 fn script(folder: &Path, does: &str) -> PathBuf {
     let program = folder.join("ffmpeg");
-    fs::write(&program, format!("#!/bin/sh\n{does}\n")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&program, does);
     program
 }
 
@@ -128,8 +126,7 @@ async fn one_that_does_not_end_is_killed_and_one_that_is_not_there_is_named() {
     let program = script(folder.path(), &format!("echo $$ > {}; exec /bin/sleep 600", pid_file.display()));
     let began = Instant::now();
 
-    let slow =
-        ffmpeg(program, Duration::from_millis(500)).speech(asset("speech.aac"), HOUR).await.unwrap_err();
+    let slow = ffmpeg(program, Duration::from_secs(5)).speech(asset("speech.aac"), HOUR).await.unwrap_err();
     let missing = ffmpeg("/nowhere/ffmpeg".into(), SOON).speech(asset("speech.aac"), HOUR).await.unwrap_err();
 
     let pid = fs::read_to_string(pid_file).unwrap().trim().to_owned();

@@ -27,6 +27,10 @@ mod receiver;
 #[cfg(test)]
 mod recordings;
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "the crate of tests exports it")]
+#[path = "../../../../tests/src/script.rs"]
+mod script;
+#[cfg(test)]
 mod smtp;
 #[cfg(test)]
 mod smtp_server;

@@ -141,7 +141,8 @@ async fn decoding_leaves_the_thread_that_runs_jobs_to_them() {
     };
 
     assert!(!read.unwrap().is_empty());
-    assert!(ticks > 3, "{ticks} ticks");
+    // Were it done on this thread, there would be none; how many there are depends on what else the machine does.
+    assert!(ticks > 0, "{ticks} ticks");
 }
 
 fn table_of_codes(

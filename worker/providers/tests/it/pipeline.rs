@@ -89,7 +89,7 @@ impl CallObserver for Book {
 
 fn sms(address: std::net::SocketAddr, pipeline: &Pipeline) -> Provider<SmsClient> {
     let client = SmsClient::new(SmsSettings {
-        api: ApiSettings::new(format!("http://{address}/v1"), Duration::from_millis(300)),
+        api: ApiSettings::new(format!("http://{address}/v1"), Duration::from_secs(10)),
         account_sid: "AC1".into(),
         auth_token: "the-auth-token".into(),
         from: "+15005550006".into(),

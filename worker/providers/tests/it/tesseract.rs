@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -13,17 +12,17 @@ use flota_providers::{
     tesseract::{TesseractClient, TesseractSettings},
 };
 
-use crate::apis::pixel;
+use crate::{apis::pixel, script::write_script};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_mins(2);
 
 /// A program that lists Spanish, and does this with pictures.
 pub(crate) fn script(folder: &Path, does: &str) -> PathBuf {
     let program = folder.join("tesseract");
-    let text =
-        format!("#!/bin/sh\nif [ \"$1\" = --list-langs ]; then echo List:; echo spa; exit; fi\n{does}\n");
-    fs::write(&program, text).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(
+        &program,
+        &format!("if [ \"$1\" = --list-langs ]; then echo List:; echo spa; exit; fi\n{does}"),
+    );
     program
 }
 
@@ -72,7 +71,7 @@ async fn one_that_does_not_end_is_killed_at_its_deadline() {
     let does = format!("echo $$ > {}; exec sleep 600", pid_file.display());
     let began = Instant::now();
 
-    let error = client(script(folder.path(), &does), Duration::from_millis(500))
+    let error = client(script(folder.path(), &does), Duration::from_secs(5))
         .read(&[pixel()], &Wanted::default())
         .await
         .unwrap_err();

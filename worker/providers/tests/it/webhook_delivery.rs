@@ -251,8 +251,7 @@ async fn a_hanging_or_dripping_endpoint_is_left_at_the_deadline() {
     for rudeness in [Rudeness::Hang, Rudeness::DripHeaders] {
         let server = RudeServer::start(rudeness).await;
         let client =
-            WebhookClient::new(OutboundSettings { timeout: Duration::from_millis(300), ..settings() })
-                .unwrap();
+            WebhookClient::new(OutboundSettings { timeout: Duration::from_secs(3), ..settings() }).unwrap();
 
         let error = client.deliver(&delivery(server.url()), NOW).await.unwrap_err();
 
@@ -265,7 +264,7 @@ async fn a_hanging_or_dripping_endpoint_is_left_at_the_deadline() {
 async fn a_body_that_drips_after_success_does_not_undo_it() {
     let server = RudeServer::start(Rudeness::DripBody).await;
     let client =
-        WebhookClient::new(OutboundSettings { timeout: Duration::from_millis(300), ..settings() }).unwrap();
+        WebhookClient::new(OutboundSettings { timeout: Duration::from_secs(3), ..settings() }).unwrap();
 
     let receipt = client.deliver(&delivery(server.url()), NOW).await.unwrap();
 
@@ -284,11 +283,9 @@ async fn a_reset_connection_is_a_network_error_and_tried_once() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_not_there_is_a_network_error_without_its_url() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let client =
         WebhookClient::new(OutboundSettings { resolver: Arc::new(NoSuchName), ..settings() }).unwrap();
-    let urls =
-        [format!("http://127.0.0.1:{port}/t0k?key=t0k"), "http://nowhere.invalid/t0k?key=t0k".to_owned()];
+    let urls = ["http://127.0.0.1:1/t0k?key=t0k".to_owned(), "http://nowhere.invalid/t0k?key=t0k".to_owned()];
 
     for url in urls {
         let error = client.deliver(&delivery(url), NOW).await.unwrap_err();

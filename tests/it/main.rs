@@ -20,6 +20,7 @@ mod kinds_page;
 mod leases;
 mod live_or_sandbox;
 mod llm_budget;
+mod lock_files;
 mod online;
 mod operate;
 mod ops;

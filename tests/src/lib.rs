@@ -4,6 +4,7 @@
 //! a test that stops a server starts one of its own.
 
 pub mod api_server;
+pub mod bench;
 pub mod chaos;
 pub mod cluster;
 pub mod endpoint_register;

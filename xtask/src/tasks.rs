@@ -3,7 +3,7 @@
 use std::{
     env,
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
@@ -45,9 +45,31 @@ pub(crate) fn chaos(arguments: &[String]) -> ExitCode {
     become_program("chaos", built("chaos"), arguments)
 }
 
+/// Builds the measures, and what they measure, for release and becomes them.
+pub(crate) fn bench(arguments: &[String]) -> ExitCode {
+    let mut steps = Steps::default();
+    if let Err(exit) = install::ensure(&[Need::Compiler, Need::Servers]) {
+        return exit;
+    }
+    let programs = ["--bin", "flota", "--bin", "bench", "--bin", "bench_worker"];
+    let build = ["build", "--release", "-p", "flota-worker", "-p", "flota-tests"];
+    steps.command("build", cargo(&[&build[..], &programs].concat()));
+    if !steps.all_held() {
+        return ExitCode::FAILURE;
+    }
+    become_program("bench", built_for_release("bench"), arguments)
+}
+
 /// A program of this workspace: in the same folder as this one, wherever `CARGO_TARGET_DIR` puts that.
 fn built(name: &str) -> PathBuf {
     env::current_exe().unwrap_or_default().with_file_name(name)
+}
+
+/// The same of a release build: in the folder next to this program's.
+fn built_for_release(name: &str) -> PathBuf {
+    let here = built(name);
+    let target = here.parent().and_then(Path::parent).unwrap_or(Path::new("target"));
+    target.join("release").join(name)
 }
 
 /// Replacing this process hands over the terminal, the signals and the exit code.

@@ -72,15 +72,22 @@ fn npm(source: &Path, built: &Path) -> anyhow::Result<Call> {
     Ok(vec![node, built.join("peer.js")])
 }
 
+/// All members are built at once, so that they share what they have in common; one that cannot be built keeps no other
+/// away.
 fn crates(name: &str, source: &Path, built: &Path) -> anyhow::Result<Call> {
+    let program = built.join("release").join(name);
+    // What an earlier run built does not stand for what cannot be built now.
+    fs::remove_file(&program).ok();
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--locked", "-p", name, "--manifest-path"]);
+    command.args(["build", "--release", "--locked", "--workspace", "--keep-going", "--manifest-path"]);
     command.arg(source.join("Cargo.toml")).arg("--target-dir").arg(built).current_dir(source);
-    // Its own directory, whatever ours is.
-    command.env_remove("CARGO_TARGET_DIR");
-    run(&mut command)?;
-    Ok(vec![built.join("release").join(name)])
+    let outcome = run(&mut command);
+    if program.is_file() {
+        return Ok(vec![program]);
+    }
+    outcome?;
+    bail!("cargo built no {name}")
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {

@@ -73,7 +73,7 @@ fn leave_out_examples(schema: &mut serde_json::Value) {
             if let Some(Value::String(description)) = members.get_mut("description") {
                 // Every other part is between two fences.
                 let prose: Vec<&str> = description.split("```").step_by(2).map(str::trim).collect();
-                *description = prose.join("\n\n").trim_end().to_owned();
+                prose.join("\n\n").trim_end().clone_into(description);
             }
             members.values_mut().for_each(leave_out_examples);
         }

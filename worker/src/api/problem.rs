@@ -342,18 +342,19 @@ mod tests {
 
     #[test]
     fn trouble_with_postgres_is_the_same_problem_by_whichever_way_it_comes() {
+        type Trouble = fn(sqlx::Error) -> DatabaseError;
         let error = || sqlx::Error::PoolTimedOut;
-        let table: [(fn(sqlx::Error) -> DatabaseError, u16); 5] = [
-            (DatabaseError::Unreachable, 503),
-            (DatabaseError::Exhausted, 503),
-            (DatabaseError::NotMigrated, 503),
-            (DatabaseError::NotAllowed, 503),
-            (|error| DatabaseError::Address(Some(error)), 500),
+        let away: [Trouble; 4] = [
+            DatabaseError::Unreachable,
+            DatabaseError::Exhausted,
+            DatabaseError::NotMigrated,
+            DatabaseError::NotAllowed,
         ];
+        let ours: Trouble = |error| DatabaseError::Address(Some(error));
 
-        for (kind, status) in table {
-            let straight = Problem::from(kind(error()));
-            let around = Problem::from(Stop::from(kind(error())));
+        for (trouble, status) in away.map(|trouble| (trouble, 503)).into_iter().chain([(ours, 500)]) {
+            let straight = Problem::from(trouble(error()));
+            let around = Problem::from(Stop::from(trouble(error())));
 
             assert_eq!((straight.status, around.status), (status, status));
             assert_eq!((straight.kind, straight.detail), (around.kind, around.detail));

@@ -54,7 +54,7 @@ async fn work(pool: PgPool, mut wanted: mpsc::UnboundedReceiver<Uuid>) {
             Some(id) = wanted.recv() => held.take(&pool, id).await,
             _ = look.tick() => held.look(&pool).await,
             Some(ended) = held.running.join_next_with_id() => {
-                let task = match &ended { Ok((task, _)) => *task, Err(error) => error.id() };
+                let task = match &ended { Ok((task, ())) => *task, Err(error) => error.id() };
                 held.let_go(task).await;
             }
             else => return,

@@ -9,7 +9,7 @@ mod confirm;
 mod gray;
 mod scan;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -22,6 +22,8 @@ pub const PROVIDER: &str = "barcode";
 /// Memory for pictures that are being decoded, in all, in MiB.
 pub const MEMORY_MIB: u32 = 512;
 const DECODE: &str = "decode";
+/// One pass over the largest search takes about two seconds; there may be seven.
+const LONG_ENOUGH: Duration = Duration::from_secs(8);
 const MIB: u64 = 1024 * 1024;
 
 /// The kinds of barcode that are read.
@@ -91,13 +93,25 @@ pub struct BarcodeReader {
     memory: Arc<Semaphore>,
     /// What even a small picture takes, so that no more are decoded at a time than there are cores.
     share: u32,
+    /// After this long no further pass over a picture begins.
+    long_enough: Duration,
 }
 
 impl BarcodeReader {
     /// At most `cores` pictures at a time.
     pub fn new(cores: usize) -> Self {
         let cores = u32::try_from(cores.max(1)).unwrap_or(u32::MAX).min(MEMORY_MIB);
-        Self { memory: Arc::new(Semaphore::new(MEMORY_MIB as usize)), share: MEMORY_MIB / cores }
+        Self {
+            memory: Arc::new(Semaphore::new(MEMORY_MIB as usize)),
+            share: MEMORY_MIB / cores,
+            long_enough: LONG_ENOUGH,
+        }
+    }
+
+    /// Looks at a picture for longer, on a machine that is busy with other things.
+    #[must_use]
+    pub fn patient(self, long_enough: Duration) -> Self {
+        Self { long_enough, ..self }
     }
 
     /// The codes on a picture, sorted; none is no error.
@@ -109,7 +123,7 @@ impl BarcodeReader {
         if MEMORY_MIB < needed {
             return Err(too_much_memory(needed));
         }
-        let memory = Arc::clone(&self.memory);
+        let (memory, long_enough) = (Arc::clone(&self.memory), self.long_enough);
         // The semaphore is never closed, so there is always a permit in the end.
         let permit = memory.acquire_many_owned(needed.max(self.share)).await.ok();
         let decoding = tokio::task::spawn_blocking(move || {
@@ -117,7 +131,7 @@ impl BarcodeReader {
             let _permit = permit;
             let gray = gray::decode(&picture)?;
             drop(picture);
-            Ok(scan::all(&gray))
+            Ok(scan::all(&gray, long_enough))
         });
         decoding.await.unwrap_or_else(|_| Err(undecodable()))
     }

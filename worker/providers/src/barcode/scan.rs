@@ -17,8 +17,6 @@ use rxing::{
 
 use super::{Barcode, Symbology, check_digit, confirm, gray::Gray};
 
-/// After this long no further pass begins; one pass over the largest search takes about two seconds.
-const LONG_ENOUGH: Duration = Duration::from_secs(8);
 /// Turns that are tried when nothing was found; the library itself tries a quarter turn.
 const TURNS: [f32; 5] = [15.0, 30.0, 45.0, 60.0, 75.0];
 /// Fewest digits of an interleaved code: shorter ones are seen in any pattern.
@@ -44,8 +42,8 @@ const SQUARES: [(BarcodeFormat, Symbology); 4] = [
     (BarcodeFormat::AZTEC, Symbology::Aztec),
 ];
 
-/// Every code that is found, each once, sorted.
-pub(super) fn all(gray: &Gray) -> Vec<Barcode> {
+/// Every code that is found, each once, sorted. After `long_enough` no further pass begins.
+pub(super) fn all(gray: &Gray, long_enough: Duration) -> Vec<Barcode> {
     if gray.width.min(gray.height) < NARROWEST {
         return Vec::new();
     }
@@ -56,7 +54,7 @@ pub(super) fn all(gray: &Gray) -> Vec<Barcode> {
         found = once(smaller);
     }
     for degrees in TURNS {
-        if !found.is_empty() || LONG_ENOUGH < began.elapsed() {
+        if !found.is_empty() || long_enough < began.elapsed() {
             break;
         }
         found = gray.turned(degrees).as_ref().map(once).unwrap_or_default();

@@ -98,7 +98,7 @@ async fn codes_on(file: &str, reader: &BarcodeReader) -> Vec<Code> {
 
 #[tokio::test]
 async fn barcodes_are_read_as_often_as_the_documentation_says_and_never_wrong() {
-    let reader = BarcodeReader::new(CORES);
+    let reader = BarcodeReader::new(CORES).patient(Duration::from_mins(5));
     let mut scores: BTreeMap<String, BTreeMap<String, Score>> = BTreeMap::new();
     let (mut total, mut missed) = (Score::default(), Vec::new());
 
@@ -125,7 +125,7 @@ async fn barcodes_are_read_as_often_as_the_documentation_says_and_never_wrong() 
 /// One thread runs everything here, so whoever decoded on it would stop the clock.
 #[tokio::test]
 async fn decoding_leaves_the_thread_that_runs_jobs_to_them() {
-    let reader = BarcodeReader::new(1);
+    let reader = BarcodeReader::new(1).patient(Duration::from_mins(5));
     let picture = picture("barcodes/several-label.png");
     let mut ticks = 0;
     let ticking = async {

@@ -22,14 +22,14 @@ const PROVIDERS: [(&str, &str, &str, &str); 7] = [
 
 /// An installation whose providers are all in the sandbox, with keys of its own for push and webhooks.
 async fn in_sandbox() -> (Sandbox, Installation) {
-    let (sandbox, mut flota) = (Sandbox::start().await.unwrap(), Installation::new().await);
+    let (sandbox, mut flota) = (Sandbox::start().await.expect("a sandbox"), Installation::new().await);
     for (name, value) in sandbox.environment() {
         flota.set(name, value);
     }
     for command in ["vapid", "webhook"] {
         let keys = flota.flota(&["keys", command, "-o", "json"]).await.expect(0).json();
-        for (name, value) in keys.as_object().unwrap() {
-            flota.set(name, value.as_str().unwrap());
+        for (name, value) in keys.as_object().expect("names and values") {
+            flota.set(name, value.as_str().expect("a text"));
         }
     }
     flota.set("VAPID_SUBJECT", "mailto:admin@example.com");

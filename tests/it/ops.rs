@@ -234,7 +234,8 @@ fn released(id: JobId) -> Settlement {
 
 async fn suspect(queue: &TestQueue, run: RunId) -> Suspect {
     let mut score = redis::cmd("ZSCORE");
-    let end: f64 = queue.link.query(score.arg(queue.keys.running()).arg(run.member())).await.unwrap();
+    let end: f64 =
+        queue.link.query(score.arg(queue.keys.running()).arg(run.member())).await.expect("a lease");
     Suspect {
         run,
         end_ms: end as u64,

@@ -219,7 +219,7 @@ fn trouble(provider: &'static str, error: &Value) -> Option<Failure> {
     };
     let said = error["message"].as_str().unwrap_or_default();
     let message = format!("{said} Only the pictures that could not be read are asked for again.");
-    let code = error["code"].as_str().map(|code| code.to_owned().into());
+    let code = error["code"].as_str().map(str::to_owned);
     Some(Failure { code, provider: Some(provider.into()), ..Failure::new(class, remedy, message) })
 }
 

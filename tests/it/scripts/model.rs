@@ -212,7 +212,7 @@ impl Model {
                 }
                 // It was asked to stop: its next run ends it, and must not have to wait.
                 Step::Delay(_) if self.contents.cancelled.contains(&id) => {
-                    again[list(item.priority)].push(id)
+                    again[list(item.priority)].push(id);
                 }
                 Step::Delay(delay) => {
                     let member = format!("{}{id}", item.priority.mark());

@@ -81,7 +81,7 @@ impl Tally {
             let entry = entry?;
             let file = entry.file_name().to_string_lossy().into_owned();
             let is_ours = file.strip_prefix(&*name).is_some_and(|rest| rest.starts_with('.'));
-            if is_ours && file.ends_with(".json") {
+            if is_ours && Path::new(&file).extension().is_some_and(|extension| extension == "json") {
                 sum = sum.with(serde_json::from_slice(&fs::read(entry.path())?)?);
             }
         }

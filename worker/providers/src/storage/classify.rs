@@ -52,7 +52,7 @@ pub(super) fn class(word: &str, status: u16, retry_after: Option<Duration>) -> E
 }
 
 /// Whom a refusal is about. Without s3:ListBucket a file that is not there is refused like one that may not be read
-/// (GetObject in the S3 API reference, "Permissions"), so that refusal is no reason to let the credential of all jobs rest.
+/// (`GetObject` in the S3 API reference, "Permissions"), so that refusal is no reason to let the credential of all jobs rest.
 fn standing(operation: &str, word: &str) -> Standing {
     let is_about_one = operation == GET && word == "AccessDenied";
     if is_about_one { Standing::OneRecipient } else { Standing::Answered }

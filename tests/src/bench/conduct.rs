@@ -60,7 +60,7 @@ fn subjects(installed: &Installed) -> Vec<Subject<'_>> {
 fn in_turn<'a>(subjects: &[Subject<'a>], measure: Measure, round: u32) -> Vec<Subject<'a>> {
     let mut turn: Vec<Subject<'a>> =
         subjects.iter().copied().filter(|subject| subject.takes_part_in(measure)).collect();
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         turn.reverse();
     }
     turn

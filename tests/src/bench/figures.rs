@@ -42,7 +42,7 @@ pub enum Asked {
     Within(u32),
 }
 
-/// BullMQ, whose workers keep no history in SQL.
+/// `BullMQ`, whose workers keep no history in SQL.
 pub const BULLMQ: &str = "BullMQ";
 /// `graphile_worker`, a queue in Postgres that keeps no history.
 pub const GRAPHILE: &str = "graphile_worker";

@@ -48,8 +48,10 @@ const WHITE_PIXEL: &[u8] =
     b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 /// A sentence.
 const SPEECH: &[u8] = include_bytes!("../../assets/audio/speech.ogg");
-/// How long a client waits for an answer in rows where none comes.
-const IMPATIENT: Duration = Duration::from_millis(300);
+/// How long a client waits for an answer in rows where none comes: enough to connect and to send on a busy machine.
+const IMPATIENT: Duration = Duration::from_secs(4);
+/// How much longer a refused allowance is left alone than its provider asked for, for as long as anybody looks.
+const LONGER: Duration = Duration::from_hours(1);
 /// A retry that is put off longer than this was asked for by the provider: our own backoff is far shorter here.
 const ASKED: Duration = Duration::from_millis(500);
 /// Delay between tries, short for the test.
@@ -319,8 +321,9 @@ impl Stage {
         (class, code)
     }
 
-    /// What happens to another job of the same account, for somebody else.
+    /// What happens to another job of the same account, for somebody else, while the wait of the first one lasts.
     async fn others(&self) -> &'static str {
+        self.lengthen_waits().await;
         self.sandbox.clear_faults();
         let id = self.enqueue(job(self, 2, true)).await;
         let seen =
@@ -329,6 +332,35 @@ impl Stage {
             Some(Verdict::Complete) => "; others go on",
             Some(Verdict::Park(_)) => "; others wait too",
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// Makes what a provider has asked for last until the test has looked: a second may be over before the next job has
+    /// its turn. An allowance that nobody refused stays as it is.
+    async fn lengthen_waits(&self) {
+        let link = &self.queue.link;
+        let mut command = redis::cmd("KEYS");
+        let allowances: Vec<String> = link
+            .query(command.arg(format!("{}:{{limit:*}}", self.queue.prefix())))
+            .await
+            .expect("Redis answers");
+        for allowance in allowances {
+            let refused: Option<f64> =
+                link.query(redis::cmd("HGET").arg(&allowance).arg("blocked")).await.expect("Redis answers");
+            if refused.is_none_or(|until| until <= 0.0) {
+                continue;
+            }
+            // Both, as a refusal does: the clock of the allowance stands still meanwhile.
+            let mut pipeline = redis::pipe();
+            for field in ["blocked", "shift"] {
+                pipeline
+                    .cmd("HINCRBYFLOAT")
+                    .arg(&allowance)
+                    .arg(field)
+                    .arg(LONGER.as_millis() as u64)
+                    .ignore();
+            }
+            link.pipeline::<()>(&pipeline).await.expect("Redis answers");
         }
     }
 
@@ -364,7 +396,9 @@ fn policy(subject: &Subject) -> QueuePolicy {
         delays: shipped.retry.delays.iter().map(|_| BACKOFF).collect(),
         ..shipped.retry
     };
-    QueuePolicy { retry, park: shipped.park, max_attempts: shipped.max_attempts, ..quick }
+    // Nothing here is about leases and a run's own time, so neither ends on a busy machine.
+    let (lease, timeout) = (Duration::from_mins(5), Duration::from_mins(2));
+    QueuePolicy { retry, lease, timeout, park: shipped.park, max_attempts: shipped.max_attempts, ..quick }
 }
 
 /// Webhooks need the register of endpoints; nothing else asks Postgres, and a pool connects when it is first asked.

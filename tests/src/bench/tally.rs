@@ -80,8 +80,8 @@ impl Tally {
         for entry in fs::read_dir(folder.unwrap_or(Path::new(".")))? {
             let entry = entry?;
             let file = entry.file_name().to_string_lossy().into_owned();
-            let is_ours = file.strip_prefix(&*name).is_some_and(|rest| rest.starts_with('.'));
-            if is_ours && Path::new(&file).extension().is_some_and(|extension| extension == "json") {
+            let middle = file.strip_prefix(&*name).and_then(|rest| rest.strip_suffix(".json"));
+            if middle.is_some_and(|middle| middle.starts_with('.')) {
                 sum = sum.with(serde_json::from_slice(&fs::read(entry.path())?)?);
             }
         }

@@ -169,7 +169,8 @@ async fn no_error_repeats_our_credential_or_the_prompt() {
 
 #[tokio::test]
 async fn a_lost_answer_is_ambiguous_only_where_a_repeat_may_double() {
-    for api in ALL {
+    // All at once, because each waits for seconds.
+    let apis = ALL.into_iter().map(async |api| {
         let doubles = matches!(api, Api::Whatsapp | Api::Sms);
         for (rudeness, safe) in [
             (Rudeness::Hang, ErrorClass::Timeout),
@@ -183,7 +184,8 @@ async fn a_lost_answer_is_ambiguous_only_where_a_repeat_may_double() {
             assert_eq!(result.unwrap_err().class, expected, "{api:?} {rudeness:?}");
             assert_eq!(server.connections(), 1, "{api:?} {rudeness:?}");
         }
-    }
+    });
+    futures_util::future::join_all(apis).await;
 }
 
 #[tokio::test]

@@ -49,6 +49,8 @@ pub struct Cluster {
     pub link: Link,
     /// What every process did.
     pub ledger: Ledger,
+    /// Threads that run jobs in workers started from now on; as many as the machine has cores unless it is said.
+    pub threads: Option<usize>,
     /// How long workers started from now on are given to end.
     pub grace: Duration,
     /// When workers started from now on take a job of the outbox for lost.
@@ -90,6 +92,7 @@ impl Cluster {
             producer: Producer::new(Settings::from_url(&redis.url())?)?,
             link: Link::new(redis.url())?,
             ledger: Ledger::File(Arc::new(ledger_file.clone())),
+            threads: None,
             grace: Duration::from_secs(5),
             lost_after: flota_worker::outbox::Pace::default().lost_after,
             ledger_file,
@@ -113,7 +116,9 @@ impl Cluster {
             ("TOY_LOST_AFTER_MS", self.lost_after.as_millis().to_string()),
             ("TOY_HEARTBEAT_MS", leases.heartbeat.as_millis().to_string()),
         ];
-        let environment: Vec<_> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let threads = self.threads.map(|threads| ("TOKIO_WORKER_THREADS", threads.to_string()));
+        let environment: Vec<_> =
+            pairs.into_iter().chain(threads).map(|(name, value)| (name.to_owned(), value)).collect();
         let program = built("toy_worker")?;
         let log = format!("worker-{}.log", self.started);
         Ok(WorkerProcess::start(&program, &[], &environment, &self.directory, &log).await?)

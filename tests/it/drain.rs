@@ -5,7 +5,7 @@ use std::time::Duration;
 use flota_engine::{Verdict, inspect};
 use flota_tests::{
     PATIENCE,
-    cluster::{Cluster, SHORT},
+    cluster::{Cluster, Leases, SHORT},
     fleet::{TestQueue, drain, eventually},
     toys::{Act, toy},
     witness::Seen,
@@ -70,9 +70,11 @@ async fn a_second_signal_gives_back_what_runs_at_once() {
 
 #[tokio::test]
 async fn a_worker_ends_in_time_while_redis_is_away_and_its_jobs_run_again() {
+    // No lease ends while Redis is on its way out.
+    let leases = Leases { lease: Duration::from_secs(10), heartbeat: Duration::from_secs(1) };
     for hangs in [false, true] {
         let mut cluster = Cluster::start().await.unwrap();
-        let worker = cluster.worker(4, SHORT).await.unwrap();
+        let worker = cluster.worker(4, leases).await.unwrap();
         let job = cluster.producer.enqueue(toy([Act::Until(cluster.gate())])).await.unwrap().id;
         cluster.wait_for_running(1, PATIENCE).await.unwrap();
 
@@ -91,7 +93,7 @@ async fn a_worker_ends_in_time_while_redis_is_away_and_its_jobs_run_again() {
             cluster.redis.start_again().await.unwrap();
         }
 
-        let next = cluster.worker(4, SHORT).await.unwrap();
+        let next = cluster.worker(4, leases).await.unwrap();
         cluster.wait_for_rows(1, PATIENCE).await.unwrap();
         assert_eq!(cluster.ledger.effects(job).len(), 2, "{}", cluster.logs());
         next.stop().await.unwrap();

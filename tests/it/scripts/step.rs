@@ -12,7 +12,8 @@ use flota_engine::{
 use flota_producer::{
     Envelope, JobId, Priority,
     handover::{Handover, Terms, hand_over},
-    link::LinkError,
+    keys::QueueKeys,
+    link::{Link, LinkError},
 };
 use proptest::sample::Index;
 use serde_json::value::RawValue;
@@ -130,8 +131,10 @@ async fn one(real: &Real<'_>, model: &mut Model, operation: &Operation) -> Resul
         // Which of them goes on then depends on the order in which Redis walks its hash.
         Operation::Purge { place: LiveState::InLine } if model.contents.some_line_stands() => {}
         Operation::Purge { place } => {
+            // The lines of parked jobs go on in the order in which Redis walks its hash.
+            let parked = parked(link, keys).await;
             let theirs = done(purge::purge(link, keys, *place, PERSON).await)?;
-            return same("purged", &theirs, &model.purge(*place, PERSON));
+            return same("purged", &theirs, &model.purge(*place, PERSON, parked));
         }
         Operation::Hurry { job } => {
             let Some(id) = pick_job(model, job) else { return Ok(()) };
@@ -141,6 +144,21 @@ async fn one(real: &Real<'_>, model: &mut Model, operation: &Operation) -> Resul
         around => around_the_scripts(real, model, around).await,
     }
     Ok(())
+}
+
+/// Ids of parked jobs, as Redis walks through them.
+async fn parked(link: &Link, keys: &QueueKeys) -> Vec<String> {
+    let (mut ids, mut cursor) = (Vec::new(), 0_u64);
+    loop {
+        let mut scan = redis::cmd("HSCAN");
+        scan.arg(keys.parked()).arg(cursor);
+        let (next, found): (u64, Vec<(String, String)>) = link.query(&scan).await.unwrap();
+        ids.extend(found.into_iter().map(|(id, _)| id));
+        cursor = next;
+        if cursor == 0 {
+            return ids;
+        }
+    }
 }
 
 /// What happens to a queue without a script, or without an answer to compare.

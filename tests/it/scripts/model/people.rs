@@ -39,7 +39,13 @@ impl Model {
         Cancelled::Now
     }
 
-    pub(in crate::scripts) fn purge(&mut self, place: LiveState, canceller: &str) -> Purged {
+    /// `parked` are all parked jobs, in the order in which they are taken out.
+    pub(in crate::scripts) fn purge(
+        &mut self,
+        place: LiveState,
+        canceller: &str,
+        parked: Vec<String>,
+    ) -> Purged {
         let mut purged = Purged::default();
         let batches: Vec<Vec<String>> = match place {
             LiveState::Ready => [1, 0, 2].map(|list| std::mem::take(&mut self.contents.ready[list])).to_vec(),
@@ -48,7 +54,8 @@ impl Model {
                 vec![members.into_keys().map(|member| unmarked(&member).to_owned()).collect()]
             }
             LiveState::Parked => {
-                vec![std::mem::take(&mut self.contents.parked).into_keys().collect()]
+                self.contents.parked.clear();
+                vec![parked]
             }
             LiveState::InLine => {
                 vec![std::mem::take(&mut self.contents.in_line).into_keys().collect()]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flota_engine::control::{self, Control, Note, Setting};
 use flota_tests::{
     PATIENCE,
-    fleet::{TestQueue, drain},
+    fleet::{TestQueue, drain, eventually},
     toys::{Act, toy},
 };
 use tokio::time::sleep;
@@ -22,14 +22,6 @@ async fn set(queue: &TestQueue, setting: &Setting, lasting: Option<Duration>) {
 
 fn rate(texts: &[&str]) -> Setting {
     Setting::rate(texts.iter().map(|text| text.parse().unwrap()).collect()).unwrap()
-}
-
-async fn soon(what: &str, condition: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < PATIENCE, "{what} did not come about within {PATIENCE:?}");
-        sleep(LOOK).await;
-    }
 }
 
 #[tokio::test]
@@ -84,13 +76,13 @@ async fn workers_take_up_another_concurrency_and_stop_nothing_for_it() {
         loads.map(|load| if slots { load.slots } else { load.busy }).collect::<Vec<_>>()
     };
     queue.enqueue_many(200, &toy([Act::Sleep(300)])).await;
-    soon("work for all slots", || load(false) == [8, 8]).await;
+    eventually(PATIENCE, "work for all slots", async || load(false) == [8, 8]).await;
 
     set(&queue, &Setting::concurrency(2).unwrap(), None).await;
-    soon("fewer slots", || load(true) == [2, 2]).await;
+    eventually(PATIENCE, "fewer slots", async || load(true) == [2, 2]).await;
     let busy: Vec<usize> = load(false);
     control::unset(&queue.link, &queue.keys, Control::Concurrency).await.unwrap();
-    soon("all slots again", || load(true) == [8, 8]).await;
+    eventually(PATIENCE, "all slots again", async || load(true) == [8, 8]).await;
 
     assert!(busy.iter().all(|busy| *busy <= 2), "{busy:?}");
     let seen = queue.witness.wait_for_ended(200).await;
@@ -109,7 +101,7 @@ async fn an_idle_worker_takes_up_fewer_places_too_and_one_that_starts_begins_wit
     queue.witness.wait_for_ended(1).await;
 
     set(&queue, &Setting::concurrency(2).unwrap(), None).await;
-    soon("fewer slots", || fleet.handle().load()[0].slots == 2).await;
+    eventually(PATIENCE, "fewer slots", async || fleet.handle().load()[0].slots == 2).await;
     drain(fleet, PATIENCE).await;
     let again = queue.start();
     queue.enqueue_many(6, &toy([Act::Sleep(400)])).await;
@@ -132,9 +124,9 @@ async fn a_concurrency_for_a_time_is_over_when_its_time_is() {
     let slots = || fleet.handle().load()[0].slots;
 
     set(&queue, &Setting::concurrency(64).unwrap(), None).await;
-    soon("more slots", || slots() == 64).await;
+    eventually(PATIENCE, "more slots", async || slots() == 64).await;
     set(&queue, &Setting::concurrency(64).unwrap(), Some(Duration::from_secs(1))).await;
-    soon("the slots of the file", || slots() == 4).await;
+    eventually(PATIENCE, "the slots of the file", async || slots() == 4).await;
 
     drain(fleet, PATIENCE).await;
 }

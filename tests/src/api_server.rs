@@ -1,13 +1,19 @@
 //! `flota serve` with its API as applications see it: requests with a token, answers with status and JSON.
 
+use std::time::{Duration, Instant};
+
 use flota_worker::tokens::{self, NewToken, Role};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::{
     PATIENCE,
     program::{Installation, Running},
 };
+
+/// Pause between two questions.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A server and a client for it.
 pub struct ApiServer {
@@ -94,6 +100,22 @@ pub async fn answer(request: RequestBuilder) -> Answer {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = response.bytes().await.expect("a body");
     Answer { status, headers, json: serde_json::from_slice(&body).unwrap_or_default() }
+}
+
+/// Asks until the answer fits.
+///
+/// # Panics
+/// When none does within [`PATIENCE`].
+pub async fn until(what: &str, ask: impl AsyncFn() -> Answer, fits: impl Fn(&Answer) -> bool) -> Answer {
+    let began = Instant::now();
+    loop {
+        let answer = ask().await;
+        if fits(&answer) {
+            return answer;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}: {answer:#?}");
+        sleep(LOOK).await;
+    }
 }
 
 /// Makes a token with this role and answers its text; `change` says what is unusual about it.

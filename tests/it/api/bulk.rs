@@ -1,27 +1,16 @@
 //! Bulk operations over HTTP: tried dry, carried out by the server, stopped, and taken up after a crash.
 
-use std::time::{Duration, Instant};
-
 use flota_tests::{
-    PATIENCE,
-    api_server::{ApiServer, bury, token},
+    api_server::{ApiServer, bury, token, until},
     program::Installation,
     shape::shape,
 };
 use flota_worker::tokens::Role;
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 async fn wait_for(api: &ApiServer, path: &str, token: &str, state: &str) -> Value {
-    let began = Instant::now();
-    loop {
-        let operation = api.get(path, token).await.expect(200).json;
-        if operation["state"] == state {
-            return operation;
-        }
-        assert!(began.elapsed() < PATIENCE, "it does not become {state}: {operation:#}");
-        sleep(Duration::from_millis(100)).await;
-    }
+    let ask = async || api.get(path, token).await.expect(200);
+    until(&format!("it is {state}"), ask, |answer| answer.json["state"] == state).await.json
 }
 
 #[tokio::test]

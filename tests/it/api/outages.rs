@@ -1,10 +1,7 @@
 //! Redis or Postgres away: 503 with a reason and a time to come back, and everything as before afterwards.
 
-use std::time::{Duration, Instant};
-
 use flota_tests::{
-    PATIENCE,
-    api_server::{Answer, ApiServer, token},
+    api_server::{Answer, ApiServer, token, until},
     program::Installation,
     servers,
 };
@@ -13,22 +10,9 @@ use flota_worker::{
     tokens::Role,
 };
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 fn mail() -> Value {
     json!({ "kind": "send_email", "payload": { "to": ["ana@example.com"], "body": { "subject": "Hi", "text": "x" } } })
-}
-
-async fn until(what: &str, ask: impl AsyncFn() -> Answer, fits: impl Fn(&Answer) -> bool) -> Answer {
-    let began = Instant::now();
-    loop {
-        let answer = ask().await;
-        if fits(&answer) {
-            return answer;
-        }
-        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}: {answer:#?}");
-        sleep(Duration::from_millis(100)).await;
-    }
 }
 
 #[tokio::test]

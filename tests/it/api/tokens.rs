@@ -1,16 +1,12 @@
 //! Tokens: shown once, revoked for everybody within seconds, slowed down when they ask too often.
 
-use std::time::{Duration, Instant};
-
 use flota_tests::{
-    PATIENCE,
-    api_server::{ApiServer, answer, token},
+    api_server::{ApiServer, answer, token, until},
     program::Installation,
 };
-use flota_worker::tokens::{FRESH, Role};
+use flota_worker::tokens::Role;
 use futures_util::future::join_all;
 use serde_json::json;
-use tokio::time::sleep;
 
 #[tokio::test]
 async fn a_token_is_shown_once_and_revoked_for_everybody() {
@@ -24,11 +20,12 @@ async fn a_token_is_shown_once_and_revoked_for_everybody() {
     let list = flota.flota(&["token", "list"]).await.expect(0);
     let twice = flota.flota(&["token", "create", "billing", "--role", "admin"]).await.expect(2);
     flota.flota(&["token", "revoke", "billing"]).await.expect(0);
-    let began = Instant::now();
-    while api.get("/api/v1/kinds", billing).await.status != 401 {
-        assert!(began.elapsed() < FRESH + PATIENCE, "a revoked token still opens");
-        sleep(Duration::from_millis(100)).await;
-    }
+    until(
+        "it opens nothing",
+        async || api.get("/api/v1/kinds", billing).await,
+        |answer| answer.status == 401,
+    )
+    .await;
     let none = flota.flota(&["token", "revoke", "billing"]).await.expect(3);
 
     assert!(billing.starts_with("flota_") && !list.stdout.contains(billing), "{list:?}");
@@ -101,10 +98,7 @@ async fn a_token_that_asks_too_often_is_told_when_to_come_back() {
     let refused = answers.iter().find(|answer| answer.status == 429).expect("sixty at once are too many");
     assert_eq!((refused.problem(), refused.header("retry-after")), ("rate", "1"));
     api.get("/api/v1/kinds", &other).await.expect(200);
-    let began = Instant::now();
-    while api.get("/api/v1/kinds", &eager).await.status != 200 {
-        assert!(began.elapsed() < PATIENCE, "its allowance does not come back");
-        sleep(Duration::from_millis(100)).await;
-    }
+    let again = async || api.get("/api/v1/kinds", &eager).await;
+    until("its allowance is back", again, |answer| answer.status == 200).await;
     api.process.stop().await;
 }

@@ -3,18 +3,17 @@
 //! A block is run when `<!-- run -->` stands on the line before it. All blocks of a page are one session of a shell, so
 //! that a variable set in one is there in the next. A command that is meant to fail says so: `# exit code 1`.
 
-use std::{process::Stdio, time::Duration};
+use std::process::Stdio;
 
-use flota_tests::program::{Installation, built};
-use tokio::{
-    process::Command,
-    time::{Instant, sleep, timeout},
+use flota_tests::{
+    PATIENCE,
+    fleet::eventually,
+    program::{Installation, built},
 };
+use tokio::{process::Command, time::timeout};
 
 use super::{read, shell_words};
 
-const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK: Duration = Duration::from_millis(100);
 /// What a command says about how it ends, when that is not well.
 const EXIT: &str = "# exit code ";
 
@@ -56,11 +55,7 @@ async fn walk_through(page: &str, least: usize) {
 
 /// The lines that `flota dev` prints to be pasted.
 async fn exports(dev: &flota_tests::program::Running) -> String {
-    let began = Instant::now();
-    while !dev.log().contains("/__faults -d") {
-        assert!(began.elapsed() < PATIENCE, "flota dev does not start:\n{}", dev.log());
-        sleep(LOOK).await;
-    }
+    eventually(PATIENCE, "flota dev says what to paste", async || dev.log().contains("/__faults -d")).await;
     let log = dev.log();
     let exports: Vec<&str> = log.lines().filter(|line| line.starts_with("export ")).collect();
     exports.join("\n") + "\n"

@@ -1,21 +1,19 @@
 //! Health and metrics over HTTP: what probes and Prometheus see, also while servers are away.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+mod samples;
+
+use std::time::{Duration, Instant};
 
 use flota_tests::{
     PATIENCE,
     program::{Installation, Running},
     servers,
 };
-use flota_worker::{
-    dev::{PostgresServer, RedisOptions, RedisServer, SmtpSink},
-    telemetry::metrics::{METRICS, MetricKind},
-};
+use flota_worker::dev::{PostgresServer, RedisOptions, RedisServer, SmtpSink};
 use serde_json::{Value, json};
 use tokio::time::sleep;
+
+use self::samples::Samples;
 
 /// Pause between two questions.
 const LOOK: Duration = Duration::from_millis(50);
@@ -77,7 +75,7 @@ impl Pages {
             if samples.get(name, labels) == Some(value) {
                 return samples;
             }
-            assert!(began.elapsed() < PATIENCE, "{name} does not become {value}: {:#?}", samples.0);
+            assert!(began.elapsed() < PATIENCE, "{name} does not become {value}: {samples:#?}");
             sleep(LOOK).await;
         }
     }
@@ -87,70 +85,6 @@ impl Pages {
         assert_eq!(status, 200, "{page}");
         Samples::read(&page)
     }
-}
-
-/// The numbers of a metrics page, by name and labels.
-struct Samples(BTreeMap<(String, BTreeMap<String, String>), f64>);
-
-impl Samples {
-    /// Reads the text format of Prometheus, and checks every line against our table of metrics.
-    fn read(page: &str) -> Self {
-        let mut samples = BTreeMap::new();
-        for line in page.lines().filter(|line| !line.is_empty()) {
-            if let Some(comment) = line.strip_prefix("# ") {
-                check_comment(comment);
-                continue;
-            }
-            let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no value in {line:?}"));
-            let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-            let labels = labels.strip_suffix('}').unwrap_or_else(|| panic!("no end of labels in {line:?}"));
-            let labels: BTreeMap<String, String> =
-                labels.split(',').filter(|l| !l.is_empty()).map(label).collect();
-            check_series(name, &labels);
-            let value: f64 = value.parse().unwrap_or_else(|error| panic!("{error} in {line:?}"));
-            assert!(samples.insert((name.to_owned(), labels), value).is_none(), "{line:?} is there twice");
-        }
-        Self(samples)
-    }
-
-    fn get(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        self.0.get(&(name.to_owned(), labels)).copied()
-    }
-
-    fn names(&self) -> BTreeSet<&str> {
-        self.0.keys().map(|(name, _)| name.as_str()).collect()
-    }
-}
-
-/// No value of ours holds a comma or a quotation mark.
-fn label(text: &str) -> (String, String) {
-    let (name, value) = text.split_once("=\"").unwrap_or_else(|| panic!("{text:?} is not a label"));
-    (name.to_owned(), value.strip_suffix('"').unwrap_or_else(|| panic!("{text:?} has no end")).to_owned())
-}
-
-fn check_comment(comment: &str) {
-    let words: Vec<&str> = comment.splitn(3, ' ').collect();
-    let metric = METRICS.iter().find(|metric| metric.name == words[1]);
-    let metric = metric.unwrap_or_else(|| panic!("{comment:?} is about an unknown metric"));
-    match words[0] {
-        "HELP" => assert_eq!(words[2], metric.help),
-        "TYPE" => assert_eq!(words[2], metric.kind.word(), "{}", metric.name),
-        other => panic!("{other} is not a comment of Prometheus"),
-    }
-}
-
-fn check_series(name: &str, labels: &BTreeMap<String, String>) {
-    let metric = METRICS.iter().find(|metric| {
-        let parts = ["_bucket", "_sum", "_count"].map(|part| format!("{}{part}", metric.name));
-        metric.name == name || (metric.kind == MetricKind::Histogram && parts.iter().any(|part| part == name))
-    });
-    let metric = metric.unwrap_or_else(|| panic!("{name} is not in the table of metrics"));
-    let mut expected: BTreeSet<&str> = metric.labels.iter().map(|(label, _)| *label).collect();
-    if name.ends_with("_bucket") {
-        expected.insert("le");
-    }
-    assert_eq!(labels.keys().map(String::as_str).collect::<BTreeSet<_>>(), expected, "labels of {name}");
 }
 
 /// Servers that a test may stop, and an installation on them.

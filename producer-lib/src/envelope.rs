@@ -25,6 +25,9 @@ pub const VERSION_IN_ORDER: u64 = 2;
 /// inline.
 pub const MAX_BYTES: usize = 64 * 1024;
 
+/// Room for what is usually written beside the payload.
+const ROOM: usize = 192;
+
 /// One job as it waits in Redis. The id is not inside: it is the field name of the `jobs` hash.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Envelope {
@@ -164,7 +167,9 @@ impl Envelope {
 
     /// The bytes that go into Redis.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("strings, numbers and checked JSON always encode")
+        let mut bytes = Vec::with_capacity(self.payload.get().len() + ROOM);
+        serde_json::to_writer(&mut bytes, self).expect("strings, numbers and checked JSON always encode");
+        bytes
     }
 
     /// Reads bytes from Redis.

@@ -11,8 +11,8 @@ use crate::{
     keys::{Priority, QueueKeys},
     link::{Link, LinkError},
     new_job::{DEFAULT_KEY_WINDOW, When, check_terms},
+    outgoing::{Answer, Dedup, Outgoing, body_hash, enqueue},
     payload::Invalid,
-    producer::{Answer, Dedup, Outgoing, body_hash, call},
 };
 
 /// A job on its way into one queue.
@@ -149,21 +149,19 @@ pub async fn hand_over(
     not_after: u64,
 ) -> Result<Vec<Handed>, LinkError> {
     let outgoing: Vec<&Outgoing> = jobs.iter().map(|job| &job.outgoing).collect();
-    let answers = call(link, keys, &outgoing, Some(not_after)).await?;
+    let answers = enqueue(link, keys, &outgoing, Some(not_after)).await?;
     Ok(outgoing.iter().zip(answers).map(|(job, answer)| handed(job.id, answer)).collect())
 }
 
-fn handed(id: JobId, (word, other): Answer) -> Handed {
-    let other = other.parse().unwrap_or(id);
-    match word.as_str() {
-        "queued" => Handed::Taken,
+fn handed(id: JobId, answer: Answer) -> Handed {
+    match answer {
+        Answer::Queued => Handed::Taken,
         // It met itself: an earlier call had been carried out.
-        "duplicate" | "taken" if other == id => Handed::Taken,
-        "duplicate" | "taken" => Handed::StoodFor(other),
-        "conflict" => Handed::Conflict(other),
-        "full" => Handed::Full,
-        "late" => Handed::Late,
-        word => unreachable!("enqueue.lua never answers {word:?}"),
+        Answer::StoodFor(other) if other == id => Handed::Taken,
+        Answer::StoodFor(other) => Handed::StoodFor(other),
+        Answer::Conflict(other) => Handed::Conflict(other),
+        Answer::Full => Handed::Full,
+        Answer::Late => Handed::Late,
     }
 }
 

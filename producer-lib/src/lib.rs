@@ -16,6 +16,7 @@ mod job_id;
 mod new_job;
 #[cfg(feature = "outbox")]
 mod outbox;
+mod outgoing;
 mod producer;
 mod script;
 
@@ -35,5 +36,5 @@ pub use payloads::{
     WhatsappTemplate, WhatsappText,
 };
 pub use producer::{BATCH, Producer, Receipt};
-pub use script::{script, script_with};
+pub use script::{call, script, script_with};
 pub use settings::{Settings, SettingsError};

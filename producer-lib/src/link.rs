@@ -139,6 +139,17 @@ impl Link {
         self.judge(reply, number).await
     }
 
+    /// The same for a call that [`crate::call`] began.
+    pub async fn call<T: FromRedisValue>(&self, script: &Script, call: &Cmd) -> Result<T, LinkError> {
+        match self.query(call).await {
+            Err(LinkError::Refused(error)) if error.code() == Some("NOSCRIPT") => {
+                self.load(script).await?;
+                self.query(call).await
+            }
+            answer => answer,
+        }
+    }
+
     /// Makes Redis know a script, for callers that name it by its hash inside a pipeline.
     pub async fn load(&self, script: &Script) -> Result<(), LinkError> {
         let (mut connection, number) = self.connection().await?;

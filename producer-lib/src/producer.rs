@@ -5,31 +5,33 @@
 
 use std::{
     collections::HashSet,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
-use redis::Script;
+use futures_util::{StreamExt, stream};
 
 use crate::{
     clock,
     envelope::{Envelope, MAX_BYTES},
     error::EnqueueError,
     job_id::JobId,
-    keys::{Prefix, Priority, QueueKeys},
+    keys::{Prefix, QueueKeys},
     link::{Link, LinkError},
-    new_job::{NewJob, When},
-    script::script,
+    new_job::NewJob,
+    outgoing::{Answer, Dedup, Outgoing, body_hash, enqueue},
     settings::Settings,
 };
 
 /// Most jobs in one script call: what Lua can unpack, with room to spare.
 pub const BATCH: usize = 500;
 
+/// Jobs of one call where there are many: enough that the call itself costs nothing, and few enough that the next ones
+/// are made ready while Redis works on these.
+const PART: usize = 200;
+/// Calls under way at the same time.
+const AT_ONCE: usize = 3;
 /// How often a keyed job is sent when replies keep getting lost.
 const TRIES: usize = 4;
-
-static ENQUEUE: LazyLock<Script> = LazyLock::new(|| script("enqueue", include_str!("scripts/enqueue.lua")));
 
 /// Puts jobs into queues. Cheap to share by reference; one per process is enough.
 ///
@@ -64,26 +66,8 @@ pub struct Receipt {
     pub deduplicated: bool,
 }
 
-/// A checked job on its way.
-pub(crate) struct Outgoing {
-    /// Place in the caller's list.
-    pub(crate) place: usize,
-    pub(crate) id: JobId,
-    pub(crate) kind: String,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) when: When,
-    pub(crate) priority: Priority,
-    pub(crate) key: Option<Dedup>,
-    pub(crate) unique: Option<String>,
-    pub(crate) line: Option<String>,
-}
-
-pub(crate) struct Dedup {
-    pub(crate) name: String,
-    pub(crate) redis_key: String,
-    pub(crate) body_hash: String,
-    pub(crate) window_ms: u64,
-}
+/// Jobs that are sent together, each with its place in the list.
+type Part = Vec<(usize, NewJob)>;
 
 type Outcome = Result<Receipt, EnqueueError>;
 
@@ -104,27 +88,23 @@ impl Producer {
         outcomes.pop().expect("one job gives one outcome")
     }
 
-    /// Enqueues many jobs, of any queues, in batches of [`BATCH`]. One outcome per job, in the same order; some
-    /// may be accepted and others not.
+    /// Enqueues many jobs, of any queues, some hundred in a call. One outcome per job, in the same order; some may be
+    /// accepted and others not. What is accepted waits in the order of the list.
     pub async fn enqueue_all(&self, jobs: Vec<NewJob>) -> Vec<Outcome> {
         let mut outcomes: Vec<Option<Outcome>> = Vec::new();
         outcomes.resize_with(jobs.len(), || None);
-        let mut queues: Vec<(String, Vec<Outgoing>)> = Vec::new();
-        for (place, job) in jobs.into_iter().enumerate() {
-            let queue = job.queue.clone();
-            match self.prepare(place, job) {
-                Err(error) => outcomes[place] = Some(Err(error)),
-                Ok(job) => match queues.iter_mut().find(|(name, _)| *name == queue) {
-                    Some((_, batch)) => batch.push(job),
-                    None => queues.push((queue, vec![job])),
-                },
+        // A call that is repeated must not come behind the next one.
+        let at_once = if jobs.iter().any(|job| job.order.is_some()) { 1 } else { AT_ONCE };
+        for (queue, parts) in parts(jobs) {
+            let mut calls = stream::iter(parts).map(|part| self.send(&queue, part)).buffered(at_once);
+            let mut accepted = false;
+            while let Some(answered) = calls.next().await {
+                for (place, outcome) in answered {
+                    accepted |= outcome.is_ok();
+                    outcomes[place] = Some(outcome);
+                }
             }
-        }
-        for (queue, jobs) in queues {
-            for batch in jobs.chunks(BATCH) {
-                self.send(&queue, batch, &mut outcomes).await;
-            }
-            if jobs.iter().any(|job| matches!(outcomes[job.place], Some(Ok(_)))) {
+            if accepted {
                 self.announce(&queue).await;
             }
         }
@@ -137,10 +117,9 @@ impl Producer {
         self.max_bytes
     }
 
-    fn prepare(&self, place: usize, job: NewJob) -> Result<Outgoing, EnqueueError> {
-        let (when, window, queue) = (job.when, job.key_window, job.queue.clone());
+    fn prepare(&self, place: usize, job: NewJob, keys: &QueueKeys) -> Result<Outgoing, EnqueueError> {
+        let (when, window) = (job.when, job.key_window);
         let (envelope, bytes) = sealed(job, self.max_bytes)?;
-        let keys = self.prefix.queue(&queue);
         let tenant = envelope.tenant.as_deref();
         let unique = envelope.unique.as_deref().map(|key| keys.unique(tenant, key));
         let line = envelope.order().map(|key| keys.line(tenant, key));
@@ -155,35 +134,37 @@ impl Producer {
         Ok(Outgoing { place, id, kind, bytes, when, priority, key, unique, line })
     }
 
-    /// Sends one batch until every job in it has an outcome.
-    async fn send(&self, queue: &str, batch: &[Outgoing], outcomes: &mut [Option<Outcome>]) {
+    /// Sends jobs of one queue until each has an outcome.
+    async fn send(&self, queue: &str, jobs: Part) -> Vec<(usize, Outcome)> {
         let keys = self.prefix.queue(queue);
-        let mut waiting: Vec<&Outgoing> = batch.iter().collect();
-        for attempt in 1..=TRIES {
-            match call(&self.link, &keys, &waiting, None).await {
-                Ok(answers) => {
-                    for (job, answer) in waiting.iter().zip(answers) {
-                        outcomes[job.place] = Some(receive(job, queue, answer));
-                    }
-                    return;
-                }
-                Err(LinkError::Lost(source)) => {
-                    let (again, unknown): (Vec<&Outgoing>, Vec<&Outgoing>) =
-                        waiting.into_iter().partition(|job| job.key.is_some() && attempt < TRIES);
-                    for job in unknown {
-                        outcomes[job.place] =
-                            Some(Err(EnqueueError::Unknown { id: job.id, source: source.clone() }));
-                    }
-                    waiting = again;
-                }
-                Err(error @ (LinkError::Down(_) | LinkError::Refused(_))) => {
-                    return refuse(&waiting, outcomes, attempt, &error);
-                }
-            }
-            if waiting.is_empty() {
-                return;
+        let (mut waiting, mut outcomes) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
+        for (place, job) in jobs {
+            match self.prepare(place, job, &keys) {
+                Ok(job) => waiting.push(job),
+                Err(error) => outcomes.push((place, Err(error))),
             }
         }
+        let mut attempt = 0;
+        while !waiting.is_empty() {
+            attempt += 1;
+            let sent = std::mem::take(&mut waiting);
+            match enqueue(&self.link, &keys, &sent, None).await {
+                Ok(answers) => outcomes.extend(
+                    sent.into_iter()
+                        .zip(answers)
+                        .map(|(job, answer)| (job.place, receive(job, queue, answer))),
+                ),
+                Err(error) => {
+                    let is_lost = matches!(error, LinkError::Lost(_));
+                    let again = |job: &Outgoing| is_lost && job.key.is_some() && attempt < TRIES;
+                    let failed: Vec<Outgoing>;
+                    (waiting, failed) = sent.into_iter().partition(again);
+                    let tell = |job: Outgoing| (job.place, Err(failure(job.id, attempt, &error)));
+                    outcomes.extend(failed.into_iter().map(tell));
+                }
+            }
+        }
+        outcomes
     }
 
     /// Puts a queue on the list that people see, once per producer: a queue without a worker must not be invisible.
@@ -209,78 +190,46 @@ pub(crate) fn sealed(job: NewJob, max_bytes: usize) -> Result<(Envelope, Vec<u8>
     Ok((envelope, bytes))
 }
 
-/// One script call for at most [`BATCH`] jobs. After `not_after`, Unix ms by the clock of Redis, it changes nothing.
-pub(crate) async fn call(
-    link: &Link,
-    keys: &QueueKeys,
-    jobs: &[&Outgoing],
-    not_after: Option<u64>,
-) -> Result<Vec<Answer>, LinkError> {
-    let mut call = ENQUEUE.key(keys.jobs());
-    for priority in [Priority::Normal, Priority::High, Priority::Low] {
-        call.key(keys.ready(priority));
+/// Jobs by queue, and the jobs of a queue in parts that are sent one after the other.
+fn parts(jobs: Vec<NewJob>) -> Vec<(String, Vec<Part>)> {
+    let mut queues: Vec<(String, Vec<Part>)> = Vec::new();
+    for (place, job) in jobs.into_iter().enumerate() {
+        let at = queues.iter().position(|(name, _)| *name == job.queue).unwrap_or_else(|| {
+            queues.push((job.queue.clone(), Vec::new()));
+            queues.len() - 1
+        });
+        let parts = &mut queues[at].1;
+        match parts.last_mut() {
+            Some(part) if part.len() < PART => part.push((place, job)),
+            _ => parts.push(vec![(place, job)]),
+        }
     }
-    call.key(keys.delayed()).key(keys.bell()).key(keys.config()).key(keys.in_line());
-    for job in jobs {
-        call.arg(job.id).arg(&job.bytes).arg(due(job.when)).arg(job.priority.mark());
-        match &job.key {
-            Some(key) => call.arg(&key.redis_key).arg(&key.body_hash).arg(key.window_ms),
-            None => call.arg("").arg("").arg(""),
-        };
-        call.arg(job.unique.as_deref().unwrap_or_default()).arg(job.line.as_deref().unwrap_or_default());
-    }
-    if let Some(not_after) = not_after {
-        call.arg(not_after);
-    }
-    link.invoke(&call).await
+    queues
 }
 
-/// One word, and the id of the other job or an empty string.
-pub(crate) type Answer = (String, String);
-
-fn receive(job: &Outgoing, queue: &str, (word, other): Answer) -> Outcome {
-    let other = other.parse().unwrap_or(job.id);
-    let receipt = |id: JobId| Receipt {
-        id,
-        queue: queue.to_owned(),
-        kind: job.kind.clone(),
-        // A repeat after a lost reply meets itself: that is acceptance, not a duplicate.
-        deduplicated: id != job.id,
-    };
-    match word.as_str() {
-        "queued" => Ok(receipt(job.id)),
-        "duplicate" | "taken" => Ok(receipt(other)),
-        "full" => Err(EnqueueError::QueueFull { queue: queue.to_owned() }),
-        "conflict" => {
-            let key = job.key.as_ref().map_or_else(String::new, |key| key.name.clone());
-            Err(EnqueueError::KeyConflict { key, first: other })
+fn receive(job: Outgoing, queue: &str, answer: Answer) -> Outcome {
+    let id = match answer {
+        Answer::Queued => job.id,
+        Answer::StoodFor(other) => other,
+        Answer::Full => return Err(EnqueueError::QueueFull { queue: queue.to_owned() }),
+        Answer::Conflict(first) => {
+            let key = job.key.map_or_else(String::new, |key| key.name);
+            return Err(EnqueueError::KeyConflict { key, first });
         }
-        word => unreachable!("enqueue.lua never answers {word:?}"),
-    }
+        Answer::Late => unreachable!("a producer's call has no end"),
+    };
+    // A repeat after a lost reply meets itself: that is acceptance, not a duplicate.
+    let deduplicated = id != job.id;
+    Ok(Receipt { id, queue: queue.to_owned(), kind: job.kind, deduplicated })
 }
 
 /// At the first send, a missing connection and a refusal are certain; after a lost reply they leave the result open.
-fn refuse(jobs: &[&Outgoing], outcomes: &mut [Option<Outcome>], attempt: usize, error: &LinkError) {
-    for job in jobs {
-        let source = error.redis().clone();
-        outcomes[job.place] = Some(Err(match error {
-            _ if 1 < attempt => EnqueueError::Unknown { id: job.id, source },
-            LinkError::Down(_) => EnqueueError::Unreachable(source),
-            _ => EnqueueError::Refused(source),
-        }));
+fn failure(id: JobId, attempt: usize, error: &LinkError) -> EnqueueError {
+    let source = error.redis().clone();
+    match error {
+        LinkError::Lost(_) => EnqueueError::Unknown { id, source },
+        _ if 1 < attempt => EnqueueError::Unknown { id, source },
+        LinkError::Down(_) => EnqueueError::Unreachable(source),
+        LinkError::Refused(_) => EnqueueError::Refused(source),
     }
-}
-
-fn due(when: When) -> String {
-    match when {
-        When::Now => String::new(),
-        When::After(delay) => format!("+{}", delay.as_millis()),
-        When::At(unix_ms) => format!("@{unix_ms}"),
-    }
-}
-
-/// What makes two jobs with one key the same job: kind and payload. 128 bits are plenty to tell them apart.
-pub(crate) fn body_hash(envelope: &Envelope) -> String {
-    let input = format!("{}\0{}", envelope.kind, envelope.payload.get());
-    hex::encode(&digest(&SHA256, input.as_bytes()).as_ref()[..16])
 }

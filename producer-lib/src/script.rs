@@ -4,7 +4,7 @@
 //! `FLOTA_CHAOS_SCRIPTS` names: a `<name>.lua` there stands in for the script of that name, so that a test can put a
 //! mistake into it and see whether it is noticed. No released build can do that.
 
-use redis::Script;
+use redis::{Cmd, Script};
 
 #[cfg(all(feature = "chaos", not(debug_assertions)))]
 compile_error!(
@@ -20,6 +20,14 @@ pub fn script(name: &str, built_in: &str) -> Script {
 pub fn script_with(shared: &str, name: &str, built_in: &str) -> Script {
     let text = replacement(name);
     Script::new(&format!("{shared}{}", text.as_deref().unwrap_or(built_in)))
+}
+
+/// The beginning of a call of this script with these keys; its arguments follow one by one, without a copy of each.
+/// [`crate::link::Link::call`] sends it.
+pub fn call(script: &Script, keys: &[String]) -> Cmd {
+    let mut command = redis::cmd("EVALSHA");
+    command.arg(script.get_hash()).arg(keys.len()).arg(keys);
+    command
 }
 
 #[cfg(not(feature = "chaos"))]

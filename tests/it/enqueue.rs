@@ -197,7 +197,7 @@ async fn a_key_that_redis_would_not_remember_for_so_long_leaves_nothing_half_don
     for priority in [Priority::Normal, Priority::High, Priority::Low] {
         call.key(keys.ready(priority));
     }
-    call.key(keys.delayed()).key(keys.bell()).key(keys.config()).key(keys.in_line());
+    call.key(keys.delayed()).key(keys.bell()).key(keys.config()).key(keys.in_line()).arg(9).arg("");
     for (id, key, window) in
         [("plain", String::new(), ""), ("keyed", keys.dedup(None, "k"), "9223372036854775807")]
     {

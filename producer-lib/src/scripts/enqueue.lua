@@ -1,30 +1,30 @@
 -- enqueue: accept up to 500 jobs of one queue, each at most once.
 -- KEYS  1 jobs hash id -> envelope   2 ready list   3 ready:high list   4 ready:low list
 --       5 delayed zset marked id -> due ms   6 bell list   7 config hash   8 in_line hash id -> mark
--- ARGV  per job: id, envelope, when ("" now | "+ms" delay | "@ms" time), priority ("" | "h:" | "l:"),
---       dedup key ("" none), body hash, window ms, unique key ("" none), line ("" none; then when is "")
---       and at the end, from a relay only: Redis time in ms after which this call is too late to count
--- Returns per job {word, id}: "queued" | "full" | "duplicate" | "conflict" | "taken", the last three with the other job's id;
--- "late" for all of them; the error WINDOW when a window is none, and then nothing is written
+-- ARGV  1 words per job, 2 when no job of the call has an option, otherwise 9
+--       2 Redis time in ms after which this call is too late to count, from a relay only ("" none)
+--       then per job: id, envelope, and with options: when ("" now | "+ms" delay | "@ms" time),
+--       priority ("" | "h:" | "l:"), dedup key ("" none), body hash, window ms, unique key ("" none),
+--       line ("" none; then when is "")
+-- Returns {n, word, id} of every job that was not queued, one behind the other: "full" | "duplicate" | "conflict" |
+-- "taken", the last three with the other job's id; {0, "late", ""} for all of them; the error WINDOW when a window is
+-- none, and then nothing is written
 -- Deduplication comes before back-pressure, so a repeated enqueue is never refused.
 -- A job in order joins the end of its line, and becomes ready only if nobody is before it.
-local PER_JOB = 9
+local PER_JOB = tonumber(ARGV[1])
+local FIRST = 3
 local LONGEST = 10 * 366 * 86400000        -- ten years; much more and Redis would refuse the key after the first write
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+if ARGV[2] ~= '' and now > tonumber(ARGV[2]) then return { 0, 'late', '' } end
 local ids = {}
-local count = math.floor(#ARGV / PER_JOB)
-if #ARGV > count * PER_JOB and now > tonumber(ARGV[#ARGV]) then
-  local late = {}
-  for n = 1, count do late[n] = { 'late', '' } end
-  return late
-end
-for i = 1, count * PER_JOB, PER_JOB do ids[#ids + 1] = ARGV[i] end
+for at = FIRST, #ARGV, PER_JOB do ids[#ids + 1] = ARGV[at] end
 local live = redis.call('HMGET', KEYS[1], unpack(ids))
 local max = tonumber(redis.call('HGET', KEYS[7], 'max_len') or '0')
 local room = max > 0 and max - redis.call('HLEN', KEYS[1]) or math.huge
+
 local list_of = { [''] = 2, ['h:'] = 3, ['l:'] = 4 }
-local jobs, due, strings, taken, out = {}, {}, {}, {}, {}
+local jobs, first, due, strings, taken, out = {}, 1, {}, {}, {}, {}
 local ready = { [2] = {}, [3] = {}, [4] = {} }
 local lines, behind = {}, {}
 
@@ -41,8 +41,24 @@ local function holder_of(lock)
   if id and redis.call('HEXISTS', KEYS[1], id) == 1 then return id end
 end
 
+-- True when nothing has to be decided: no job has an option, none was here before, and there is room for all.
+local function are_plain()
+  if PER_JOB > 2 or #ids > room then return false end
+  local seen = {}
+  for n, id in ipairs(ids) do
+    if live[n] or seen[id] then return false end
+    seen[id] = true
+  end
+  return true
+end
+
+-- A word of the job whose words begin here, of those that only jobs with options have.
+local function option(at, word)
+  return PER_JOB > word and ARGV[at + word] or ''
+end
+
 local function verdict(n, at)
-  local id, key, hash, lock = ids[n], ARGV[at + 4], ARGV[at + 5], ARGV[at + 7]
+  local id, key, hash, lock = ids[n], option(at, 4), option(at, 5), option(at, 7)
   if key ~= '' then
     local first, its_hash = first_with(key)
     if first then return its_hash == hash and 'duplicate' or 'conflict', first end
@@ -78,29 +94,36 @@ local function line_of(key)
   return line
 end
 
-for n = 1, #ids do
-  local at = (n - 1) * PER_JOB + 1
+local to_decide = #ids
+if are_plain() then
+  to_decide, jobs, first, ready[2] = 0, ARGV, FIRST, ids
+end
+for n = 1, to_decide do
+  local at = (n - 1) * PER_JOB + FIRST
   local id, word, other = ids[n], verdict(n, at)
-  out[n] = { word, other or '' }
-  if word == 'queued' then
-    local when, mark, key, lock = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 7]
+  if word ~= 'queued' then
+    out[#out + 1] = n
+    out[#out + 1] = word
+    out[#out + 1] = other or ''
+  else
+    local when, mark, key, lock = option(at, 2), option(at, 3), option(at, 4), option(at, 7)
     room = room - 1
     taken[id] = id
     jobs[#jobs + 1] = id
     jobs[#jobs + 1] = ARGV[at + 1]
     if key ~= '' then
-      local window = tonumber(ARGV[at + 6])
+      local window = tonumber(option(at, 6))
       if not window or window < 1 or window > LONGEST then
         return redis.error_reply('WINDOW the key of job ' .. id .. ' is to be remembered for 1 ms to ten years')
       end
-      taken[key] = id .. ' ' .. ARGV[at + 5]
-      strings[#strings + 1] = { 'SET', key, taken[key], 'PX', ARGV[at + 6] }
+      taken[key] = id .. ' ' .. option(at, 5)
+      strings[#strings + 1] = { 'SET', key, taken[key], 'PX', option(at, 6) }
     end
     if lock ~= '' then
       taken[lock] = id
       strings[#strings + 1] = { 'SET', lock, id }
     end
-    local line = ARGV[at + 8] ~= '' and line_of(ARGV[at + 8])
+    local line = option(at, 8) ~= '' and line_of(option(at, 8))
     if line then line.joined[#line.joined + 1] = id end
     local sign, ms = string.sub(when, 1, 1), tonumber(string.sub(when, 2) or '0')
     local at_ms = (sign == '+' and now + ms) or (sign == '@' and ms) or 0
@@ -120,7 +143,7 @@ end
 if #jobs == 0 then return out end
 
 -- The first write is refused at maxmemory, so nothing is ever half done.
-redis.call('HSET', KEYS[1], unpack(jobs))
+redis.call('HSET', KEYS[1], unpack(jobs, first))
 for _, command in ipairs(strings) do redis.call(unpack(command)) end
 if #due > 0 then redis.call('ZADD', KEYS[5], unpack(due)) end
 for _, line in ipairs(lines) do

@@ -29,7 +29,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "enqueue-forgets-body",
         bug: "an accepted job is put in line without its body",
-        changes: &[script!("enqueue", "redis.call('HSET', KEYS[1], unpack(jobs))", "")],
+        changes: &[script!("enqueue", "redis.call('HSET', KEYS[1], unpack(jobs, first))", "")],
     },
     Mutant {
         name: "settle-without-fence",

@@ -134,7 +134,7 @@ impl TestQueue {
         let mut call = fetch.key(keys.ready(Priority::Normal));
         call.key(keys.ready(Priority::High)).key(keys.ready(Priority::Low)).key(keys.running());
         call.key(keys.marks()).key(keys.config()).key(keys.bell()).key(keys.cancelled()).key(keys.outcomes());
-        call.arg(1).arg(lease.as_millis() as u64).arg(1_000).arg(1 << 30);
+        call.arg(1).arg(lease.as_millis() as u64).arg(1_000).arg(1 << 30).arg(0);
         self.link.invoke::<redis::Value>(&call).await.expect("Redis answers");
     }
 

@@ -18,6 +18,8 @@ use super::{contents::Contents, operation::Lease};
 static FETCH: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../../../worker/engine/src/scripts/fetch.lua")));
 
+/// Most jobs whose bodies come along.
+const WITH_BODIES: usize = 2;
 /// The member that keeps the running set a skip list.
 const PERMANENT: &str = "permanent";
 /// Names that idempotency, unique and ordering keys have here.
@@ -83,9 +85,15 @@ impl<'a> Real<'a> {
         call.key(self.keys.running()).key(self.keys.marks()).key(self.keys.config()).key(self.keys.bell());
         call.key(self.keys.cancelled()).key(self.keys.outcomes()).key(self.keys.jobs());
         call.key(self.keys.starts()).arg(most).arg(lease.length().as_millis() as u64).arg(entries);
-        call.arg(bytes);
-        type Reply = (String, Vec<String>, Vec<(usize, String)>, Vec<usize>, u64);
-        let (_now, ids, known, cancelled, _wait): Reply = self.link.invoke(&call).await?;
+        call.arg(bytes).arg(WITH_BODIES);
+        type Reply = (String, Vec<String>, Vec<(usize, String)>, Vec<usize>, u64, Vec<Option<String>>);
+        let (_now, ids, known, cancelled, _wait, bodies): Reply = self.link.invoke(&call).await?;
+        let expected = if ids.len() <= WITH_BODIES { ids.len() } else { 0 };
+        assert_eq!(
+            bodies.iter().flatten().count(),
+            expected,
+            "the bodies of {ids:?} that came along: {bodies:?}"
+        );
         Ok(Fetched { ids, known, cancelled })
     }
 

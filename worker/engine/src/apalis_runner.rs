@@ -2,27 +2,25 @@
 //!
 //! What the runtime asks of a backend decides this file's shape (docs/decisions/0002-apalis-backend.md):
 //! an error would end the worker and drop its runs, so ours cannot occur (`Infallible`); the runtime decodes nothing
-//! (`Ephemeral`); each job gets a task of its own (`parallelize`, outermost), so a busy one does not hold up the rest;
-//! and the worker is told to stop before the stream ends, because an ended stream alone leaves it waiting.
+//! (`Ephemeral`); what is fetched together is one task of the runtime, which is a third cheaper than one each, and has tasks
+//! of its own for its jobs, so a busy one does not hold up the rest, nor the next fetch (`parallelize`, outermost); and the
+//! worker is told to stop before the stream ends, because an ended stream alone leaves it waiting.
 
 use std::{
-    collections::VecDeque,
     convert::Infallible,
-    future::Future,
-    pin::Pin,
+    panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use apalis::prelude::{
-    Data, ParallelizeExt, Task, TaskBuilder, WorkerBuilder, WorkerBuilderExt, WorkerContext,
-};
+use apalis::prelude::{Data, ParallelizeExt, Task, TaskBuilder, WorkerBuilder, WorkerContext};
 use apalis_core::{
     backend::{Backend, BackendConfig, finalize::Ephemeral},
     error::BoxDynError,
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 use tower::layer::util::Identity;
 use tracing::{debug, error};
 
@@ -41,14 +39,12 @@ impl JobRunner for ApalisRunner {
         name: String,
         jobs: mpsc::UnboundedReceiver<Vec<Leased>>,
         execute: Arc<dyn Execute>,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    ) -> BoxFuture<'static, ()> {
         let worker = WorkerBuilder::new(name.clone())
-            .backend(LeasedJobs { jobs, next: VecDeque::new() })
+            .backend(LeasedJobs { jobs })
             .parallelize(tokio::spawn)
-            // A processor's panic is caught in run.rs, where it becomes a verdict; this is the wall behind it.
-            .catch_panic()
             .data(execute)
-            .build(execute_one);
+            .build(execute_all);
         // An async block around the runtime's future is not provably Send for the compiler; a combinator is.
         Box::pin(worker.run().map(move |ended| match ended {
             Ok(()) => debug!("Worker {name} has ended"),
@@ -59,19 +55,35 @@ impl JobRunner for ApalisRunner {
     }
 }
 
-async fn execute_one(leased: Leased, execute: Data<Arc<dyn Execute>>) -> Result<(), BoxDynError> {
-    execute.execute(leased).await;
+/// Executes what was fetched together, each job in a task of its own; one job alone needs none.
+async fn execute_all(mut jobs: Vec<Leased>, execute: Data<Arc<dyn Execute>>) -> Result<(), BoxDynError> {
+    let last = jobs.pop();
+    let others = TaskTracker::new();
+    for leased in jobs {
+        others.spawn(walled(Arc::clone(&execute).execute(leased)));
+    }
+    if let Some(leased) = last {
+        walled(Arc::clone(&execute).execute(leased)).await;
+    }
+    others.close();
+    others.wait().await;
     Ok(())
+}
+
+/// A processor's panic is caught in run.rs, where it becomes a verdict; this is the wall behind it.
+async fn walled(run: BoxFuture<'static, ()>) {
+    if AssertUnwindSafe(run).catch_unwind().await.is_err() {
+        error!("A run panicked outside of its processor: its lease runs out, and the job comes back");
+    }
 }
 
 /// The stream of leased jobs, as apalis wants it.
 struct LeasedJobs {
     jobs: mpsc::UnboundedReceiver<Vec<Leased>>,
-    next: VecDeque<Leased>,
 }
 
 impl Backend for LeasedJobs {
-    type Task = Task<Leased>;
+    type Task = Task<Vec<Leased>>;
     type Error = Infallible;
 
     fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
@@ -82,20 +94,15 @@ impl Backend for LeasedJobs {
         &mut self,
         cx: &mut Context<'_>,
         worker: &WorkerContext,
-    ) -> Poll<Option<Result<Task<Leased>, Infallible>>> {
-        loop {
-            if let Some(leased) = self.next.pop_front() {
-                return Poll::Ready(Some(Ok(TaskBuilder::new(leased).build())));
-            }
-            match self.jobs.poll_recv(cx) {
-                Poll::Ready(Some(jobs)) => self.next.extend(jobs),
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => {
-                    if let Err(error) = worker.stop() {
-                        debug!(error = &error as &dyn std::error::Error, "The worker was stopped before");
-                    }
-                    return Poll::Ready(None);
+    ) -> Poll<Option<Result<Task<Vec<Leased>>, Infallible>>> {
+        match self.jobs.poll_recv(cx) {
+            Poll::Ready(Some(jobs)) => Poll::Ready(Some(Ok(TaskBuilder::new(jobs).build()))),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(None) => {
+                if let Err(error) = worker.stop() {
+                    debug!(error = &error as &dyn std::error::Error, "The worker was stopped before");
                 }
+                Poll::Ready(None)
             }
         }
     }
@@ -106,7 +113,7 @@ impl Backend for LeasedJobs {
 }
 
 impl BackendConfig for LeasedJobs {
-    type Args = Leased;
+    type Args = Vec<Leased>;
     type Id = uuid::Uuid;
     type Kind = Ephemeral;
     type Config = ();

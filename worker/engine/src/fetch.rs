@@ -1,8 +1,9 @@
 //! Fetching: ids under lease, then their bodies, then off to the runner.
 //!
 //! One fetcher per queue, on a connection of its own because it blocks on the bell. It asks for as many jobs as there
-//! are free slots and never more, so no job waits inside a busy worker while another one is idle. Bodies are read by
-//! a separate task while the next fetch is already under way.
+//! are free slots and never more, so no job waits inside a busy worker while another one is idle. Bodies of many jobs are
+//! read by a separate task while the next fetch is already under way; those of a few come along, which saves a quiet queue
+//! a round trip.
 
 use std::{
     sync::{
@@ -40,6 +41,8 @@ use crate::{
 
 /// Most ids in one fetch.
 const MOST: usize = 256;
+/// Most jobs whose bodies come along: copying more of them inside of a script would hold Redis up.
+const WITH_BODIES: usize = 8;
 /// How long one wait at the bell lasts. A poll stands behind every wake-up, so a lost one costs at most this.
 pub(crate) const BELL_WAIT: Duration = Duration::from_secs(5);
 /// Entries of the outcomes stream from which on nothing is fetched: history that Postgres does not take must not fill
@@ -80,7 +83,7 @@ impl Fetcher {
         let mut troubled = false;
         while stop.run_until_cancelled(self.quarantine.open()).await.is_some() {
             let Some(places) = self.slots.take(MOST, &stop).await else { break };
-            let wanted = places.num_permits();
+            let (wanted, asked) = (places.num_permits(), Instant::now());
             match self.fetch(wanted, drained, &stop).await {
                 Ok(reply) => {
                     self.context.observer.observe(&Event::Fetched { queue: self.name() });
@@ -90,7 +93,7 @@ impl Fetcher {
                     (troubled, drained) = (false, reply.jobs.len() < wanted);
                     let wait = reply.wait.min(LONGEST_WAIT);
                     if !reply.jobs.is_empty() {
-                        deliveries.spawn(self.clone().deliver(reply, places, stop.clone()));
+                        deliveries.spawn(self.clone().deliver(reply, asked, places, stop.clone()));
                     } else if !wait.is_zero() {
                         // Places that nobody uses meanwhile are free to be taken away.
                         drop(places);
@@ -167,7 +170,7 @@ impl Fetcher {
             .arg(self.keys.jobs())
             .arg(self.keys.starts());
         pipeline.arg(wanted).arg(self.context.policy.lease.as_millis() as u64);
-        pipeline.arg(HIGH_WATER).arg(HIGH_WATER_BYTES);
+        pipeline.arg(HIGH_WATER).arg(HIGH_WATER_BYTES).arg(WITH_BODIES);
     }
 
     async fn wake_myself(&self) {
@@ -181,29 +184,42 @@ impl Fetcher {
         }
     }
 
-    /// Reads the bodies of fetched ids and hands the jobs to the runner.
-    async fn deliver(self: Arc<Self>, reply: FetchReply, mut places: Places, stop: CancellationToken) {
+    /// Reads the bodies of fetched ids and hands the jobs to the runner. The leases are younger than `asked`.
+    async fn deliver(
+        self: Arc<Self>,
+        reply: FetchReply,
+        asked: Instant,
+        mut places: Places,
+        stop: CancellationToken,
+    ) {
         // From here on the leases are lengthened; whether the runs may start is seen when the bodies are there (`is_late`).
-        let mut fetched = Vec::with_capacity(reply.jobs.len());
-        for Fetched { id: raw, marks, cancelled } in reply.jobs {
+        let now = std::time::Instant::now();
+        let (mut fetched, mut bodies) = (Vec::with_capacity(reply.jobs.len()), Vec::new());
+        for Fetched { id: raw, marks, cancelled, body } in reply.jobs {
             let Some(id) = std::str::from_utf8(&raw).ok().and_then(|id| id.parse::<JobId>().ok()) else {
                 self.set_aside(raw).await;
                 continue;
             };
             let run = RunId { id, run: marks.run + 1 };
-            let hold = self.leases.hold(run, self.context.policy.lease * 2);
+            let hold = self.leases.hold(run, now, self.context.policy.lease * 2);
             if let Some(place) = places.split(1) {
                 if cancelled {
                     hold.stop().stop(StopReason::Cancelled);
                 }
                 fetched.push((run, marks, Slot { hold, _place: place, leave: Leave::default() }));
+                bodies.push(body);
             }
         }
         // Places for ids that were none.
         drop(places);
-        let ids: Vec<JobId> = fetched.iter().map(|(run, ..)| run.id).collect();
-        let Some((read_ms, bodies)) = self.bodies(&ids, &stop).await else { return };
-        let late = is_late(reply.now_ms, read_ms, &self.context.policy);
+        let mut late = false;
+        // A wait at the bell counts against it, and then a look at the clock of Redis tells more.
+        if !reply.with_bodies || patience(&self.context.policy) <= asked.elapsed() {
+            let ids: Vec<JobId> = fetched.iter().map(|(run, ..)| run.id).collect();
+            let Some((read_ms, read)) = self.bodies(&ids, &stop).await else { return };
+            late = is_late(reply.now_ms, read_ms, &self.context.policy);
+            bodies = read;
+        }
         failpoint!("fetch-bodies");
         let mut runs = Vec::with_capacity(fetched.len());
         let (mut noted, mut alone) = (Vec::new(), None);
@@ -330,8 +346,12 @@ impl Fetcher {
 /// time, or the bodies were long in coming. A worker that lives sends a heartbeat within two of them; one that did not may
 /// go on not doing so, and its leases are never more than a lease away from their end. Both times are of Redis, in Unix ms.
 fn is_late(fetched_ms: u64, read_ms: u64, policy: &QueuePolicy) -> bool {
-    let patience = policy.lease.min(policy.heartbeat * 2);
-    patience.as_millis() <= u128::from(read_ms.saturating_sub(fetched_ms))
+    patience(policy).as_millis() <= u128::from(read_ms.saturating_sub(fetched_ms))
+}
+
+/// How old a fetch may be.
+fn patience(policy: &QueuePolicy) -> Duration {
+    policy.lease.min(policy.heartbeat * 2)
 }
 
 /// True when this end has come; one that is not set yet lies `patience` ahead.

@@ -7,10 +7,10 @@
 mod publish;
 mod queue;
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use flota_producer::{keys::Prefix, link::Link};
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
@@ -259,7 +259,7 @@ pub(crate) struct RunAndPass {
 }
 
 impl Execute for RunAndPass {
-    fn execute(&self, leased: Leased) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn execute(self: Arc<Self>, leased: Leased) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let finished = run::run(&self.context, leased).await;
             // The settler outlives the runner, except when the process is being torn down.

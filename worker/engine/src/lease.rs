@@ -63,7 +63,12 @@ impl Stop {
     /// The lease is kept for this long from now, and no longer unless this is called again. A run that is stuck, or a
     /// runtime that no longer runs anything, must not hold its jobs for ever.
     pub(crate) fn keep_for(&self, time: Duration) {
-        let until = EPOCH.elapsed().saturating_add(time).as_millis();
+        self.keep_from(Instant::now(), time);
+    }
+
+    /// The same, counted from a moment that is known.
+    pub(crate) fn keep_from(&self, now: Instant, time: Duration) {
+        let until = now.saturating_duration_since(*EPOCH).saturating_add(time).as_millis();
         self.keep_until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
@@ -98,10 +103,11 @@ impl Stop {
 pub(crate) struct Leases(Mutex<HashMap<RunId, Arc<Stop>>>);
 
 impl Leases {
-    /// Adds a fetched run; its lease is kept as long as the answer lives, at most for `time` until it says otherwise.
-    pub(crate) fn hold(self: &Arc<Self>, run: RunId, time: Duration) -> Hold {
+    /// Adds a fetched run; its lease is kept as long as the answer lives, at most for `time` from `now` until it
+    /// says otherwise.
+    pub(crate) fn hold(self: &Arc<Self>, run: RunId, now: Instant, time: Duration) -> Hold {
         let stop = Arc::new(Stop::default());
-        stop.keep_for(time);
+        stop.keep_from(now, time);
         self.lock().insert(run, stop.clone());
         Hold { leases: self.clone(), run, stop }
     }

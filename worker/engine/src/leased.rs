@@ -4,7 +4,7 @@
 //! settled, and settling consumes it. It carries its concurrency slot with it, so the slot is free again only when
 //! Redis knows the verdict.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use flota_producer::JobId;
 use redis::FromRedisValue;
@@ -81,7 +81,7 @@ pub struct Finished {
     pub(crate) settlement: Settlement,
     pub(crate) verdict: Verdict,
     pub(crate) class: Option<crate::failure::ErrorClass>,
-    pub(crate) kind: Arc<str>,
+    pub(crate) kind: String,
     pub(crate) ran: Duration,
     pub(crate) _slot: Slot,
 }
@@ -100,6 +100,8 @@ pub(crate) struct FetchReply {
     pub(crate) now_ms: u64,
     /// What was fetched.
     pub(crate) jobs: Vec<Fetched>,
+    /// True when their bodies came along.
+    pub(crate) with_bodies: bool,
     /// How long nothing will be there, whoever rings: the queue is paused, or as fast as it may be. Zero otherwise.
     pub(crate) wait: Duration,
 }
@@ -113,14 +115,18 @@ pub(crate) struct Fetched {
     pub(crate) marks: Marks,
     /// True when it was asked to stop in an earlier run.
     pub(crate) cancelled: bool,
+    /// Its envelope, when it came along.
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 impl FromRedisValue for FetchReply {
     fn from_redis_value(value: redis::Value) -> Result<Self, redis::ParsingError> {
-        type Reply = (String, Vec<Vec<u8>>, Vec<redis::Value>, Vec<usize>, u64);
-        let (now, ids, known, cancelled, wait_ms): Reply = redis::from_redis_value(value)?;
-        let fetched = |id| Fetched { id, marks: Marks::default(), cancelled: false };
-        let mut jobs: Vec<Fetched> = ids.into_iter().map(fetched).collect();
+        type Reply = (String, Vec<Vec<u8>>, Vec<redis::Value>, Vec<usize>, u64, Vec<Option<Vec<u8>>>);
+        let (now, ids, known, cancelled, wait_ms, bodies): Reply = redis::from_redis_value(value)?;
+        let with_bodies = bodies.len() == ids.len();
+        let fetched = |(id, body)| Fetched { id, marks: Marks::default(), cancelled: false, body };
+        let bodies = bodies.into_iter().chain(std::iter::repeat(None));
+        let mut jobs: Vec<Fetched> = ids.into_iter().zip(bodies).map(fetched).collect();
         let mut known = known.into_iter();
         while let (Some(position), Some(line)) = (known.next(), known.next()) {
             let position: usize = redis::from_redis_value(position)?;
@@ -135,6 +141,6 @@ impl FromRedisValue for FetchReply {
             }
         }
         let now_ms = now.parse().map_err(|_| redis::ParsingError::from("fetch.lua answers with a time"))?;
-        Ok(Self { now_ms, jobs, wait: Duration::from_millis(wait_ms) })
+        Ok(Self { now_ms, jobs, with_bodies, wait: Duration::from_millis(wait_ms) })
     }
 }

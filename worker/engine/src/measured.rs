@@ -3,7 +3,7 @@
 //! Bodies come in as the fetcher reads them, finished runs go out as the settler takes them; the lease table, the slots,
 //! the runtime, the time limit, the panic wall, the decision and the record are those of a worker.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use flota_producer::{JobId, keys::Prefix};
 use tokio::sync::mpsc;
@@ -57,7 +57,7 @@ impl RunPath {
         let count = bodies.len();
         let lease = |(id, bytes): (JobId, Vec<u8>)| {
             let run = RunId { id, run: 1 };
-            let hold = self.leases.hold(run, self.context.policy.lease);
+            let hold = self.leases.hold(run, Instant::now(), self.context.policy.lease);
             let place = places.split(1).expect("a place for each");
             let slot = Slot { hold, _place: place, leave: Leave::default() };
             let body = admit(&self.context, id, 1, 1, &bytes, 0);

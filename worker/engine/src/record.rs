@@ -21,6 +21,9 @@ const MAX_RESULT: usize = 16 * 1024;
 /// Deepest result that is kept. Readers of JSON give up at 128 levels, and a record that cannot be read is lost.
 const MAX_DEPTH: usize = 100;
 
+/// Room for the line of an ordinary success.
+const ROOM: usize = 192;
+
 /// How a run went down in history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -207,7 +210,9 @@ impl Record {
 
     /// One line of JSON.
     pub fn encode(&self) -> String {
-        serde_json::to_string(self).expect("a record has only strings, numbers and JSON")
+        let mut line = Vec::with_capacity(ROOM);
+        serde_json::to_writer(&mut line, self).expect("a record has only strings, numbers and JSON");
+        String::from_utf8(line).expect("JSON is UTF-8")
     }
 }
 

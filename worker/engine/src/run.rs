@@ -90,10 +90,11 @@ pub(crate) async fn run(context: &RunContext, leased: Leased) -> Finished {
         // It was told to stop before it could start.
         (Some(reason), Body::Job(job) | Body::Not(_, Some(job))) => (stopped_by(reason), Some(job)),
         (_, Body::Not(ended, job)) => (ended, job),
-        (None, Body::Job(job)) => (process(context, &job, stop).await, Some(job)),
+        (None, Body::Job(job)) => (process(context, &job, stop, started).await, Some(job)),
     };
-    let ran = started.elapsed();
-    stop.keep_for(UNSETTLED);
+    let now = Instant::now();
+    let ran = now - started;
+    stop.keep_from(now, UNSETTLED);
     // A run that was told to stop for a lost lease must not be heard, even if it just finished. It asks to be released,
     // and the fence decides: a lease that is still ours gives the job back at once, one that is gone changes nothing.
     let ended = if stop.reason() == Some(StopReason::LeaseLost) { Ended::Lost } else { ended };
@@ -103,16 +104,16 @@ pub(crate) async fn run(context: &RunContext, leased: Leased) -> Finished {
     let settlement = told.settlement(&ended, verdict);
     told.log(&ended, verdict);
     let class = if let Ended::Failed(failure) = &ended { Some(failure.class) } else { None };
-    let kind = job.map_or_else(|| "".into(), |job| job.envelope.kind.into());
+    let kind = job.map(|job| job.envelope.kind).unwrap_or_default();
     Finished { settlement, verdict, class, kind, ran, _slot: slot }
 }
 
-async fn process(context: &RunContext, job: &Job, stop: &Stop) -> Ended {
+async fn process(context: &RunContext, job: &Job, stop: &Stop, now: Instant) -> Ended {
     let kind = job.envelope.kind.as_str();
     context.observer.observe(&Event::Started { queue: &job.queue, kind, id: job.id, run: job.run });
     let span = context.observer.span(job);
     let limit = job.envelope.timeout_ms.map_or(context.policy.timeout, Duration::from_millis);
-    stop.keep_for(limit.saturating_add(context.policy.lease));
+    stop.keep_from(now, limit.saturating_add(context.policy.lease));
     tokio::select! {
         biased;
         reason = stop.stopped() => stopped_by(reason),

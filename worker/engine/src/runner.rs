@@ -2,8 +2,9 @@
 //!
 //! The engine needs nothing more from a runtime than this, so it can be exchanged without touching fetch or settle.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::leased::Leased;
@@ -11,7 +12,7 @@ use crate::leased::Leased;
 /// Executes one leased job to its end.
 pub trait Execute: Send + Sync + 'static {
     /// Runs it; the result is passed on by the implementation.
-    fn execute(&self, leased: Leased) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn execute(self: Arc<Self>, leased: Leased) -> BoxFuture<'static, ()>;
 }
 
 /// A runtime that executes what comes in.
@@ -22,5 +23,5 @@ pub trait JobRunner: Send + Sync + 'static {
         name: String,
         jobs: mpsc::UnboundedReceiver<Vec<Leased>>,
         execute: Arc<dyn Execute>,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    ) -> BoxFuture<'static, ()>;
 }

@@ -1,6 +1,8 @@
 //! One typed function per script, beside the meaning of its answer; fetch alone is called where it waits at the bell
 //! (`fetch.rs`). Others read what they need by plain commands. Nothing here decides anything.
 
+mod settlement;
+
 use std::{sync::LazyLock, time::Duration};
 
 use flota_producer::{
@@ -9,13 +11,15 @@ use flota_producer::{
     link::{Link, LinkError},
     script, script_with,
 };
-use redis::Script;
+use redis::{RedisWrite, Script, ToRedisArgs};
 
 use crate::{
     browse::LiveState,
     failpoint,
     repair::{SuspectedJob, Treatment},
 };
+
+pub use self::settlement::{Settlement, Step, settle};
 
 /// What scripts share that move lines on.
 const LINE: &str = include_str!("scripts/line.lua");
@@ -73,36 +77,10 @@ impl RunId {
     }
 }
 
-/// Where one queue's job goes after a run, as settle.lua understands it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Terminal: leaves Redis.
-    End,
-    /// Into `delayed`.
-    Delay(Duration),
-    /// First in line again.
-    Release,
-    /// Into `parked`, with the reason.
-    Shelve(String),
-}
-
-/// What settle does with one run.
-#[derive(Debug)]
-pub struct Settlement {
-    /// The run; only while it holds its lease anything happens.
-    pub run: RunId,
-    /// Where the job goes.
-    pub step: Step,
-    /// Its new counters, unless it ends.
-    pub marks: String,
-    /// Line for the outcomes stream; empty for none.
-    pub record: String,
-    /// Key of the unique lock to give back at the end; empty for none.
-    pub unique: String,
-    /// Key of the line to leave at the end; empty for none.
-    pub line: String,
-    /// Which ready list the job belongs to.
-    pub priority: Priority,
+impl ToRedisArgs for RunId {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        out.write_arg_fmt(format_args!("{}:{}", self.id, self.run));
+    }
 }
 
 /// What recover does with one suspect.
@@ -160,36 +138,6 @@ pub async fn heartbeat(
     failpoint!("heartbeat-sent", crate::chaos::lost());
     let runs = |members: Vec<String>| members.iter().filter_map(|member| RunId::parse(member)).collect();
     Ok(Pulse { lost: runs(lost), cancelled: runs(cancelled) })
-}
-
-/// Carries out verdicts. Answers the positions in `batch` of runs whose lease was gone.
-pub async fn settle(
-    link: &Link,
-    keys: &QueueKeys,
-    worker: &str,
-    batch: &[&Settlement],
-) -> Result<Vec<usize>, LinkError> {
-    let mut call = SETTLE.key(keys.running());
-    call.key(keys.jobs()).key(keys.marks()).key(keys.delayed());
-    for priority in [Priority::Normal, Priority::High, Priority::Low] {
-        call.key(keys.ready(priority));
-    }
-    call.key(keys.outcomes()).key(keys.cancelled()).key(keys.bell()).key(keys.parked());
-    call.key(keys.in_line()).arg(worker);
-    for item in batch {
-        call.arg(item.run.member()).arg(item.run.id);
-        match &item.step {
-            Step::End => call.arg("end").arg(""),
-            Step::Delay(delay) => call.arg("delay").arg(delay.as_millis() as u64),
-            Step::Release => call.arg("release").arg(""),
-            Step::Shelve(reason) => call.arg("shelve").arg(reason),
-        };
-        call.arg(&item.marks).arg(&item.record).arg(&item.unique).arg(item.priority.mark());
-        call.arg(&item.line);
-    }
-    let (_now, lost): (String, Vec<usize>) = link.invoke(&call).await?;
-    failpoint!("settle-sent", crate::chaos::lost());
-    Ok(lost.into_iter().map(|position| position - 1).collect())
 }
 
 /// Writes down that runs start, each with its counters. Answers the time of Redis, Unix ms, and the positions of those

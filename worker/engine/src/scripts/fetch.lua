@@ -1,9 +1,9 @@
--- fetch: lease up to n ready jobs to one worker. Bodies stay: the caller reads them with a plain HMGET.
+-- fetch: lease up to n ready jobs to one worker. The bodies of a few come along, those of many are read with a plain HMGET.
 -- KEYS  1 2 3 ready lists in the order to look   4 running zset id:run -> lease end ms   5 marks hash id -> counters
 --       6 config hash   7 bell list   8 cancelled set   9 outcomes stream   10 jobs hash
 --       11 starts hash "<window ms>:<slice>" -> jobs that were started in it
--- ARGV  n, lease ms, most entries of the outcomes stream, most bytes of it
--- Returns {now ms, ids, {index, marks, ...}, {index, ...}, wait ms}: ids is empty when the queue is paused, its outcomes
+-- ARGV  n, lease ms, most entries of the outcomes stream, most bytes of it, most jobs whose bodies come along
+-- Returns {now ms, ids, {index, marks, ...}, {index, ...}, wait ms, bodies}: ids is empty when the queue is paused, its outcomes
 -- wait for Postgres in too great a number, its rate allows no more now, or nothing is ready;
 -- a run is 1 unless its marks say otherwise; the list of indexes names those that were asked to stop in an earlier run;
 -- wait is how long the pause or the rate lasts: nothing rings the bell then. 0 when the bell is worth waiting for.
@@ -41,9 +41,9 @@ end
 
 if holds(config[1], config[2]) then
   local left = end_of(config[2])
-  return { stamp, {}, {}, {}, left and math.ceil(left - now) or 0 }
+  return { stamp, {}, {}, {}, left and math.ceil(left - now) or 0, {} }
 end
-if is_behind() then return { stamp, {}, {}, {}, 0 } end
+if is_behind() then return { stamp, {}, {}, {}, 0, {} } end
 
 -- How many may start now by every window of the rate, and how long until one more may; and what is too old to count.
 local windows, old, wait = {}, {}, 0
@@ -71,7 +71,7 @@ if holds(config[3], config[4]) then
     n = math.min(n, left)
   end
 end
-if n == 0 then return { stamp, {}, {}, {}, math.max(1, wait) } end
+if n == 0 then return { stamp, {}, {}, {}, math.max(1, wait), {} } end
 
 -- The first write is allowed at maxmemory, so the rest of the script is too.
 local ids = {}
@@ -100,7 +100,7 @@ end
 if taken == n and redis.call('LLEN', KEYS[7]) == 0 then
   if redis.call('EXISTS', KEYS[1], KEYS[2], KEYS[3]) > 0 then redis.call('RPUSH', KEYS[7], '1') end
 end
-if #ids == 0 then return { stamp, {}, {}, {}, 0 } end
+if #ids == 0 then return { stamp, {}, {}, {}, 0, {} } end
 if #old > 0 then redis.call('HDEL', KEYS[11], unpack(old)) end
 for _, window in ipairs(windows) do
   redis.call('HINCRBY', KEYS[11], string.format('%s:%.0f', window.name, window.current), #ids)
@@ -125,4 +125,5 @@ else
   end
 end
 redis.call('ZADD', KEYS[4], unpack(leases))
-return { stamp, ids, known, cancelled, 0 }
+local few = #ids <= tonumber(ARGV[5])
+return { stamp, ids, known, cancelled, 0, few and redis.call('HMGET', KEYS[10], unpack(ids)) or {} }

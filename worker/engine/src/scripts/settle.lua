@@ -1,15 +1,21 @@
 -- settle: carry out the verdicts of one batch, each only while its run still holds its lease.
 -- KEYS  1 running zset   2 jobs hash   3 marks hash   4 delayed zset   5 ready   6 ready:high   7 ready:low
 --       8 outcomes stream   9 cancelled set   10 bell list   11 parked hash   12 in_line hash
--- ARGV  worker name, then per run: id:run, id, step ("end" | "delay" | "release" | "shelve"), detail (delay ms or
---       reason), marks, record ("" none), unique key ("" none), priority ("" | "h:" | "l:"), line ("" none)
+-- ARGV  1 worker name   2 how many runs simply end: no lock, no line, and a record   3 their records, a line each
+--       4 and on: id:run of each of these, then per other run: id:run, id, step ("end" | "delay" | "release" |
+--       "shelve"), detail (delay ms or reason), marks, record ("" none), unique key ("" none),
+--       priority ("" | "h:" | "l:"), line ("" none)
 -- Returns {now ms, indexes of lost runs}: for those the lease was gone and nothing changed
 local PER_RUN = 9
+local FIRST = 4
+local ID = 36                              -- characters of a job's id
+local simple = tonumber(ARGV[2])
+local others = FIRST + simple
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
-local members = {}
-for i = 2, #ARGV, PER_RUN do members[#members + 1] = ARGV[i] end
+local members = { unpack(ARGV, FIRST, others - 1) }
+for i = others, #ARGV, PER_RUN do members[#members + 1] = ARGV[i] end
 local held = redis.call('ZMSCORE', KEYS[1], unpack(members))
 local list_of = { [''] = 5, ['h:'] = 6, ['l:'] = 7 }
 local mine, ended, marks, due, shelved, records, locks, lost = {}, {}, {}, {}, {}, {}, {}, {}
@@ -21,8 +27,24 @@ local function is_asked_to_stop(id)
   return redis.call('SISMEMBER', KEYS[9], id) == 1
 end
 
-for n, member in ipairs(members) do
-  local at = (n - 1) * PER_RUN + 2
+for n = 1, simple do
+  if held[n] then
+    mine[#mine + 1] = members[n]
+    ended[#ended + 1] = string.sub(members[n], 1, ID)
+  else lost[#lost + 1] = n end
+end
+-- As one text, unless some of it must not be heard.
+if simple > 0 and #lost == 0 then records[1] = ARGV[3] end
+if #lost > 0 then
+  local n = 0
+  for record in string.gmatch(ARGV[3], '[^\n]+') do
+    n = n + 1
+    if held[n] then records[#records + 1] = record end
+  end
+end
+
+for n = simple + 1, #members do
+  local member, at = members[n], others + (n - simple - 1) * PER_RUN
   if held[n] then
     local id, step, detail, record = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 5]
     if step == 'delay' and is_asked_to_stop(id) then step = 'release' end

@@ -12,6 +12,7 @@ mod event_metrics;
 mod json_lines;
 mod rare_events;
 pub(crate) mod recorder;
+mod span_fields;
 mod traces;
 
 use std::{
@@ -23,7 +24,7 @@ use tracing::{Level, Metadata, Subscriber, warn};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{LevelFilter, ParseError, Targets, filter_fn},
-    fmt::{self, MakeWriter, format::JsonFields},
+    fmt::{self, MakeWriter},
     layer::SubscriberExt,
     registry::LookupSpan,
     util::SubscriberInitExt,
@@ -116,9 +117,11 @@ where
         // On a terminal the layer itself decides on colours: it obeys NO_COLOR.
         LogFormat::Pretty if terminal => layer.boxed(),
         LogFormat::Pretty => layer.with_ansi(false).boxed(),
-        LogFormat::Json => {
-            layer.fmt_fields(JsonFields::new()).event_format(json_lines::JsonLines).with_ansi(false).boxed()
-        }
+        LogFormat::Json => layer
+            .fmt_fields(span_fields::SpanFields)
+            .event_format(json_lines::JsonLines)
+            .with_ansi(false)
+            .boxed(),
     }
 }
 

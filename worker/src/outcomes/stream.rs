@@ -23,6 +23,8 @@ pub(super) const BEGINNING: &str = "0-0";
 /// Rows of a batch under load. Below 1,000 the cost of a commit shows; above some thousands nothing is gained.
 const ENOUGH_ROWS: usize = 1_000;
 const AIMED_ROWS: usize = 2_000;
+/// Bytes of an entry that others like it follow: room is made for all of their rows at once.
+const MANY_BYTES: usize = 8 * 1024;
 /// Entries of the first page: 2,000 rows if every entry is as full as settling makes them.
 const FIRST_PAGE: usize = 4;
 /// Entries of a page at most, and how many times more than the page before it: an entry may hold one record or 500.
@@ -110,6 +112,10 @@ impl Batch {
     fn add(&mut self, id: String, fields: Vec<Vec<u8>>) {
         let entry = Entry::new(id, fields);
         let worker = worker_name(entry.worker.as_bytes());
+        if MANY_BYTES <= entry.records.len() && self.rows.capacity() < AIMED_ROWS {
+            self.rows.reserve(AIMED_ROWS);
+            self.lines.reserve(AIMED_ROWS);
+        }
         let mut at = 0;
         for line in entry.records.split(|byte| *byte == b'\n') {
             let bytes = at..at + line.len();

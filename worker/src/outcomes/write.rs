@@ -120,9 +120,13 @@ impl Writer {
 
     async fn ensure_partitions(&mut self, rows: &[Row]) -> Result<(), sqlx::Error> {
         let mut last = None;
-        for day in rows.iter().map(Row::day) {
-            // Neighbours nearly always share their day.
-            if last.replace(day) == Some(day) || self.known_days.contains(&day) {
+        for row in rows {
+            // What was settled together finished together.
+            if last.replace(row.finished_us) == Some(row.finished_us) {
+                continue;
+            }
+            let day = row.day();
+            if self.known_days.contains(&day) {
                 continue;
             }
             let ensure = sqlx::query("SELECT flota_ensure_partitions($1, $2)").bind(day).bind(DAYS_AHEAD);

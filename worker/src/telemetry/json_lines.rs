@@ -20,6 +20,8 @@ use tracing_subscriber::{
     registry::{LookupSpan, SpanRef},
 };
 
+use super::span_fields::object;
+
 pub(super) struct JsonLines;
 
 #[derive(Serialize)]
@@ -63,15 +65,15 @@ where
     }
 }
 
-/// A span with its fields, which the layer has kept as the text of a JSON object.
+/// A span with its fields, which the layer has kept as text (`span_fields.rs`).
 fn in_json<S, N>(span: &SpanRef<'_, S>) -> Value
 where
     S: for<'lookup> LookupSpan<'lookup>,
     N: for<'writer> FormatFields<'writer> + 'static,
 {
     let extensions = span.extensions();
-    let fields = extensions.get::<FormattedFields<N>>().and_then(|text| serde_json::from_str(text).ok());
-    let mut fields: Map<String, Value> = fields.unwrap_or_default();
+    let fields = extensions.get::<FormattedFields<N>>();
+    let mut fields = fields.map(|members| object(members)).unwrap_or_default();
     fields.insert("name".to_owned(), span.name().into());
     fields.into()
 }
@@ -187,7 +189,10 @@ mod tests {
     #[test]
     fn a_line_is_one_object_with_message_fields_and_spans() {
         let line = logged(LogFormat::Json, || {
-            let _span = info_span!("run", job.id = "7", job.attempt = 2).entered();
+            let span =
+                info_span!("run", job.id = "7", job.attempt = 2, note = tracing::field::Empty, load = 0.5);
+            span.record("note", tracing::field::display("a \"b\"\n\\ñ"));
+            let _span = span.entered();
             info!(queue.name = "email", jobs = 3, ok = true, "Settled \"three\"\nof them");
         });
 
@@ -199,7 +204,9 @@ mod tests {
                 "timestamp": null, "level": "INFO", "message": "Settled \"three\"\nof them",
                 "target": "flota_worker::telemetry::json_lines::tests",
                 "fields": {"queue.name": "email", "jobs": 3, "ok": true},
-                "spans": [{"name": "run", "job.id": "7", "job.attempt": 2}],
+                "spans": [
+                    {"name": "run", "job.id": "7", "job.attempt": 2, "load": 0.5, "note": "a \"b\"\n\\ñ"},
+                ],
             })
         );
     }

@@ -1,0 +1,100 @@
+//! The fields of a span as members of a JSON object, each followed by a comma.
+//!
+//! Every run has a span and hardly any is ever part of a line, so the members are written straight away: no map, no
+//! value of its own for each. What is recorded later follows behind, as tracing-subscriber does it by itself.
+
+use std::fmt::{self, Write};
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::{
+    field::RecordFields,
+    fmt::{FormatFields, format::Writer},
+};
+
+/// Room for the fields of a run.
+const ROOM: usize = 256;
+
+pub(super) struct SpanFields;
+
+impl<'writer> FormatFields<'writer> for SpanFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut members = Members(String::with_capacity(ROOM));
+        fields.record(&mut members);
+        writer.write_str(&members.0)
+    }
+}
+
+/// The object that these members make. Of a name that was recorded twice the later value counts.
+pub(super) fn object(members: &str) -> Map<String, Value> {
+    serde_json::from_str(&format!("{{{}}}", members.trim_end_matches(','))).unwrap_or_default()
+}
+
+struct Members(String);
+
+impl Members {
+    fn put(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let name = field.name().trim_start_matches("r#");
+        // Writing into memory does not fail.
+        let _ = write!(self.0, "\"{name}\":{value},");
+    }
+
+    fn put_text(&mut self, field: &Field, text: fmt::Arguments<'_>) {
+        let name = field.name().trim_start_matches("r#");
+        let _ = write!(self.0, "\"{name}\":\"");
+        let _ = Escaped(&mut self.0).write_fmt(text);
+        self.0.push_str("\",");
+    }
+}
+
+impl Visit for Members {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        // JSON knows no infinities.
+        if value.is_finite() {
+            self.put(field, format_args!("{value}"));
+        } else {
+            self.put_text(field, format_args!("{value}"));
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, format_args!("{value}"));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, format_args!("{value}"));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, format_args!("{value}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put_text(field, format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put_text(field, format_args!("{value:?}"));
+    }
+}
+
+/// Writes text as it stands between the quotes of JSON (RFC 8259, section 7).
+struct Escaped<'a>(&'a mut String);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let is_plain = |byte: u8| 0x20 <= byte && byte != b'"' && byte != b'\\';
+        if text.bytes().all(is_plain) {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => self.0.extend(['\\', c]),
+                c if u32::from(c) < 0x20 => write!(self.0, "\\u{:04x}", u32::from(c))?,
+                c => self.0.push(c),
+            }
+        }
+        Ok(())
+    }
+}

@@ -27,6 +27,11 @@ async fn handler(job: Noop) -> Result<(), BoxDynError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    // In a task, as a service enqueues: a connection is then served by the thread that waits for it.
+    tokio::spawn(perform()).await?
+}
+
+async fn perform() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (task, jobs, apart) = probe::arguments();
     let connection = apalis_redis::connect(probe::setting("REDIS_URL", String::new())).await?;
     let mut config = Config::default().queue("bench").batch_size(probe::setting("FETCH", 10));

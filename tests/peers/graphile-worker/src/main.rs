@@ -44,7 +44,12 @@ fn options() -> WorkerOptions {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    // In a task, as a service enqueues: a connection is then served by the thread that waits for it.
+    tokio::spawn(perform()).await?
+}
+
+async fn perform() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (task, jobs, apart) = probe::arguments();
     let worker = options().init().await?;
     let producer = worker.create_utils();

@@ -45,6 +45,11 @@ async fn enqueue(redis: RedisPool, ids: impl Iterator<Item = usize>) -> sidekiq:
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    // In a task, as a service enqueues: a connection is then served by the thread that waits for it.
+    tokio::spawn(perform()).await?
+}
+
+async fn perform() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (task, jobs, apart) = probe::arguments();
     let workers = probe::setting("CONCURRENCY", 50_usize);
     let manager = RedisConnectionManager::new(probe::setting("REDIS_URL", String::new()))?;

@@ -14,7 +14,7 @@ use crate::bench::{
 /// Slots of a worker where nothing else is said.
 pub(super) const SLOTS: usize = 1_024;
 /// Jobs handed over at once; the producer sends them in batches of its own.
-const AT_ONCE: usize = 1_000;
+const AT_ONCE: usize = 5_000;
 /// How far delayed jobs are put off.
 pub(super) const DELAY: Duration = Duration::from_secs(1);
 /// Lines of jobs that run in order.

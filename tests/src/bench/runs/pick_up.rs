@@ -27,12 +27,17 @@ pub(super) async fn ours(ground: &Ground, jobs: usize) -> anyhow::Result<Reading
     workers.at_work(&field).await?;
     sleep(START).await;
     let producer = load::producer(&field)?;
-    let mut ticks = interval(APART);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    for number in 0..jobs {
-        ticks.tick().await;
-        producer.enqueue(payload::job(number)).await?;
-    }
+    // In a task, as a service enqueues: the connection is then served by the thread that waits for it.
+    let paced = tokio::spawn(async move {
+        let mut ticks = interval(APART);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        for number in 0..jobs {
+            ticks.tick().await;
+            producer.enqueue(payload::job(number)).await?;
+        }
+        anyhow::Ok(())
+    });
+    paced.await??;
     let tally = workers.ran(jobs).await?;
     workers.stop().await?;
     readings(tally, jobs)

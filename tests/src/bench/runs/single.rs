@@ -16,11 +16,15 @@ use crate::bench::{
 pub(super) async fn ours(ground: &Ground, jobs: usize) -> anyhow::Result<Readings> {
     let field = ground.empty(Fsync::EverySecond, true).await?;
     let producer = load::producer(&field)?;
-    let began = Instant::now();
-    for number in 0..jobs {
-        producer.enqueue(payload::job(number)).await?;
-    }
-    Ok(vec![(Case::Usual, Metric::SinglePerS, jobs as f64 / began.elapsed().as_secs_f64())])
+    // In a task, as a service enqueues: the connection is then served by the thread that waits for it.
+    let took = tokio::spawn(async move {
+        let began = Instant::now();
+        for number in 0..jobs {
+            producer.enqueue(payload::job(number)).await?;
+        }
+        anyhow::Ok(began.elapsed())
+    });
+    Ok(vec![(Case::Usual, Metric::SinglePerS, jobs as f64 / took.await??.as_secs_f64())])
 }
 
 /// A peer's.

@@ -8,7 +8,11 @@ use std::{collections::BTreeMap, path::Path};
 
 use bytes::Bytes;
 use flota_producer::StorageKey;
-use flota_providers::storage::{StorageClient, StoragePlace, StorageSettings};
+use flota_providers::{
+    ProviderError,
+    content::{FetchError, HELD, Spool},
+    storage::{StorageClient, StoragePlace, StorageSettings},
+};
 use flota_tests::PATIENCE;
 use flota_worker::sandbox::{Sandbox, credential};
 
@@ -53,6 +57,13 @@ fn content(length: usize) -> Bytes {
     std::iter::repeat_with(next).take(length).collect()
 }
 
+/// All of a stored file.
+async fn whole(client: &StorageClient, key: &str, most_bytes: usize) -> Result<Bytes, ProviderError> {
+    let got = client.get(key, Spool::default().gather(most_bytes)).await;
+    let stored = FetchError::apart(got)?.expect("room on the disk");
+    Ok(stored.content.whole().await.expect("it lies on the disk"))
+}
+
 /// What has been asked of the storage.
 fn operations(sandbox: &Sandbox) -> Vec<&'static str> {
     sandbox.journal(Some("storage")).iter().map(|entry| entry.operation).collect()
@@ -82,9 +93,10 @@ async fn files_of_every_size_come_back_as_they_went_and_large_ones_go_in_parts()
         client.put_file(&key, OGG, &path, |_| ()).await.unwrap();
         assert_eq!(operations(&sandbox)[before..], expected, "{length} bytes");
 
-        let stored = client.get(&key, length).await.unwrap();
+        let stored = client.get(&key, Spool::default().gather(length)).await.unwrap();
 
-        assert!(stored.content == sent, "{length} bytes came back otherwise");
+        assert_eq!(stored.content.held(), if length <= HELD { length } else { 0 });
+        assert!(stored.content.whole().await.unwrap() == sent, "{length} bytes came back otherwise");
         assert_eq!(stored.media_type.as_deref(), Some(OGG), "{length} bytes");
         assert!(std::fs::read(sandbox.bucket().join(&key)).unwrap() == sent);
     }
@@ -118,7 +130,7 @@ async fn a_key_is_written_once_and_the_same_bytes_once_more_do_no_harm() {
     for error in [other, large] {
         assert_eq!((error.class.name(), error.code.as_deref()), ("permanent", Some("PreconditionFailed")));
     }
-    assert!(client.get(&key, 100).await.unwrap().content == first);
+    assert!(whole(&client, &key, 100).await.unwrap() == first);
     assert_eq!(leftovers(&sandbox), Vec::<String>::new());
 }
 
@@ -128,10 +140,10 @@ async fn a_file_that_is_longer_than_its_reader_takes_is_refused_before_it_is_rea
     let key = key();
     client.put_bytes(&key, OGG, content(1_000)).await.unwrap();
 
-    let error = client.get(&key, 999).await.unwrap_err();
+    let error = whole(&client, &key, 999).await.unwrap_err();
 
     assert_eq!((error.class.name(), error.code.as_deref()), ("permanent", Some("too_large")));
-    assert_eq!(client.get(&key, 1_000).await.unwrap().content.len(), 1_000);
+    assert_eq!(whole(&client, &key, 1_000).await.unwrap().len(), 1_000);
 }
 
 #[tokio::test]

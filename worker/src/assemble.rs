@@ -21,6 +21,7 @@ pub(crate) use self::integrations::push as vapid_key;
 use crate::{
     config::env::Environment,
     endpoints::{Endpoints, Places},
+    file_memory::{self, FileMemory},
     files::Files,
     limits::CallTimeouts,
     llm::{Defaults, Llm, LlmSettings},
@@ -115,6 +116,7 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
     let vault = environment.encryption_keys.as_ref().map(Vault::parse).transpose()?;
     let secret = environment.webhook_secret.as_ref();
     let more = &environment.integrations;
+    let spool = integrations::spool(more.spool_dir.as_ref());
     Ok(Services {
         suppressions: Suppressions::following(pool.clone()),
         email: email::carriers(environment, timeouts, pipeline)?,
@@ -141,7 +143,7 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
         )?
         .zip(more.transcription.as_ref())
         .map(|(client, variables)| {
-            let ffmpeg = integrations::ffmpeg(variables);
+            let ffmpeg = integrations::ffmpeg(variables, &spool);
             Transcription::new(client, variables.model.clone(), ffmpeg, speech)
         }),
         llm: piped(more.chat.as_ref(), |it| integrations::chat(it, timeouts), pipeline)?
@@ -157,6 +159,8 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
         uploads: Uploads::default(),
         storage: piped(more.storage.as_ref(), |it| Ok(storage::client(it, timeouts)), pipeline)?,
         files: more.files_dir.clone().map(Files::new),
+        file_memory: FileMemory::new(more.file_memory.unwrap_or(file_memory::DEFAULT)),
+        spool,
     })
 }
 

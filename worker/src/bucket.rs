@@ -10,6 +10,7 @@ use flota_engine::Job;
 use flota_producer::StorageKey;
 use flota_providers::{
     Receipt,
+    content::{FetchError, Gathering},
     storage::{PROVIDER, Stored, TAKEN},
 };
 
@@ -19,23 +20,23 @@ use crate::{failure::Error, files::FileError, processors::caller, services::Serv
 const RESULT: &str = "application/json";
 
 /// The stored file with this key, for a job of its tenant.
-pub(crate) async fn read(
+pub(crate) async fn fetch(
     key: &str,
-    most_bytes: usize,
+    file: Gathering,
     job: &Job,
     services: &Services,
 ) -> Result<Stored, Error> {
     let key = own(key, job.envelope.tenant.as_deref())?.to_string();
     let missing = Error::NotConfigured { what: "Storage", variable: "STORAGE_PROVIDER" };
     let storage = services.storage.as_ref().ok_or(missing)?;
-    let mut stored = Stored { content: Bytes::new(), media_type: None };
+    let mut stored = Ok(Stored::default());
     let found = &mut stored;
     let get = storage.call(caller(job), |client| async move {
-        *found = client.get(&key, most_bytes).await?;
+        *found = FetchError::apart(client.get(&key, file).await)?;
         Ok(Receipt { provider: PROVIDER, provider_ref: Some(key), detail: None })
     });
     get.await?;
-    Ok(stored)
+    Ok(stored.map_err(FileError::Spool)?)
 }
 
 /// Keeps a job's result, a JSON document, and answers its key; `None` without a bucket. The key is made from the job's id, so a repeat of

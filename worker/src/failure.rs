@@ -10,7 +10,7 @@ use flota_engine::{ErrorClass, Failure, INVALID_PAYLOAD, Remedy};
 use flota_producer::{Invalid, link::LinkError};
 use flota_providers::{
     ErrorClass as ProviderClass, ProviderError, Standing, email::templates::TemplateError,
-    ffmpeg::FfmpegError, picture::BadPicture,
+    ffmpeg::FfmpegError, picture::BadPicture, recording::BadRecording,
 };
 
 use crate::{
@@ -29,6 +29,10 @@ const FOR_THE_LIST: Duration = Duration::from_millis(200);
 /// How long work waits for Postgres before it is tried again.
 const FOR_POSTGRES: Duration = Duration::from_secs(5);
 
+/// How long work waits for room on the disk: a worker elsewhere may have some.
+const FOR_ROOM: Duration = Duration::from_secs(30);
+/// How long work waits after it has waited in line for memory.
+const FOR_MEMORY: Duration = Duration::from_secs(1);
 /// How long work waits for Redis to say whether it may begin.
 const FOR_REDIS: Duration = Duration::from_secs(1);
 
@@ -234,6 +238,13 @@ fn from_file(error: &FileError) -> Failure {
         | FileError::Foreign(_)
         | FileError::NotTaken { .. } => Failure::permanent(message),
         FileError::Disk(_) => Failure::internal(message),
+        // A backlog is not buried because somebody has to make room.
+        FileError::Spool(_) => {
+            Failure { code: Some("spool".into()), ..park(ErrorClass::Internal, FOR_ROOM, message) }
+        }
+        FileError::NoMemory(_) => {
+            Failure { code: Some("file_memory".into()), ..park(ErrorClass::RateLimited, FOR_MEMORY, message) }
+        }
     }
 }
 
@@ -243,7 +254,8 @@ fn from_recording(error: &Untranscribable) -> Failure {
         Untranscribable::Ffmpeg(FfmpegError::TooSlow(_)) => {
             Failure::new(ErrorClass::Timeout, Remedy::Retry { after: None }, message)
         }
-        Untranscribable::Ffmpeg(FfmpegError::Disk(_)) => Failure::internal(message),
+        Untranscribable::Ffmpeg(FfmpegError::Disk(_)) => park(ErrorClass::Internal, FOR_ROOM, message),
+        Untranscribable::Recording(BadRecording::Unread) => Failure::internal(message),
         Untranscribable::Ffmpeg(FfmpegError::NotThere(_)) => park(ErrorClass::Auth, FOR_A_PERSON, message),
         _ => Failure::permanent(message),
     };

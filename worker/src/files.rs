@@ -1,20 +1,23 @@
 //! Files of jobs: read from the one directory that is allowed, from where a URL leads, from WhatsApp, or from the bucket.
 //!
 //! A path is opened only after links have been followed and what came out still lies inside the directory. Downloads
-//! go through the same address guard as webhooks, because users choose their URLs.
+//! go through the same address guard as webhooks, because users choose their URLs. However large a file is, it is not in
+//! memory: it stays where it is in the directory, and what comes from elsewhere is set aside on the disk.
 
 use std::{
     path::{Path, PathBuf},
     time::Instant,
 };
 
-use bytes::Bytes;
 use flota_engine::Job;
 use flota_producer::{Invalid, JobId, MediaSource, WhatsappMedia, clock};
-use flota_providers::{Receipt, whatsapp::media::PROVIDER};
-use tokio::io::AsyncReadExt;
+use flota_providers::{
+    Receipt,
+    content::{Content, FetchError, Gathering, SpoolError},
+    whatsapp::media::PROVIDER,
+};
 
-use crate::{bucket, failure::Error, processors::caller, services::Services};
+use crate::{bucket, failure::Error, file_memory::NoMemory, processors::caller, services::Services};
 
 /// Folder for long results, inside the directory.
 const RESULTS: &str = "results";
@@ -58,6 +61,12 @@ pub enum FileError {
     /// The disk did not do it.
     #[error("the directory of files cannot be used")]
     Disk(#[source] std::io::Error),
+    /// The disk has no room for it while the job works with it.
+    #[error("{0}; the job waits. Make room there, or let FLOTA_SPOOL_DIR name a directory that has some")]
+    Spool(#[from] SpoolError),
+    /// Memory has no room for it now.
+    #[error(transparent)]
+    NoMemory(NoMemory),
 }
 
 /// The directory that jobs may read from.
@@ -72,11 +81,11 @@ impl Files {
         Self { directory }
     }
 
-    /// The content of a file.
+    /// The content of a file of at most so many bytes. It is read from where it is, and should stay as it is meanwhile.
     ///
     /// # Errors
     /// See [`FileError`].
-    pub async fn read(&self, path: &str, most_bytes: usize) -> Result<Bytes, FileError> {
+    pub async fn open(&self, path: &str, most_bytes: usize) -> Result<Content, FileError> {
         let not_there = || FileError::NotThere(path.to_owned());
         let real = tokio::fs::canonicalize(self.directory.join(path)).await.map_err(|_| not_there())?;
         if !real.starts_with(&self.directory) {
@@ -86,12 +95,11 @@ impl Files {
         if !file.metadata().await.map_err(FileError::Disk)?.is_file() {
             return Err(not_there());
         }
-        let mut content = Vec::new();
-        file.take(most_bytes as u64 + 1).read_to_end(&mut content).await.map_err(FileError::Disk)?;
-        if most_bytes < content.len() {
+        let content = Content::of_file(file.into_std().await).map_err(FileError::Disk)?;
+        if (most_bytes as u64) < content.length() {
             return Err(FileError::TooLarge { path: path.to_owned(), most: most_bytes });
         }
-        Ok(content.into())
+        Ok(content)
     }
 
     /// Writes a result, a JSON document, and answers its path inside the directory. The name is the job's id, so a repeat replaces it.
@@ -106,37 +114,41 @@ impl Files {
     }
 }
 
-/// The content of a job's file, wherever it lies.
-pub(crate) async fn read(
+/// The content of a job's file, wherever it lies. `file` says how much of it there may be, and where that is gathered.
+pub(crate) async fn fetch(
     source: &MediaSource,
-    most_bytes: usize,
+    file: Gathering,
     job: &Job,
     services: &Services,
-) -> Result<Bytes, Error> {
+) -> Result<Content, Error> {
     let now = clock::unix_now().as_secs() as i64;
     match (&source.url, &source.whatsapp, &source.storage, &source.file) {
-        (Some(url), ..) => Ok(services.downloads.client_for(url).download(url, most_bytes, now).await?),
-        (_, Some(id), ..) => from_whatsapp(id, most_bytes, job, services).await,
-        (_, _, Some(key), _) => Ok(bucket::read(key, most_bytes, job, services).await?.content),
-        (_, _, _, path) => local(path.as_deref().unwrap_or_default(), most_bytes, services).await,
+        (Some(url), ..) => {
+            let fetched = services.downloads.client_for(url).download(url, file, now).await;
+            Ok(FetchError::apart(fetched)?.map_err(FileError::Spool)?)
+        }
+        (_, Some(id), ..) => from_whatsapp(id, file, job, services).await,
+        (_, _, Some(key), _) => Ok(bucket::fetch(key, file, job, services).await?.content),
+        (_, _, _, path) => local(path.as_deref().unwrap_or_default(), file.most_bytes(), services).await,
     }
 }
 
-async fn local(path: &str, most_bytes: usize, services: &Services) -> Result<Bytes, Error> {
+async fn local(path: &str, most_bytes: usize, services: &Services) -> Result<Content, Error> {
     let missing = Error::NotConfigured { what: "The directory of files", variable: "FLOTA_FILES_DIR" };
-    Ok(services.files.as_ref().ok_or(missing)?.read(path, most_bytes).await?)
+    Ok(services.files.as_ref().ok_or(missing)?.open(path, most_bytes).await?)
 }
 
-async fn from_whatsapp(id: &str, most_bytes: usize, job: &Job, services: &Services) -> Result<Bytes, Error> {
+async fn from_whatsapp(id: &str, file: Gathering, job: &Job, services: &Services) -> Result<Content, Error> {
     let client = services.whatsapp_media.as_ref().ok_or(NO_WHATSAPP)?;
-    let mut content = Bytes::new();
+    let mut content = Ok(Content::default());
     let found = &mut content;
     let download = client.call(caller(job), |client| async move {
-        *found = client.download(id, most_bytes).await?.content;
+        let downloaded = FetchError::apart(client.download(id, file).await)?;
+        *found = downloaded.map(|downloaded| downloaded.content);
         Ok(Receipt { provider: PROVIDER, provider_ref: Some(id.to_owned()), detail: None })
     });
     download.await?;
-    Ok(content)
+    Ok(content.map_err(FileError::Spool)?)
 }
 
 /// Uploads a file of the directory or the bucket to WhatsApp, unless an earlier run of the job has, and answers its id
@@ -156,7 +168,7 @@ pub(crate) async fn to_whatsapp(
         None => local_upload(source.file.as_deref().unwrap_or_default(), media, services).await?,
     };
     let upload =
-        client.call(caller(job), |client| async move { client.upload(content, &name, media_type).await });
+        client.call(caller(job), |client| async move { client.upload(&content, &name, media_type).await });
     let id = upload.await?.provider_ref.unwrap_or_default();
     services.uploads.keep(job.id, &id, Instant::now());
     Ok(id)
@@ -164,7 +176,7 @@ pub(crate) async fn to_whatsapp(
 
 /// What is uploaded.
 struct Upload {
-    content: Bytes,
+    content: Content,
     name: String,
     media_type: &'static str,
 }
@@ -184,7 +196,8 @@ async fn stored_upload(
     job: &Job,
     services: &Services,
 ) -> Result<Upload, Error> {
-    let stored = bucket::read(key, media.most_bytes(), job, services).await?;
+    let file = services.spool.gather(media.most_bytes());
+    let stored = bucket::fetch(key, file, job, services).await?;
     let kept_as = stored.media_type.unwrap_or_default();
     let Some((media_type, ending)) = media.of_type(&kept_as) else {
         let (key, media) = (key.to_owned(), media.word());
@@ -214,11 +227,11 @@ mod tests {
         std::os::unix::fs::symlink(outside.path().join("secret"), files.directory.join("link")).unwrap();
         std::os::unix::fs::symlink(outside.path(), files.directory.join("folder")).unwrap();
 
-        assert_eq!(files.read("note.ogg", 4).await.unwrap(), b"OggS"[..]);
+        assert_eq!(files.open("note.ogg", 4).await.unwrap().whole().await.unwrap(), b"OggS"[..]);
         for path in ["../secret", "link", "folder/secret", "/etc/hostname", "missing", ".", "a\0b"] {
-            let error = files.read(path, 100).await.unwrap_err();
+            let error = files.open(path, 100).await.unwrap_err();
             assert!(matches!(error, FileError::NotThere(_)), "{path}: {error}");
         }
-        assert!(matches!(files.read("note.ogg", 3).await, Err(FileError::TooLarge { .. })));
+        assert!(matches!(files.open("note.ogg", 3).await, Err(FileError::TooLarge { .. })));
     }
 }

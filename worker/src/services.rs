@@ -6,6 +6,7 @@ use flota_producer::public_address;
 use flota_providers::{
     ProviderError,
     barcode::BarcodeReader,
+    content::Spool,
     email::Carriers,
     ocr::TextReaders,
     outbound::{OutboundClient, OutboundSettings},
@@ -21,6 +22,7 @@ use url::Url;
 
 use crate::{
     endpoints::{Endpoints, Places},
+    file_memory::FileMemory,
     files::Files,
     llm::Llm,
     pictures::ReadPictures,
@@ -71,6 +73,10 @@ pub struct Services {
     pub storage: Option<Provider<StorageClient>>,
     /// The directory that jobs may read files from.
     pub files: Option<Files>,
+    /// Where files lie while jobs work with them.
+    pub spool: Spool,
+    /// Memory for files that have to be whole in it.
+    pub file_memory: FileMemory,
 }
 
 /// Clients that differ in where they may go.

@@ -17,11 +17,11 @@ mod subtitles;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use flota_engine::{Job, Receipt};
 use flota_producer::{TranscribeAudio, TranscriptFormat as Asked};
 use flota_providers::{
     TOO_LARGE,
+    content::Content,
     ffmpeg::Ffmpeg,
     pipeline::Provider,
     transcription::{MOST_AUDIO_BYTES, TranscriptFormat, TranscriptionClient, Wanted, limits},
@@ -39,7 +39,7 @@ use crate::{
     services::Services,
 };
 
-/// Largest file that ffmpeg is given, in bytes. Each is in memory while it is worked on.
+/// Largest file that ffmpeg is given, in bytes.
 const MOST_SOURCE_BYTES: usize = 100 * 1024 * 1024;
 
 /// Transcribes recordings on behalf of jobs.
@@ -91,10 +91,11 @@ impl Transcription {
         self.settings.longest_call.map_or(of_model, |longest| longest.min(of_model))
     }
 
-    async fn read(&self, asked: &TranscribeAudio, job: &Job, services: &Services) -> Result<Bytes, Error> {
+    async fn read(&self, asked: &TranscribeAudio, job: &Job, services: &Services) -> Result<Content, Error> {
         let has_ffmpeg = self.ffmpeg.is_some();
         let most = if has_ffmpeg { MOST_SOURCE_BYTES } else { MOST_AUDIO_BYTES };
-        files::read(&asked.audio, most, job, services).await.map_err(|error| match error {
+        let file = services.spool.gather(most);
+        files::fetch(&asked.audio, file, job, services).await.map_err(|error| match error {
             Error::File(FileError::TooLarge { .. }) if !has_ffmpeg => Untranscribable::too_large().into(),
             Error::Provider(error) if !has_ffmpeg && error.code.as_deref() == Some(TOO_LARGE) => {
                 Untranscribable::too_large().into()

@@ -10,7 +10,7 @@ use flota_tests::{PATIENCE, fleet::eventually};
 use flota_worker::sandbox::{Fault, Reset, Sandbox, credential};
 use tokio::io::AsyncReadExt;
 
-use super::{MIB, OGG, content, key, leftovers, operations, sandbox_and_client, settings};
+use super::{MIB, OGG, content, key, leftovers, operations, sandbox_and_client, settings, whole};
 
 /// More often than anything is tried.
 const ALWAYS: u32 = 30;
@@ -43,7 +43,7 @@ async fn a_part_that_breaks_once_is_sent_again_and_nobody_notices() {
 
     client.put_stream(&key, OGG, &sent[..], |_| ()).await.unwrap();
 
-    assert!(client.get(&key, sent.len()).await.unwrap().content == sent);
+    assert!(whole(&client, &key, sent.len()).await.unwrap() == sent);
     assert_eq!(operations(&sandbox).iter().filter(|operation| **operation == "part").count(), 3 + 2);
 }
 
@@ -138,7 +138,7 @@ async fn an_upload_whose_answer_was_lost_is_known_as_done() {
 
         client.put_stream(&key, OGG, &sent[..], |_| ()).await.unwrap();
 
-        assert!(client.get(&key, length).await.unwrap().content == sent, "{operation}");
+        assert!(whole(&client, &key, length).await.unwrap() == sent, "{operation}");
     }
 }
 
@@ -149,7 +149,7 @@ async fn a_download_that_breaks_off_is_no_file() {
     client.put_bytes(&key, OGG, content(MIB)).await.unwrap();
     sandbox.fault(on("get", Fault { malformed: true, ..Fault::of("storage") })).unwrap();
 
-    let error = client.get(&key, MIB).await.unwrap_err();
+    let error = whole(&client, &key, MIB).await.unwrap_err();
 
     assert_eq!(class_and_code(&error), ("network", "cut_off"));
 }
@@ -177,7 +177,7 @@ async fn settings_that_are_wrong_are_told_as_such_by_the_server_itself() {
     for (settings, class, code) in wrong {
         let client = StorageClient::new(settings);
         let put = client.put_bytes(&key(), OGG, content(10)).await.unwrap_err();
-        let get = client.get(&key(), 10).await.unwrap_err();
+        let get = whole(&client, &key(), 10).await.unwrap_err();
 
         for error in [put, get] {
             assert_eq!(class_and_code(&error), (class, code), "{error:?}");
@@ -208,7 +208,7 @@ async fn answers_of_the_manual_have_their_class_and_their_wait() {
     ] {
         sandbox.fault(fault.clone()).unwrap();
 
-        let error = client.get(&key, 10).await.unwrap_err();
+        let error = whole(&client, &key, 10).await.unwrap_err();
 
         assert_eq!(
             (error.class.name(), error.retry_after().map(|wait| wait.as_secs())),
@@ -218,5 +218,5 @@ async fn answers_of_the_manual_have_their_class_and_their_wait() {
     }
     sandbox.fault(Fault { delay_ms: 60_000, ..Fault::of("storage") }).unwrap();
     let hasty = StorageClient::new(StorageSettings { timeout: Duration::from_secs(3), ..settings(&sandbox) });
-    assert_eq!(hasty.get(&key, 10).await.unwrap_err().class, ErrorClass::Timeout);
+    assert_eq!(whole(&hasty, &key, 10).await.unwrap_err().class, ErrorClass::Timeout);
 }

@@ -44,7 +44,7 @@ async fn a_link_to_store_a_file_stores_one_and_replaces_none() {
     assert_eq!(follow(&link, "first", false).await.0, 403, "without its headers it is worth nothing");
     assert_eq!(follow(&link, "first", true).await.0, 200);
     assert_eq!(follow(&link, "second", true).await.0, 412);
-    assert_eq!(client.get(&key, 100).await.unwrap().content, "first");
+    assert_eq!(super::whole(&client, &key, 100).await.unwrap(), "first");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use url::{Host, Url};
 
 use crate::{
     ErrorClass, ProviderError,
+    content::{Content, FetchError, Gathering},
     exchange::{Exchange, HttpAnswer, Repeat},
     outbound::certificates,
     pipeline::Target,
@@ -167,14 +168,14 @@ impl Api {
         Exchange { provider, operation, repeat, most_bytes: MOST_ANSWER, timeout, stall: None }
     }
 
-    /// Fetches a file of at most this many bytes.
+    /// Fetches a file.
     pub(crate) async fn fetch(
         &self,
         operation: &'static str,
         request: RequestBuilder,
-        most_bytes: usize,
-    ) -> Result<HttpAnswer, ProviderError> {
-        Exchange { most_bytes, ..self.exchange(operation, Repeat::Safe) }.run(request).await
+        file: Gathering,
+    ) -> Result<(HttpAnswer, Content), FetchError> {
+        self.exchange(operation, Repeat::Safe).fetch(request, file).await
     }
 
     /// What the provider said, on one line, without our credential.

@@ -8,16 +8,21 @@ use std::{io, process::Stdio, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    process::{Child, Command},
+    process::{Child, ChildStdout, Command},
     time::timeout,
 };
+
+use crate::content::{Content, Gathering, SpoolError, Unkept};
+
+/// How much of its work is read at once, in bytes: what a pipe holds.
+const PIECE: usize = 64 * 1024;
 
 /// Where a run ends.
 pub(crate) struct Bounds {
     /// Most time.
     pub(crate) time: Duration,
-    /// Most output that is its work, in bytes; more ends the run.
-    pub(crate) output: u64,
+    /// Takes the output that is its work; more than that takes ends the run.
+    pub(crate) output: Gathering,
     /// Most of its complaints that are heard, in bytes.
     pub(crate) complaints: u64,
 }
@@ -25,7 +30,7 @@ pub(crate) struct Bounds {
 /// What came of a run.
 pub(crate) struct Heard {
     pub(crate) succeeded: bool,
-    pub(crate) output: Vec<u8>,
+    pub(crate) output: Content,
     pub(crate) complaints: String,
 }
 
@@ -37,10 +42,21 @@ pub(crate) enum Failed {
     TooSlow,
     /// It had more to say than its work can be.
     TooMuch,
+    /// The disk did not take its work.
+    Disk(SpoolError),
+}
+
+impl From<Unkept> for Failed {
+    fn from(unkept: Unkept) -> Self {
+        match unkept {
+            Unkept::TooLarge => Self::TooMuch,
+            Unkept::Disk(error) => Self::Disk(error),
+        }
+    }
 }
 
 /// Runs a program to its end. `input` goes to its standard input where that is a pipe.
-pub(crate) async fn run(command: &mut Command, input: &[u8], bounds: &Bounds) -> Result<Heard, Failed> {
+pub(crate) async fn run(command: &mut Command, input: &[u8], bounds: Bounds) -> Result<Heard, Failed> {
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().map_err(Failed::NotThere)?;
     let heard = timeout(bounds.time, converse(&mut child, input, bounds)).await;
@@ -53,23 +69,35 @@ pub(crate) async fn run(command: &mut Command, input: &[u8], bounds: &Bounds) ->
 }
 
 /// Feeds a process and listens to it at the same time.
-async fn converse(child: &mut Child, input: &[u8], bounds: &Bounds) -> Result<Heard, Failed> {
+async fn converse(child: &mut Child, input: &[u8], bounds: Bounds) -> Result<Heard, Failed> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {
             // A process that has heard enough closes its end; its status says whether that is well.
             let _ = stdin.write_all(input).await;
         }
+        Ok(())
     };
-    let ((), output, complaints) =
-        tokio::join!(feed, read(stdout, bounds.output + 1), read(stderr, bounds.complaints));
-    let (output, complaints) = (output.map_err(Failed::NotThere)?, complaints.map_err(Failed::NotThere)?);
-    if bounds.output < output.len() as u64 {
-        return Err(Failed::TooMuch);
-    }
+    let listen = async { read(stderr, bounds.complaints).await.map_err(Failed::NotThere) };
+    // Work that is not taken ends the run at once, whatever there still is to be heard.
+    let ((), output, complaints) = tokio::try_join!(feed, gather(stdout, bounds.output), listen)?;
     let status = child.wait().await.map_err(Failed::NotThere)?;
     let complaints = String::from_utf8_lossy(&complaints).into_owned();
     Ok(Heard { succeeded: status.success(), output, complaints })
+}
+
+async fn gather(pipe: Option<ChildStdout>, mut work: Gathering) -> Result<Content, Failed> {
+    let mut piece = vec![0; PIECE];
+    if let Some(mut pipe) = pipe {
+        loop {
+            let read = pipe.read(&mut piece).await.map_err(Failed::NotThere)?;
+            if read == 0 {
+                break;
+            }
+            work.add(&piece[..read]).await?;
+        }
+    }
+    work.finish().await.map_err(Failed::Disk)
 }
 
 async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<Vec<u8>> {
@@ -83,28 +111,36 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::Spool;
 
-    const BOUNDS: Bounds = Bounds { time: Duration::from_secs(20), output: 1_000, complaints: 5 };
+    const SOON: Duration = Duration::from_secs(20);
 
-    async fn shell(script: &str, input: &[u8], bounds: &Bounds) -> Result<Heard, Failed> {
+    fn bounds(time: Duration) -> Bounds {
+        Bounds { time, output: Spool::default().gather(1_000), complaints: 5 }
+    }
+
+    async fn shell(script: &str, input: &[u8], bounds: Bounds) -> Result<Heard, Failed> {
         run(Command::new("sh").args(["-c", script]).stdin(Stdio::piped()), input, bounds).await
     }
 
     #[tokio::test]
     async fn what_a_program_makes_of_its_input_is_heard_with_its_status_and_the_beginning_of_its_complaints()
     {
-        let done = shell("cat; echo complaints >&2", b"work", &BOUNDS).await.ok().unwrap();
-        let failed = shell("exit 3", b"work", &BOUNDS).await.ok().unwrap();
+        let done = shell("cat; echo complaints >&2", b"work", bounds(SOON)).await.ok().unwrap();
+        let failed = shell("exit 3", b"work", bounds(SOON)).await.ok().unwrap();
 
-        assert_eq!((done.succeeded, &*done.output, &*done.complaints), (true, &b"work"[..], "compl"));
-        assert!(!failed.succeeded && failed.output.is_empty());
+        assert_eq!(
+            (done.succeeded, &done.output.whole().await.unwrap()[..], &*done.complaints),
+            (true, &b"work"[..], "compl")
+        );
+        assert!(!failed.succeeded && failed.output.length() == 0);
     }
 
     #[tokio::test]
     async fn a_program_that_says_too_much_takes_too_long_or_is_not_there_is_told_apart() {
-        let endless = shell("while :; do echo more; done", b"", &BOUNDS).await;
-        let slow = shell("sleep 60", b"", &Bounds { time: Duration::from_millis(50), ..BOUNDS }).await;
-        let missing = run(&mut Command::new("/nonexistent/program"), b"", &BOUNDS).await;
+        let endless = shell("while :; do echo more; done", b"", bounds(SOON)).await;
+        let slow = shell("sleep 60", b"", bounds(Duration::from_millis(50))).await;
+        let missing = run(&mut Command::new("/nonexistent/program"), b"", bounds(SOON)).await;
 
         assert!(matches!(endless, Err(Failed::TooMuch)));
         assert!(matches!(slow, Err(Failed::TooSlow)));

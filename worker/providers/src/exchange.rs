@@ -1,7 +1,10 @@
 //! One HTTP exchange with a deadline, sorted where it fails on the way.
 //!
 //! Whether an exchange that broke off may be repeated depends on the call: a provider that knows no idempotency key
-//! may have carried it out already. The caller says so with [`Repeat`]; what an answer means is for the caller too.
+//! may have carried it out already. The caller says so with [`Repeat`]; what an answer means is for the caller too. Files
+//! that come with an answer are for `exchange/file.rs`.
+
+mod file;
 
 use std::time::Duration;
 
@@ -55,7 +58,7 @@ pub(crate) struct HttpAnswer {
 impl HttpAnswer {
     /// True for 2xx.
     pub(crate) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
+        is_success(self.status)
     }
 
     /// A header that is text.
@@ -91,34 +94,44 @@ impl Exchange {
     /// Sends the request and reads the answer.
     pub(crate) async fn run(&self, request: RequestBuilder) -> Result<HttpAnswer, ProviderError> {
         let deadline = Instant::now() + self.timeout;
+        let response = self.begin(request, deadline).await?;
+        self.read(response, deadline).await
+    }
+
+    async fn begin(&self, request: RequestBuilder, deadline: Instant) -> Result<Response, ProviderError> {
         match timeout_at(deadline, request.header(USER_AGENT, AGENT).send()).await {
-            Ok(Ok(response)) => self.read(response, deadline).await,
+            Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.broken(error)),
             Err(_) => Err(self.lost(ErrorClass::Timeout, "No answer came in time.")),
         }
     }
 
     async fn read(&self, mut response: Response, deadline: Instant) -> Result<HttpAnswer, ProviderError> {
-        let status = response.status().as_u16();
-        let headers = std::mem::take(response.headers_mut());
-        usage::tell(&headers);
+        let (status, headers) = head(&mut response);
         let mut body = BytesMut::new();
-        loop {
-            let patience = self.stall.map_or(deadline, |stall| deadline.min(Instant::now() + stall));
-            match timeout_at(patience, response.chunk()).await {
-                Ok(Ok(Some(chunk))) if chunk.len() <= self.most_bytes - body.len() => {
-                    body.extend_from_slice(&chunk);
-                }
-                Ok(Ok(None)) => break,
+        while let Some(chunk) = self.next(&mut response, deadline).await? {
+            if self.most_bytes - body.len() < chunk.len() {
                 // The status of a refusal says enough; of a success the body is what was asked for.
-                _ if !(200..300).contains(&status) => break,
-                Ok(Ok(Some(_))) => return Err(self.too_long()),
-                Ok(Err(error)) => return Err(self.broken(error)),
-                Err(_) if patience < deadline => return Err(self.stalled()),
-                Err(_) => return Err(self.lost(ErrorClass::Timeout, "The answer did not end in time.")),
+                if is_success(status) {
+                    return Err(self.too_long(self.most_bytes));
+                }
+                break;
             }
+            body.extend_from_slice(&chunk);
         }
         Ok(HttpAnswer { status, headers, body: body.freeze() })
+    }
+
+    /// The next piece of an answer; of a refusal that breaks off, its end.
+    async fn next(&self, response: &mut Response, deadline: Instant) -> Result<Option<Bytes>, ProviderError> {
+        let patience = self.stall.map_or(deadline, |stall| deadline.min(Instant::now() + stall));
+        match timeout_at(patience, response.chunk()).await {
+            Ok(Ok(chunk)) => Ok(chunk),
+            _ if !response.status().is_success() => Ok(None),
+            Ok(Err(error)) => Err(self.broken(error)),
+            Err(_) if patience < deadline => Err(self.stalled()),
+            Err(_) => Err(self.lost(ErrorClass::Timeout, "The answer did not end in time.")),
+        }
     }
 
     fn broken(&self, error: reqwest::Error) -> ProviderError {
@@ -158,15 +171,25 @@ impl Exchange {
         self.lost(ErrorClass::Timeout, "The answer stopped in the middle.").with_code("stalled")
     }
 
-    fn too_long(&self) -> ProviderError {
-        let message =
-            format!("The answer is longer than {} bytes, which is more than is taken.", self.most_bytes);
+    fn too_long(&self, most_bytes: usize) -> ProviderError {
+        let message = format!("The answer is longer than {most_bytes} bytes, which is more than is taken.");
         self.error(ErrorClass::Permanent, message).with_code("too_long")
     }
 
     fn error(&self, class: ErrorClass, message: impl Into<Box<str>>) -> ProviderError {
         ProviderError::new(self.provider, self.operation, class, message)
     }
+}
+
+/// Status and headers of an answer; what they say of our allowance is told.
+fn head(response: &mut Response) -> (u16, HeaderMap) {
+    let headers = std::mem::take(response.headers_mut());
+    usage::tell(&headers);
+    (response.status().as_u16(), headers)
+}
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
 }
 
 fn unreached(error: &reqwest::Error) -> &'static str {

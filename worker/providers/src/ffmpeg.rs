@@ -7,21 +7,14 @@
 
 mod silence;
 
-use std::{
-    fs::File,
-    io::{Seek, Write},
-    path::PathBuf,
-    process::Stdio,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use tokio::{process::Command, sync::Semaphore};
 
 pub use self::silence::{Silence, cuts};
 use crate::{
     child::{self, Bounds, Failed, Heard},
+    content::{Content, HELD, Spool, SpoolError},
     text::one_line,
 };
 
@@ -53,6 +46,8 @@ pub struct FfmpegSettings {
     pub timeout: Duration,
     /// How many may run at a time.
     pub cores: usize,
+    /// Where its files lie.
+    pub spool: Spool,
 }
 
 /// Runs the program. Cheap to clone.
@@ -83,8 +78,8 @@ pub enum FfmpegError {
     #[error("ffmpeg did not finish within {} s and was stopped; the job is repeated later. Shorten the recording if this goes on", .0.as_secs())]
     TooSlow(Duration),
     /// The disk did not take the file.
-    #[error("the directory of temporary files cannot be used; see that there is room in it")]
-    Disk(#[source] std::io::Error),
+    #[error(transparent)]
+    Disk(#[from] SpoolError),
 }
 
 impl Ffmpeg {
@@ -98,46 +93,53 @@ impl Ffmpeg {
     ///
     /// # Errors
     /// See [`FfmpegError`].
-    pub async fn speech(&self, file: Bytes, longest: Duration) -> Result<Bytes, FfmpegError> {
+    pub async fn speech(&self, file: &Content, longest: Duration) -> Result<Content, FfmpegError> {
         let longest = longest + Duration::from_secs(2);
         let most = longest.as_secs() * MOST_BYTES_PER_SECOND;
         let (until, bytes) = (seconds(longest), most.to_string());
         let mut arguments: Vec<&str> = SPEECH.split(' ').collect();
         arguments.extend(["-t", &until, "-fs", &bytes, "-f", "ogg", "pipe:1"]);
-        let heard = self.run(&[], file, &arguments, most).await?;
-        Ok(heard.output.into())
+        let heard = self.run(&[], file, &arguments, (most, HELD)).await?;
+        Ok(heard.output)
     }
 
     /// The silences of what [`Ffmpeg::speech`] made.
     ///
     /// # Errors
     /// See [`FfmpegError`].
-    pub async fn silences(&self, speech: Bytes) -> Result<Vec<Silence>, FfmpegError> {
+    pub async fn silences(&self, speech: &Content) -> Result<Vec<Silence>, FfmpegError> {
         let arguments = ["-loglevel", "info", "-nostats", "-af", PAUSE, "-f", "null", "-"];
-        let heard = self.run(&[], speech, &arguments, 0).await?;
+        let heard = self.run(&[], speech, &arguments, (0, 0)).await?;
         Ok(silence::told(&heard.complaints))
     }
 
-    /// A part of what [`Ffmpeg::speech`] made, byte for byte the same each time.
+    /// A part of what [`Ffmpeg::speech`] made, byte for byte the same each time; in memory when it has at most `most_held`
+    /// bytes.
     ///
     /// # Errors
     /// See [`FfmpegError`].
-    pub async fn cut(&self, speech: Bytes, from: Duration, until: Duration) -> Result<Bytes, FfmpegError> {
+    pub async fn cut(
+        &self,
+        speech: &Content,
+        (from, until): (Duration, Duration),
+        most_held: usize,
+    ) -> Result<Content, FfmpegError> {
         let length = until.saturating_sub(from);
         let most = (length.as_secs() + 2) * MOST_BYTES_PER_SECOND;
         let (from, length) = (seconds(from), seconds(length));
         let arguments = ["-t", &length, "-c", "copy", "-fflags", "+bitexact", "-f", "ogg", "pipe:1"];
-        let heard = self.run(&["-ss", &from], speech, &arguments, most).await?;
-        Ok(heard.output.into())
+        let heard = self.run(&["-ss", &from], speech, &arguments, (most, most_held)).await?;
+        Ok(heard.output)
     }
 
-    /// Runs the program on this file, with options for the input and for the output.
+    /// Runs the program on this file, with options for the input and for the output, of which there may be so much, and so
+    /// much in memory.
     async fn run(
         &self,
         before: &[&str],
-        file: Bytes,
+        file: &Content,
         after: &[&str],
-        most: u64,
+        (most, most_held): (u64, usize),
     ) -> Result<Heard, FfmpegError> {
         // The semaphore is never closed, so there is always a permit in the end.
         let _turn = self.turns.acquire().await.ok();
@@ -151,27 +153,18 @@ impl Ffmpeg {
             .args(after)
             .env_clear()
             .current_dir("/")
-            .stdin(anonymous(file).await?);
+            .stdin(file.as_input(&self.settings.spool).await?);
         let time = self.settings.timeout;
-        match child::run(&mut command, b"", &Bounds { time, output: most, complaints: MOST_HEARD }).await {
+        let output = self.settings.spool.gather(most as usize).holding(most_held);
+        match child::run(&mut command, b"", Bounds { time, output, complaints: MOST_HEARD }).await {
             Ok(heard) if heard.succeeded => Ok(heard),
             Ok(heard) => Err(refused(&heard.complaints)),
             Err(Failed::NotThere(error)) => Err(FfmpegError::NotThere(error)),
             Err(Failed::TooSlow) => Err(FfmpegError::TooSlow(time)),
             Err(Failed::TooMuch) => Err(FfmpegError::TooLarge),
+            Err(Failed::Disk(error)) => Err(error.into()),
         }
     }
-}
-
-/// A file without a name: it can be read at any place, which a pipe cannot, and is gone with whoever holds it.
-async fn anonymous(content: Bytes) -> Result<Stdio, FfmpegError> {
-    let written = tokio::task::spawn_blocking(move || {
-        let mut file: File = tempfile::tempfile()?;
-        file.write_all(&content)?;
-        file.rewind()?;
-        Ok(Stdio::from(file))
-    });
-    written.await.map_err(std::io::Error::other).and_then(|file| file).map_err(FfmpegError::Disk)
 }
 
 fn refused(said: &str) -> FfmpegError {

@@ -5,6 +5,7 @@ pub mod barcode;
 mod causes;
 pub mod chat;
 mod child;
+pub mod content;
 pub mod email;
 mod error;
 mod exchange;

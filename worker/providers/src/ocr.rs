@@ -93,10 +93,18 @@ pub struct Batch {
 impl Batch {
     /// Whether there is room for one more picture. A picture that is too large by itself travels alone.
     pub fn takes(&self, picture: &Picture) -> bool {
-        let bytes: usize = self.pictures.iter().map(|picture| picture.bytes().len()).sum();
-        let fits = bytes + picture.bytes().len() <= MOST_IMAGE_BYTES;
-        self.pictures.is_empty() || (self.pictures.len() < MOST_IMAGES && fits)
+        fits(self.pictures.iter().map(length), length(picture))
     }
+}
+
+/// Whether a batch of pictures of these lengths, in bytes, has room for one more. Pure.
+pub fn fits(batch: impl ExactSizeIterator<Item = u64>, more: u64) -> bool {
+    let count = batch.len();
+    count == 0 || (count < MOST_IMAGES && batch.sum::<u64>() + more <= MOST_IMAGE_BYTES as u64)
+}
+
+fn length(picture: &Picture) -> u64 {
+    picture.bytes().len() as u64
 }
 
 /// One service that reads text, with its pipeline.

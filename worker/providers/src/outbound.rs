@@ -6,11 +6,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use reqwest::{Certificate, Client, header::HeaderMap, redirect::Policy};
 
 use crate::{
     ErrorClass, ProviderError,
+    content::{Content, FetchError, Gathering},
     exchange::{Exchange, HttpAnswer, Repeat},
     webhook::{
         AddressGuard, HostResolver, Refusal, SystemResolver, UrlRules, check_url, guard::GuardedResolver,
@@ -80,19 +80,14 @@ impl OutboundClient {
         Ok(Self { http, rules, guard, timeout })
     }
 
-    /// Downloads a file of at most `most_bytes`. `now_unix` is the base of a `Retry-After` date.
-    pub async fn download(
-        &self,
-        url: &str,
-        most_bytes: usize,
-        now_unix: i64,
-    ) -> Result<Bytes, ProviderError> {
+    /// Downloads a file. `now_unix` is the base of a `Retry-After` date.
+    pub async fn download(&self, url: &str, file: Gathering, now_unix: i64) -> Result<Content, FetchError> {
         const GET: &str = "get";
-        let exchange = self.exchange(PROVIDER, GET, Repeat::Safe, most_bytes);
+        let exchange = self.exchange(PROVIDER, GET, Repeat::Safe, MOST_ANSWER_BYTES);
         let url = check_url(url, &self.rules, self.guard.as_ref()).map_err(|why| exchange.refused(why))?;
-        let answer = exchange.run(self.http.get(url)).await?;
+        let (answer, content) = exchange.fetch(self.http.get(url), file).await?;
         if answer.status == 200 {
-            return Ok(answer.body);
+            return Ok(content);
         }
         let wait = answer.wait(now_unix);
         let (class, advice) = match answer.status {
@@ -103,7 +98,7 @@ impl OutboundClient {
         };
         let message = format!("The server of the file answered {}. {advice}", answer.status);
         let error = ProviderError::new(PROVIDER, GET, class, message);
-        Err(error.with_code(answer.status.to_string()).with_server_wait(wait))
+        Err(error.with_code(answer.status.to_string()).with_server_wait(wait).into())
     }
 
     /// Sends one POST and answers whatever came back.
@@ -125,7 +120,7 @@ impl OutboundClient {
     }
 }
 
-/// How much of the answer to a POST is read.
+/// How much of the answer to a POST, or of a refusal, is read.
 const MOST_ANSWER_BYTES: usize = 64 * 1024;
 
 impl Exchange {

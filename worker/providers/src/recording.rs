@@ -9,7 +9,10 @@ mod sniff;
 
 use std::{fmt, time::Duration};
 
-use bytes::Bytes;
+use crate::content::Content;
+
+/// Beginning of a file in which its format is looked for, in bytes: three packets of a transport stream.
+const START: usize = 3 * 188;
 
 /// Shortest recording: the API refuses less ("Minimum audio length is 0.1 seconds").
 pub const SHORTEST: Duration = Duration::from_millis(100);
@@ -69,7 +72,7 @@ impl fmt::Display for AudioFormat {
     }
 }
 
-/// A recording that cannot be transcribed as it is. Sending it again changes nothing.
+/// A recording that cannot be transcribed as it is. But for [`Self::Unread`], sending it again changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecording {
     /// There is nothing in it.
@@ -96,6 +99,9 @@ pub enum BadRecording {
         "the {0} file has no sound track, so there is nothing to transcribe; send the file that has the sound"
     )]
     NoSound(AudioFormat),
+    /// The disk does not give it back.
+    #[error("the recording lies on a disk that could not be read; the job is repeated later")]
+    Unread,
     /// There is hardly anything in it.
     #[error("the {0} recording is shorter than the 0.1 s that the API takes; record it again")]
     TooShort(AudioFormat),
@@ -111,6 +117,7 @@ impl BadRecording {
             Self::Truncated(_) => "truncated",
             Self::Damaged(_) => "damaged",
             Self::NoSound(_) => "no_sound",
+            Self::Unread => "disk",
             Self::TooShort(_) => "too_short",
         }
     }
@@ -119,14 +126,14 @@ impl BadRecording {
 /// A whole recording of a format that the API takes, and of known length.
 #[derive(Clone)]
 pub struct Recording {
-    bytes: Bytes,
+    content: Content,
     format: AudioFormat,
     length: Duration,
 }
 
 impl fmt::Debug for Recording {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} of {:?} in {} bytes", self.format, self.length, self.bytes.len())
+        write!(formatter, "{} of {:?} in {} bytes", self.format, self.length, self.content.length())
     }
 }
 
@@ -135,21 +142,23 @@ impl Recording {
     ///
     /// # Errors
     /// See [`BadRecording`].
-    pub fn look_at(bytes: Bytes) -> Result<Self, BadRecording> {
-        if bytes.is_empty() {
+    pub fn look_at(content: impl Into<Content>) -> Result<Self, BadRecording> {
+        let content = content.into();
+        if content.length() == 0 {
             return Err(BadRecording::Empty);
         }
-        let format = sniff::format(&bytes)?;
-        let length = length::of(&bytes, format)?;
+        let start = content.read_piece(0, START).map_err(|_| BadRecording::Unread)?;
+        let format = sniff::format(&start)?;
+        let length = length::of(&content, format)?;
         if length < SHORTEST {
             return Err(BadRecording::TooShort(format));
         }
-        Ok(Self { bytes, format, length })
+        Ok(Self { content, format, length })
     }
 
     /// The file.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+    pub fn content(&self) -> &Content {
+        &self.content
     }
 
     /// Its format.

@@ -16,7 +16,8 @@ use tokio::{
 
 use crate::{
     ErrorClass, ProviderError, Receipt,
-    child::{self, Bounds, Failed},
+    child::{self, Bounds, Failed, Heard},
+    content::{Content, HELD, Spool},
     ocr::{Reading, Wanted, gathered},
     picture::{Format, Picture},
     pipeline::{Client, Target},
@@ -28,8 +29,8 @@ pub const PROVIDER: &str = "tesseract";
 const READ: &str = "read";
 /// Most pixels: it unpacks a picture to four bytes for each and needs several copies.
 const MOST_PIXELS: u64 = 25_000_000;
-/// Most text that is taken, in bytes.
-const MOST_TEXT: u64 = 1024 * 1024;
+/// Most text that is taken, in bytes; none of it goes to the disk.
+const MOST_TEXT: usize = HELD;
 /// Most of its complaints that are kept, in bytes.
 const MOST_SAID: usize = 300;
 /// Automatic layout of a page.
@@ -113,11 +114,14 @@ impl TesseractClient {
             // One thread for each: the turns already fill the cores.
             .env("OMP_THREAD_LIMIT", "1")
             .stdin(Stdio::piped());
-        let bounds = Bounds { time: self.timeout, output: MOST_TEXT, complaints: MOST_TEXT };
-        match child::run(&mut command, input, &bounds).await {
-            Ok(heard) if heard.succeeded => Ok(String::from_utf8_lossy(&heard.output).into_owned()),
+        let output = Spool::default().gather(MOST_TEXT);
+        let bounds = Bounds { time: self.timeout, output, complaints: MOST_TEXT as u64 };
+        match child::run(&mut command, input, bounds).await {
+            Ok(Heard { succeeded: true, output: Content::Held(text), .. }) => {
+                Ok(String::from_utf8_lossy(&text).into_owned())
+            }
             Ok(heard) => Err(refused(&heard.complaints)),
-            Err(Failed::TooMuch) => Err(refused("more text than a picture can hold")),
+            Err(Failed::TooMuch | Failed::Disk(_)) => Err(refused("more text than a picture can hold")),
             Err(Failed::NotThere(error)) => Err(cannot_run(error)),
             Err(Failed::TooSlow) => Err(too_slow(self.timeout)),
         }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
-use reqwest::multipart::{Form, Part};
+use reqwest::multipart::Form;
 
 pub use self::models::{Limits, limits};
 use crate::{
@@ -145,8 +145,10 @@ impl TranscriptionClient {
     }
 
     fn form(&self, recording: &Recording, wanted: &Wanted) -> Result<Form, ProviderError> {
-        let (bytes, format) = (recording.bytes(), recording.format());
-        let file = Part::stream_with_length(bytes.clone(), bytes.len() as u64)
+        let format = recording.format();
+        let file = recording
+            .content()
+            .part()
             .file_name(format!("audio.{}", format.extension()))
             .mime_str(format.media_type())
             .map_err(|_| permanent("format", "The media type of the file cannot be named."))?;
@@ -181,7 +183,7 @@ impl TranscriptionClient {
             );
             return Err(permanent("format_of_model", &message));
         }
-        if MOST_AUDIO_BYTES < recording.bytes().len() {
+        if (MOST_AUDIO_BYTES as u64) < recording.content().length() {
             let message = "The file is larger than 25 MiB; split it, or encode it smaller.";
             return Err(permanent(TOO_LARGE, message));
         }

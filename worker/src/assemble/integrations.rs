@@ -2,12 +2,13 @@
 //!
 //! Time limits are those of one call, from queues.toml; the queue's own limit stands behind them.
 
-use std::{num::NonZero, sync::Arc, time::Duration};
+use std::{num::NonZero, path::PathBuf, sync::Arc, time::Duration};
 
 use flota_providers::{
     ProviderError,
     api::ApiSettings,
     chat::{self, ChatClient, ChatSettings},
+    content::Spool,
     ffmpeg::{Ffmpeg, FfmpegSettings},
     google_token::{ApiKey, ServiceAccount, TokenSource},
     ocr::{TextReader, TextReaders},
@@ -23,7 +24,7 @@ use flota_providers::{
     },
 };
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::AssembleError;
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
         ChatVariables, OcrProvider, OcrVariables, PushVariables, SmsFrom, SmsVariables,
         TranscriptionVariables, VisionCredential, VisionVariables, WhatsappVariables,
     },
+    failure::chain,
     limits::CallTimeouts,
 };
 
@@ -103,7 +105,7 @@ pub(super) fn transcription(
 }
 
 /// ffmpeg, where it was found.
-pub(super) fn ffmpeg(speech: &TranscriptionVariables) -> Option<Ffmpeg> {
+pub(super) fn ffmpeg(speech: &TranscriptionVariables, spool: &Spool) -> Option<Ffmpeg> {
     let Some(program) = speech.ffmpeg.clone() else {
         info!(
             "PATH leads to no ffmpeg: recordings above 25 MiB, longer than a call or in other formats are refused; to have \
@@ -111,7 +113,19 @@ pub(super) fn ffmpeg(speech: &TranscriptionVariables) -> Option<Ffmpeg> {
         );
         return None;
     };
-    Some(Ffmpeg::new(FfmpegSettings { program, timeout: CONVERSION, cores: cores() }))
+    Some(Ffmpeg::new(FfmpegSettings { program, timeout: CONVERSION, cores: cores(), spool: spool.clone() }))
+}
+
+/// Where files lie while jobs work with them. One that takes nothing is told now, before jobs wait for it.
+pub(super) fn spool(directory: Option<&PathBuf>) -> Spool {
+    let spool = Spool::new(directory.cloned());
+    if let Err(error) = spool.check() {
+        let why = chain(&error);
+        warn!(
+            "Jobs with files above 1 MiB will wait: {why}. Mend that, or set FLOTA_SPOOL_DIR and start again"
+        );
+    }
+    spool
 }
 
 /// Whoever reads text on pictures and is there, in the order of `FLOTA_OCR_PROVIDERS`.

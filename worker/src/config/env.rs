@@ -15,6 +15,7 @@ mod programs;
 mod reader;
 mod secrets;
 mod smtp;
+mod spool;
 mod storage;
 mod summary;
 mod text;

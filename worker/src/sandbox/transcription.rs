@@ -1,6 +1,8 @@
 //! Transcriptions as OpenAI serves them, against its own OpenAPI. Every recording says good morning in Spanish, but for a
 //! wave whose samples are all the same: in that one nobody speaks.
 
+use std::time::Duration;
+
 use flota_providers::{
     recording::{AudioFormat, BadRecording, Recording},
     transcription::{MOST_AUDIO_BYTES, limits},
@@ -62,7 +64,8 @@ pub(super) fn transcribe(call: &Call<'_>) -> Outcome {
     let summary = json!({
         "model": model, "file_bytes": file.content.len(), "language": fields["language"], "format": format, "seconds": seconds,
     });
-    let answer = answer(format, usage(model, &recording), &recording);
+    let text = if is_silent(&recording, &file.content) { "" } else { TEXT };
+    let answer = answer(format, usage(model, &recording), (text, recording.length()));
     Ok(Done::new(answer.with("x-request-id", format!("req_{}", new_id())), summary))
 }
 
@@ -117,9 +120,7 @@ fn usage(model: &str, recording: &Recording) -> Value {
     })
 }
 
-fn answer(format: &str, usage: Value, recording: &Recording) -> Answer {
-    let text = if is_silent(recording) { "" } else { TEXT };
-    let length = recording.length();
+fn answer(format: &str, usage: Value, (text, length): (&str, Duration)) -> Answer {
     let (minutes, seconds, millis) = (length.as_secs() / 60, length.as_secs() % 60, length.subsec_millis());
     let end = |point: char| format!("{:02}:{:02}:{seconds:02}{point}{millis:03}", minutes / 60, minutes % 60);
     let plain = |text: String| Answer::of(200, "text/plain; charset=utf-8", text);
@@ -145,8 +146,8 @@ fn answer(format: &str, usage: Value, recording: &Recording) -> Answer {
     }
 }
 
-fn is_silent(recording: &Recording) -> bool {
-    let samples = recording.bytes().get(WAVE_HEADER..).unwrap_or_default();
+fn is_silent(recording: &Recording, file: &[u8]) -> bool {
+    let samples = file.get(WAVE_HEADER..).unwrap_or_default();
     recording.format() == AudioFormat::Wav && samples.windows(2).all(|pair| pair[0] == pair[1])
 }
 

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use super::{Transcription, join::joined, kept::PieceKey, prepare::Piece};
 use crate::{
     failure::{Error, waits},
+    files::FileError,
     llm::{Dollars, Teller},
     processors::caller,
     telemetry::metrics::{TRANSCRIPTION_COST, TRANSCRIPTION_SECONDS},
@@ -81,7 +82,7 @@ impl<'a> Hearing<'a> {
         let kept = &self.transcription.kept;
         let (mut heard, mut id) = (Vec::new(), None);
         for piece in pieces {
-            let key = PieceKey::of(piece.recording.bytes());
+            let key = PieceKey::of(piece.recording.content()).await.map_err(FileError::Disk)?;
             if let Some(transcript) = kept.heard(self.job.id, key) {
                 heard.push((piece.from, transcript));
                 continue;

@@ -9,12 +9,13 @@
 
 use std::{
     collections::HashMap,
+    io,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
 use flota_producer::JobId;
+use flota_providers::content::Content;
 use serde_json::Value;
 
 use super::hear::Paid;
@@ -31,10 +32,8 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 pub(super) struct PieceKey([u8; 32]);
 
 impl PieceKey {
-    pub(super) fn of(content: &[u8]) -> Self {
-        let mut key = [0; 32];
-        key.copy_from_slice(digest(&SHA256, content).as_ref());
-        Self(key)
+    pub(super) async fn of(content: &Content) -> io::Result<Self> {
+        content.sha256().await.map(Self)
     }
 }
 
@@ -160,6 +159,12 @@ mod tests {
 
     use super::*;
 
+    fn key(first: &[u8]) -> PieceKey {
+        let mut digest = [0; 32];
+        digest[..first.len()].copy_from_slice(first);
+        PieceKey(digest)
+    }
+
     fn paid(cost_usd: f64) -> Paid {
         Paid { cost_usd, ..Paid::default() }
     }
@@ -168,7 +173,7 @@ mod tests {
     fn a_piece_is_known_to_its_job_by_its_content_until_the_job_is_done() {
         let (kept, now) = (Kept::default(), Instant::now());
         let (job, other) = (JobId::mint(), JobId::mint());
-        let (piece, later) = (PieceKey::of(b"first"), PieceKey::of(b"second"));
+        let (piece, later) = (key(b"first"), key(b"second"));
         kept.keep(job, piece, &json!({ "text": "Hola" }), now);
 
         assert_eq!(kept.heard(job, piece), Some(json!({ "text": "Hola" })));
@@ -192,23 +197,23 @@ mod tests {
     #[test]
     fn no_more_is_kept_than_there_is_room_for_and_old_jobs_make_room() {
         let (kept, now) = (Kept::default(), Instant::now());
-        let (piece, transcript) = (PieceKey::of(b"p"), json!({ "text": "Hola" }));
+        let (piece, transcript) = (key(b"p"), json!({ "text": "Hola" }));
         let large = json!("x".repeat(MOST_BYTES));
         (0..MOST_JOBS).for_each(|_| kept.owe(JobId::mint(), paid(1.0), now));
         let (late, later) = (JobId::mint(), JobId::mint());
 
         kept.keep(late, piece, &transcript, now);
         kept.keep(later, piece, &transcript, now + AGE);
-        kept.keep(later, PieceKey::of(b"q"), &large, now + AGE);
+        kept.keep(later, key(b"q"), &large, now + AGE);
 
         assert_eq!(kept.heard(late, piece), None);
         assert_eq!(kept.heard(later, piece), Some(transcript));
-        assert_eq!(kept.heard(later, PieceKey::of(b"q")), None);
+        assert_eq!(kept.heard(later, key(b"q")), None);
     }
 
     #[test]
     fn transcripts_of_old_jobs_make_room_and_then_those_of_the_oldest_without_what_was_paid() {
-        let (kept, start, piece) = (Kept::default(), Instant::now(), PieceKey::of(b"p"));
+        let (kept, start, piece) = (Kept::default(), Instant::now(), key(b"p"));
         let [oldest, older, newer, newest] = [(); 4].map(|()| JobId::mint());
         // With its quotation marks, exactly half of the room.
         let half = json!("x".repeat(MOST_BYTES / 2 - 2));

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use flota_providers::{
     TOO_LARGE,
+    content::{Content, HELD},
     ffmpeg::{Ffmpeg, FfmpegError, cuts},
     recording::{BadRecording, Recording},
     transcription::MOST_AUDIO_BYTES,
@@ -99,7 +99,7 @@ pub(super) struct Preparation<'a> {
 
 impl Preparation<'_> {
     /// The pieces of a file, in their order.
-    pub(super) async fn pieces(self, file: Bytes) -> Result<Vec<Piece>, Untranscribable> {
+    pub(super) async fn pieces(self, file: Content) -> Result<Vec<Piece>, Untranscribable> {
         let obstacle = match look_at(file.clone()).await {
             Ok(recording) => {
                 self.check_length(&recording)?;
@@ -118,7 +118,7 @@ impl Preparation<'_> {
             Err(other) => return Err(other),
         };
         let ffmpeg = self.ffmpeg.ok_or(obstacle)?;
-        let speech = look_at(ffmpeg.speech(file, self.longest).await?).await?;
+        let speech = look_at(ffmpeg.speech(&file, self.longest).await?).await?;
         self.check_length(&speech)?;
         match self.obstacle(&speech) {
             None => Ok(vec![Piece { recording: speech, from: Duration::ZERO }]),
@@ -133,7 +133,7 @@ impl Preparation<'_> {
 
     /// Why one call cannot take it as it is.
     fn obstacle(self, recording: &Recording) -> Option<Untranscribable> {
-        if MOST_AUDIO_BYTES < recording.bytes().len() {
+        if (MOST_AUDIO_BYTES as u64) < recording.content().length() {
             return Some(Untranscribable::too_large());
         }
         let (length, most) = (recording.length(), self.longest_call);
@@ -145,11 +145,12 @@ impl Preparation<'_> {
     }
 
     async fn split(self, ffmpeg: &Ffmpeg, speech: &Recording) -> Result<Vec<Piece>, Untranscribable> {
-        let silences = ffmpeg.silences(speech.bytes().clone()).await?;
+        let silences = ffmpeg.silences(speech.content()).await?;
         let most = PIECE.min(self.longest_call.saturating_sub(MARGIN));
-        let (mut pieces, mut from) = (Vec::new(), Duration::ZERO);
+        let (mut pieces, mut from, mut held) = (Vec::new(), Duration::ZERO, HELD);
         for until in cuts(speech.length(), most, &silences).into_iter().chain([speech.length()]) {
-            let piece = ffmpeg.cut(speech.bytes().clone(), from, until).await?;
+            let piece = ffmpeg.cut(speech.content(), (from, until), held).await?;
+            held -= piece.held();
             match look_at(piece).await {
                 Ok(recording) => pieces.push(Piece { recording, from }),
                 // What is left behind the last cut may be nothing to speak of.
@@ -163,7 +164,7 @@ impl Preparation<'_> {
 }
 
 /// Walks through a file where that keeps nobody waiting. A reader that panics has met a damaged file.
-async fn look_at(file: Bytes) -> Result<Recording, Untranscribable> {
+async fn look_at(file: Content) -> Result<Recording, Untranscribable> {
     let looked = tokio::task::spawn_blocking(move || Recording::look_at(file)).await;
     Ok(looked.map_err(|_| Untranscribable::Unheard)??)
 }

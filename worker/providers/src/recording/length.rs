@@ -2,12 +2,8 @@
 //!
 //! Headers alone do not do: some have no length (what browsers record), and others promise what is no longer there.
 
-use std::{
-    io::{Cursor, ErrorKind},
-    time::Duration,
-};
+use std::{io::ErrorKind, time::Duration};
 
-use bytes::Bytes;
 use symphonia::{
     core::{
         errors::Error,
@@ -19,6 +15,7 @@ use symphonia::{
 };
 
 use super::{AudioFormat, BadRecording};
+use crate::content::Content;
 
 /// A header may promise a little more than there is: the last packet, or what encoders add at both ends.
 const SLACK: f64 = 0.5;
@@ -36,9 +33,11 @@ struct Walked {
     broke_off: bool,
 }
 
-pub(super) fn of(bytes: &Bytes, format: AudioFormat) -> Result<Duration, BadRecording> {
-    let stream =
-        MediaSourceStream::new(Box::new(Cursor::new(bytes.clone())), MediaSourceStreamOptions::default());
+/// Where the tag of an MPEG stream tells its length, in bytes (ID3v2.3, section 3.1).
+const TAG_HEADER: usize = 10;
+
+pub(super) fn of(content: &Content, format: AudioFormat) -> Result<Duration, BadRecording> {
+    let stream = MediaSourceStream::new(Box::new(content.reader()), MediaSourceStreamOptions::default());
     let found = get_probe().probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default());
     let mut reader = found.map_err(|error| refusal(&error, format))?;
     let track = reader.default_track(TrackType::Audio).ok_or(BadRecording::NoSound(format))?;
@@ -48,7 +47,10 @@ pub(super) fn of(bytes: &Bytes, format: AudioFormat) -> Result<Duration, BadReco
     let seconds = |units: u64| units as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get());
     let span = walked.end.saturating_sub(walked.first.unwrap_or_default());
     let there = seconds(walked.together.max(span.try_into().unwrap_or_default()));
-    let promised = promised.map(|units| seconds(units.get())).filter(|_| keeps_promises(bytes, format));
+    let promised = match promised {
+        Some(units) if keeps_promises(content, format)? => Some(seconds(units.get())),
+        _ => None,
+    };
     if promised.is_some_and(|promised| there + SLACK < promised)
         || (walked.broke_off && !is_live(format, promised))
     {
@@ -74,6 +76,7 @@ fn walk(reader: &mut dyn FormatReader, track: u32, format: AudioFormat) -> Resul
                 walked.broke_off = true;
                 return Ok(walked);
             }
+            Err(Error::IoError(error)) if error.raw_os_error().is_some() => return Err(BadRecording::Unread),
             Err(_) => return Err(BadRecording::Damaged(format)),
         }
     }
@@ -82,6 +85,7 @@ fn walk(reader: &mut dyn FormatReader, track: u32, format: AudioFormat) -> Resul
 /// What cannot even be opened. The index of an MPEG-4 or a segment of Matroska is missed when the end is.
 fn refusal(error: &Error, format: AudioFormat) -> BadRecording {
     match error {
+        Error::IoError(error) if error.raw_os_error().is_some() => BadRecording::Unread,
         Error::IoError(_) | Error::Unsupported(_) => BadRecording::Truncated(format),
         _ => BadRecording::Damaged(format),
     }
@@ -93,19 +97,19 @@ fn is_live(format: AudioFormat, promised: Option<f64>) -> bool {
 }
 
 /// Without a count of its frames, the length of an MPEG stream is only estimated from its first ones.
-fn keeps_promises(bytes: &[u8], format: AudioFormat) -> bool {
+fn keeps_promises(content: &Content, format: AudioFormat) -> Result<bool, BadRecording> {
     if format != AudioFormat::Mp3 {
-        return true;
+        return Ok(true);
     }
-    let tag = match bytes {
-        // Seven bits of each byte count (ID3v2.3, section 3.1).
+    let piece = |from, most| content.read_piece(from, most).map_err(|_| BadRecording::Unread);
+    let tag = match *piece(0, TAG_HEADER)? {
+        // Seven bits of each byte count.
         [b'I', b'D', b'3', _, _, _, a, b, c, d, ..] => {
-            10 + [a, b, c, d].iter().fold(0, |size, byte| size << 7 | usize::from(**byte & 0x7f))
+            TAG_HEADER as u64 + [a, b, c, d].iter().fold(0, |size, byte| size << 7 | u64::from(byte & 0x7f))
         }
         _ => 0,
     };
-    let frame = bytes.get(tag..).map_or(&[][..], |rest| &rest[..rest.len().min(FIRST_FRAME)]);
-    frame.windows(4).any(|word| word == b"Xing" || word == b"Info")
+    Ok(piece(tag, FIRST_FRAME)?.windows(4).any(|word| word == b"Xing" || word == b"Info"))
 }
 
 #[cfg(test)]
@@ -118,8 +122,12 @@ mod tests {
         tagged.resize(10 + 128, b'x');
         tagged.extend_from_slice(b"\xff\xfb\x90\x64....Xing");
 
-        assert!(keeps_promises(&tagged, AudioFormat::Mp3));
-        assert!(!keeps_promises(b"\xff\xfb\x90\x64....", AudioFormat::Mp3));
-        assert!(keeps_promises(b"RIFF", AudioFormat::Wav));
+        for (file, format, expected) in [
+            (tagged, AudioFormat::Mp3, true),
+            (b"\xff\xfb\x90\x64....".to_vec(), AudioFormat::Mp3, false),
+            (b"RIFF".to_vec(), AudioFormat::Wav, true),
+        ] {
+            assert_eq!(keeps_promises(&file.into(), format), Ok(expected), "{format}");
+        }
     }
 }

@@ -1,24 +1,28 @@
-//! Gets files out of the bucket: whole, up to a limit that the caller sets, or as a stream that is never whole in memory.
+//! Gets files out of the bucket: gathered up to a limit that the caller sets, or as a stream. Neither holds a large one in
+//! memory.
 
 use std::{fmt, io};
 
 use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
-use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::{
     StorageClient,
     classify::{broken, root},
 };
-use crate::{ErrorClass, ProviderError, error::TOO_LARGE};
+use crate::{
+    ErrorClass, ProviderError,
+    content::{Content, FetchError, Gathering, Unkept},
+    error::TOO_LARGE,
+};
 
 pub(super) const GET: &str = "get";
 
-/// A file in memory.
-#[derive(Debug, Clone)]
+/// A file that has come.
+#[derive(Debug, Clone, Default)]
 pub struct Stored {
     /// Its content.
-    pub content: Bytes,
+    pub content: Content,
     /// The media type that it was stored with.
     pub media_type: Option<String>,
 }
@@ -59,24 +63,22 @@ fn room(error: &io::Error) -> &'static str {
 }
 
 impl StorageClient {
-    /// The file with this key, when it is not longer than `most_bytes`.
+    /// The file with this key.
     ///
     /// # Errors
-    /// `Permanent` with code `NoSuchKey` when there is none, with code `too_large` when it is longer.
-    pub async fn get(&self, key: &str, most_bytes: usize) -> Result<Stored, ProviderError> {
+    /// `Permanent` with code `NoSuchKey` when there is none, with code `too_large` when it is longer than it may be.
+    pub async fn get(&self, key: &str, mut file: Gathering) -> Result<Stored, FetchError> {
         let StoredStream { length, media_type, mut body } = self.open(key).await?;
-        let announced = length.unwrap_or_default();
-        if (most_bytes as u64) < announced {
-            return Err(too_large(most_bytes));
-        }
-        let mut content = BytesMut::with_capacity(announced as usize);
+        let most_bytes = file.most_bytes();
+        let not_kept = |unkept| match unkept {
+            Unkept::TooLarge => FetchError::from(too_large(most_bytes)),
+            Unkept::Disk(error) => error.into(),
+        };
+        file.expect(length.unwrap_or_default()).map_err(not_kept)?;
         while let Some(piece) = body.try_next().await.map_err(|error| cut_off(&error))? {
-            if most_bytes - content.len() < piece.len() {
-                return Err(too_large(most_bytes));
-            }
-            content.extend_from_slice(&piece);
+            file.add(&piece).await.map_err(not_kept)?;
         }
-        Ok(Stored { content: content.freeze(), media_type })
+        Ok(Stored { content: file.finish().await?, media_type })
     }
 
     /// Opens the file with this key; its content is read by [`StoredStream::write_to`].

@@ -4,18 +4,17 @@
 //! has two steps: the API says where the file is for the next five minutes, and the file is fetched from there with our
 //! token. The token goes to Meta's hosts only, whatever address the answer names.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
-use reqwest::multipart::{Form, Part};
+use reqwest::multipart::Form;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
 use super::{WhatsappSettings, answer::refused};
 use crate::{
-    ErrorClass, ProviderError, Receipt,
+    ErrorClass, ProviderError, Receipt, Standing,
     api::Api,
+    content::{Content, FetchError, Gathering},
     error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     pipeline::{Client, Target},
@@ -30,7 +29,9 @@ const DOWNLOAD: &str = "download";
 /// Where Meta keeps files.
 const HOSTS: [&str; 4] = ["fbsbx.com", "fbcdn.net", "whatsapp.net", "facebook.com"];
 /// Largest sticker that does not move, in bytes.
-const MOST_STILL: usize = 100 * 1024;
+const MOST_STILL: u64 = 100 * 1024;
+/// Beginning of a file that is looked at, in bytes.
+const START: usize = 64;
 
 /// Moves files of one number.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ struct Described {
 #[derive(Debug, Clone)]
 pub struct Downloaded {
     /// Its content.
-    pub content: Bytes,
+    pub content: Content,
     /// Its media type, as WhatsApp names it.
     pub media_type: String,
 }
@@ -87,13 +88,12 @@ impl WhatsappMediaClient {
     /// `Permanent` for what WhatsApp does not take.
     pub async fn upload(
         &self,
-        content: Bytes,
+        content: &Content,
         name: &str,
         media_type: &'static str,
     ) -> Result<Receipt, ProviderError> {
-        check(&content, media_type)?;
-        let length = content.len() as u64;
-        let file = Part::stream_with_length(content, length).file_name(name.to_owned()).mime_str(media_type);
+        check(content.length(), &content.start(START).await.map_err(unread)?, media_type)?;
+        let file = content.part().file_name(name.to_owned()).mime_str(media_type);
         let file =
             file.map_err(|_| permanent(UPLOAD, "type", "The media type of the file cannot be named."))?;
         let form =
@@ -110,23 +110,24 @@ impl WhatsappMediaClient {
     /// Downloads the media with this id, which came with a webhook or an upload.
     ///
     /// # Errors
-    /// `Permanent` when there is no such media any more, or it is larger than `most_bytes`.
-    pub async fn download(&self, id: &str, most_bytes: usize) -> Result<Downloaded, ProviderError> {
-        let mut answer = self.fetch(&self.describe(id).await?, most_bytes).await?;
-        if matches!(answer.0.status, 401 | 403 | 404 | 410) {
+    /// `Permanent` when there is no such media any more, or it is larger than it may be.
+    pub async fn download(&self, id: &str, file: Gathering) -> Result<Downloaded, FetchError> {
+        let mut described = self.describe(id).await?;
+        let (mut answer, mut content) = self.fetch(&described, file.again()).await?;
+        if matches!(answer.status, 401 | 403 | 404 | 410) {
             // The address holds for five minutes; a new one is asked for once.
-            answer = self.fetch(&self.describe(id).await?, most_bytes).await?;
+            described = self.describe(id).await?;
+            (answer, content) = self.fetch(&described, file).await?;
         }
-        let (answer, sha256, media_type) = answer;
         if answer.status != 200 {
-            return Err(refused(&self.api, DOWNLOAD, &answer, ErrorClass::ServerError));
+            return Err(refused(&self.api, DOWNLOAD, &answer, ErrorClass::ServerError).into());
         }
-        if !is_digest_of(&sha256, &answer.body) {
+        if !is_digest(&described.sha256, content.sha256().await.map_err(unread)?) {
             let message = "What was downloaded is not what WhatsApp described; the call is repeated later.";
             let error = ProviderError::new(PROVIDER, DOWNLOAD, ErrorClass::ServerError, message);
-            return Err(error.with_code("sha256"));
+            return Err(error.with_code("sha256").into());
         }
-        Ok(Downloaded { content: answer.body, media_type })
+        Ok(Downloaded { content, media_type: described.mime_type })
     }
 
     async fn describe(&self, id: &str) -> Result<Described, ProviderError> {
@@ -145,23 +146,19 @@ impl WhatsappMediaClient {
         described.ok_or_else(|| refused(&self.api, DOWNLOAD, &answer, ErrorClass::ServerError))
     }
 
-    async fn fetch(
-        &self,
-        place: &Described,
-        most_bytes: usize,
-    ) -> Result<(HttpAnswer, String, String), ProviderError> {
+    async fn fetch(&self, place: &Described, file: Gathering) -> Result<(HttpAnswer, Content), FetchError> {
+        let most_bytes = file.most_bytes();
         if place.file_size.is_some_and(|size| (most_bytes as u64) < size) {
             let message =
                 format!("The media is larger than {most_bytes} bytes, which is more than is taken.");
-            return Err(permanent(DOWNLOAD, "too_long", &message));
+            return Err(permanent(DOWNLOAD, "too_long", &message).into());
         }
         let url = token_may_go(&place.url, &self.base_url).ok_or_else(|| {
             let message = "The media lies at a host that is not Meta's, and our token is not sent there.";
             permanent(DOWNLOAD, "address_refused", message)
         })?;
         let request = self.api.get_url(url).bearer_auth(self.access_token.expose_secret());
-        let answer = self.api.fetch(DOWNLOAD, request, most_bytes).await?;
-        Ok((answer, place.sha256.clone(), place.mime_type.clone()))
+        self.api.fetch(DOWNLOAD, request, file).await
     }
 }
 
@@ -185,16 +182,14 @@ fn token_may_go(address: &str, base_url: &str) -> Option<Url> {
 }
 
 /// WhatsApp writes digests in hexadecimal here and in base64 in webhooks. Without one there is nothing to compare.
-fn is_digest_of(told: &str, content: &[u8]) -> bool {
-    let own = digest(&SHA256, content);
-    told.is_empty() || told.eq_ignore_ascii_case(&hex::encode(own)) || told == STANDARD.encode(own.as_ref())
+fn is_digest(told: &str, own: [u8; 32]) -> bool {
+    told.is_empty() || told.eq_ignore_ascii_case(&hex::encode(own)) || told == STANDARD.encode(own)
 }
 
 /// What the ending of a name does not tell: Ogg has to hold Opus, and WebP to be one, small when it does not move.
-fn check(content: &[u8], media_type: &str) -> Result<(), ProviderError> {
-    let start = &content[..content.len().min(64)];
+fn check(length: u64, start: &[u8], media_type: &str) -> Result<(), ProviderError> {
     match media_type {
-        _ if content.is_empty() => Err(permanent(UPLOAD, "empty", "The file is empty.")),
+        _ if length == 0 => Err(permanent(UPLOAD, "empty", "The file is empty.")),
         "audio/ogg" if !start.windows(8).any(|bytes| bytes == b"OpusHead") => {
             Err(permanent(UPLOAD, "type", "WhatsApp takes Ogg with Opus only; convert the recording."))
         }
@@ -203,7 +198,7 @@ fn check(content: &[u8], media_type: &str) -> Result<(), ProviderError> {
         {
             Err(permanent(UPLOAD, "type", "The sticker is not WebP; convert it."))
         }
-        "image/webp" if MOST_STILL < content.len() && !moves(start) => {
+        "image/webp" if MOST_STILL < length && !moves(start) => {
             let message =
                 "The sticker is larger than 100 KiB, which only those that move may be; make it smaller.";
             Err(permanent(UPLOAD, TOO_LARGE, message))
@@ -221,8 +216,19 @@ fn permanent(operation: &'static str, code: &str, message: &str) -> ProviderErro
     ProviderError::new(PROVIDER, operation, ErrorClass::Permanent, message).with_code(code)
 }
 
+/// It was kept on our own disk, which does not give it back now. That says nothing of WhatsApp, and is no try of the job.
+fn unread(error: std::io::Error) -> ProviderError {
+    let message = "The file lies on a disk that could not be read; the job is repeated later.";
+    ProviderError::new(PROVIDER, MEDIA, ErrorClass::ServerError, message)
+        .with_code("disk")
+        .with_standing(Standing::NotSent)
+        .with_source(error)
+}
+
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::digest::{SHA256, digest};
+
     use super::*;
 
     #[test]
@@ -249,28 +255,30 @@ mod tests {
     fn a_digest_is_read_in_both_spellings() {
         let hex = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
+        let of = |content: &[u8]| digest(&SHA256, content).as_ref().try_into().unwrap();
+
         for told in [hex, &hex.to_uppercase(), "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=", ""] {
-            assert!(is_digest_of(told, b"hello"), "{told}");
+            assert!(is_digest(told, of(b"hello")), "{told}");
         }
-        assert!(!is_digest_of(hex, b"hellO"));
+        assert!(!is_digest(hex, of(b"hellO")));
     }
 
     #[test]
     fn what_the_name_does_not_tell_is_looked_for_inside() {
-        let still = [b"RIFF\0\0\0\0WEBPVP8 ".as_slice(), &vec![0; MOST_STILL]].concat();
-        let mut moving = [b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0".as_slice(), &vec![0; MOST_STILL]].concat();
-        moving[20] = 0x02;
+        let still = b"RIFF\0\0\0\0WEBPVP8 ".as_slice();
+        let moving = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x02".as_slice();
 
-        assert!(check(b"OggS\0\0\0\0OpusHead", "audio/ogg").is_ok());
-        assert!(check(&still[..1_000], "image/webp").is_ok());
-        assert!(check(&moving, "image/webp").is_ok());
-        for (content, media_type) in [
-            (&b"OggS\0vorbis"[..], "audio/ogg"),
-            (b"GIF89a", "image/webp"),
-            (&still, "image/webp"),
-            (b"", "image/png"),
+        assert!(check(100, b"OggS\0\0\0\0OpusHead", "audio/ogg").is_ok());
+        assert!(check(1_000, still, "image/webp").is_ok());
+        assert!(check(MOST_STILL + 1, moving, "image/webp").is_ok());
+        for (length, start, media_type) in [
+            (11, &b"OggS\0vorbis"[..], "audio/ogg"),
+            (6, b"GIF89a", "image/webp"),
+            (MOST_STILL + 1, still, "image/webp"),
+            (0, b"", "image/png"),
         ] {
-            assert_eq!(check(content, media_type).unwrap_err().class, ErrorClass::Permanent, "{media_type}");
+            let error = check(length, start, media_type).unwrap_err();
+            assert_eq!(error.class, ErrorClass::Permanent, "{media_type}");
         }
     }
 }

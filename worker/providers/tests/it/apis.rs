@@ -14,6 +14,7 @@ use flota_providers::{
     ErrorClass, ProviderError, Receipt,
     api::ApiSettings,
     chat::{ChatClient, ChatRequest, ChatSettings},
+    content::{FetchError, Spool},
     google_token::{ApiKey, ServiceAccount, TokenSource},
     ocr::Wanted,
     picture::Picture,
@@ -64,9 +65,13 @@ impl Api {
                 whatsapp(api).send("+525512345678", &text, "job-1").await
             }
             Self::Read => whatsapp(api).mark_read("wamid.1").await,
-            Self::Upload => media(api).upload(Bytes::from_static(b"-pixels-"), "a.png", "image/png").await,
+            Self::Upload => {
+                media(api).upload(&Bytes::from_static(b"-pixels-").into(), "a.png", "image/png").await
+            }
             Self::Download => {
-                let provider_ref = Some(media(api).download("42", 1_000).await?.media_type);
+                let downloaded = media(api).download("42", Spool::default().gather(1_000)).await;
+                let downloaded = FetchError::apart(downloaded)?.expect("there is room on the disk");
+                let provider_ref = Some(downloaded.media_type);
                 Ok(Receipt { provider: "whatsapp_media", provider_ref, detail: None })
             }
             Self::Sms => sms(api).send("+525512345678", "Código 1234 & más", NOW).await,

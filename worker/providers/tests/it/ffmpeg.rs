@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use flota_providers::{
+    content::{HELD, Spool},
     ffmpeg::{Ffmpeg, FfmpegError, FfmpegSettings, cuts},
     recording::{AudioFormat, Recording},
 };
@@ -18,7 +19,7 @@ const SOON: Duration = Duration::from_mins(2);
 const HOUR: Duration = Duration::from_hours(1);
 
 fn ffmpeg(program: PathBuf, timeout: Duration) -> Ffmpeg {
-    Ffmpeg::new(FfmpegSettings { program, timeout, cores: 1 })
+    Ffmpeg::new(FfmpegSettings { program, timeout, cores: 1, spool: Spool::default() })
 }
 
 /// The one that is installed.
@@ -59,7 +60,7 @@ async fn sound_of_any_format_becomes_small_speech_of_the_same_length() {
         ("film.mp4", 2.0),
         ("speech.mpeg", 6.8),
     ] {
-        let speech = Recording::look_at(ffmpeg.speech(asset(name), HOUR).await.unwrap()).unwrap();
+        let speech = Recording::look_at(ffmpeg.speech(&asset(name).into(), HOUR).await.unwrap()).unwrap();
 
         let off = (speech.length().as_secs_f64() - seconds).abs();
         assert!(speech.format() == AudioFormat::Ogg && off < 0.2, "{name}: {speech:?}");
@@ -69,18 +70,18 @@ async fn sound_of_any_format_becomes_small_speech_of_the_same_length() {
 #[tokio::test]
 async fn a_long_recording_is_cut_in_its_pauses_into_the_same_pieces_each_time() {
     let Some(ffmpeg) = real() else { return };
-    let speech = ffmpeg.speech(long_wave(8), HOUR).await.unwrap();
+    let speech = ffmpeg.speech(&long_wave(8).into(), HOUR).await.unwrap();
     let whole = Recording::look_at(speech.clone()).unwrap();
 
-    let silences = ffmpeg.silences(speech.clone()).await.unwrap();
+    let silences = ffmpeg.silences(&speech).await.unwrap();
     let cuts = cuts(whole.length(), Duration::from_secs(12), &silences);
     let mut together = Duration::ZERO;
     let ends = cuts.iter().copied().chain([whole.length()]);
     let mut from = Duration::ZERO;
     for until in ends {
-        let piece = ffmpeg.cut(speech.clone(), from, until).await.unwrap();
-        let again = ffmpeg.cut(speech.clone(), from, until).await.unwrap();
-        assert_eq!(piece, again, "the piece at {from:?}");
+        let piece = ffmpeg.cut(&speech, (from, until), HELD).await.unwrap();
+        let again = ffmpeg.cut(&speech, (from, until), HELD).await.unwrap();
+        assert_eq!(piece.sha256().await.unwrap(), again.sha256().await.unwrap(), "the piece at {from:?}");
         together += Recording::look_at(piece).unwrap().length();
         from = until;
     }
@@ -94,7 +95,7 @@ async fn a_long_recording_is_cut_in_its_pauses_into_the_same_pieces_each_time() 
 async fn one_that_is_longer_than_it_may_be_is_not_worked_on_to_its_end() {
     let Some(ffmpeg) = real() else { return };
 
-    let speech = ffmpeg.speech(long_wave(8), Duration::from_secs(10)).await.unwrap();
+    let speech = ffmpeg.speech(&long_wave(8).into(), Duration::from_secs(10)).await.unwrap();
 
     let length = Recording::look_at(speech).unwrap().length();
     assert!((11..=13).contains(&length.as_secs()), "{length:?}");
@@ -110,11 +111,11 @@ async fn what_has_no_sound_and_what_leads_elsewhere_is_refused() {
         format!("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{place}\n#EXT-X-ENDLIST\n");
     let list = format!("ffconcat version 1.0\nfile '{place}'\n");
 
-    let mute = ffmpeg.speech(asset("silent_film.mp4"), HOUR).await.unwrap_err();
+    let mute = ffmpeg.speech(&asset("silent_film.mp4").into(), HOUR).await.unwrap_err();
 
     assert!(matches!(mute, FfmpegError::NoSound), "{mute}");
     for text in [playlist, list, "<html>".to_owned()] {
-        let refused = ffmpeg.speech(text.clone().into(), HOUR).await.unwrap_err();
+        let refused = ffmpeg.speech(&text.clone().into(), HOUR).await.unwrap_err();
         assert!(matches!(refused, FfmpegError::Unreadable(_)), "{text}: {refused}");
     }
 }
@@ -126,8 +127,10 @@ async fn one_that_does_not_end_is_killed_and_one_that_is_not_there_is_named() {
     let program = script(folder.path(), &format!("echo $$ > {}; exec /bin/sleep 600", pid_file.display()));
     let began = Instant::now();
 
-    let slow = ffmpeg(program, Duration::from_secs(5)).speech(asset("speech.aac"), HOUR).await.unwrap_err();
-    let missing = ffmpeg("/nowhere/ffmpeg".into(), SOON).speech(asset("speech.aac"), HOUR).await.unwrap_err();
+    let slow =
+        ffmpeg(program, Duration::from_secs(5)).speech(&asset("speech.aac").into(), HOUR).await.unwrap_err();
+    let missing =
+        ffmpeg("/nowhere/ffmpeg".into(), SOON).speech(&asset("speech.aac").into(), HOUR).await.unwrap_err();
 
     let pid = fs::read_to_string(pid_file).unwrap().trim().to_owned();
     assert!(matches!(slow, FfmpegError::TooSlow(_)) && began.elapsed() < SOON, "{slow}");
@@ -143,8 +146,9 @@ async fn one_whose_job_is_given_up_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");
     let program = script(folder.path(), &format!("echo $$ > {}; exec /bin/sleep 600", pid_file.display()));
-    let run =
-        tokio::spawn(async move { ffmpeg(program, SOON).speech(asset("speech.aac"), HOUR).await.map(drop) });
+    let run = tokio::spawn(async move {
+        ffmpeg(program, SOON).speech(&asset("speech.aac").into(), HOUR).await.map(drop)
+    });
     let pid = || fs::read_to_string(&pid_file).ok().filter(|pid| pid.ends_with('\n'));
     wait_until("it has started", || pid().is_some()).await;
     let process = Path::new("/proc").join(pid().unwrap().trim());
@@ -169,8 +173,8 @@ async fn more_than_speech_can_be_is_not_taken_and_nothing_of_our_environment_is_
     let other = tempfile::tempdir().unwrap();
     let curious = ffmpeg(script(other.path(), "echo \"of us: $CARGO_MANIFEST_DIR.\" >&2; exit 1"), SOON);
 
-    let large = endless.speech(asset("speech.aac"), Duration::from_secs(1)).await.unwrap_err();
-    let refused = curious.speech(asset("speech.aac"), HOUR).await.unwrap_err();
+    let large = endless.speech(&asset("speech.aac").into(), Duration::from_secs(1)).await.unwrap_err();
+    let refused = curious.speech(&asset("speech.aac").into(), HOUR).await.unwrap_err();
 
     assert!(matches!(large, FfmpegError::TooLarge), "{large}");
     assert!(refused.to_string().ends_with("of us: ."), "{refused}");

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use flota_providers::{
     ErrorClass, ProviderError, Receipt,
+    content::{Content, FetchError, Gathering, Spool},
     outbound::{OutboundClient, OutboundSettings},
     push::{
         MOST_PUSH_BYTES, Push, VapidError, VapidKey,
@@ -229,18 +230,26 @@ async fn a_subscription_does_not_lead_into_our_network() {
     assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Permanent, Some("address_refused")));
 }
 
+fn at_most(bytes: usize) -> Gathering {
+    Spool::default().gather(bytes)
+}
+
+fn refusal(fetched: Result<Content, FetchError>) -> ProviderError {
+    FetchError::apart(fetched).unwrap_err()
+}
+
 #[tokio::test]
 async fn downloads_have_a_limit_and_a_guard() {
     let receiver =
         Receiver::start(Answer { status: 200, body: vec![b'x'; 1_000], ..Answer::default() }).await;
     let url = receiver.url();
 
-    let whole = client().download(&url, 1_000, NOW).await.unwrap();
-    let long = client().download(&url, 999, NOW).await.unwrap_err();
+    let whole = client().download(&url, at_most(1_000), NOW).await.unwrap();
+    let long = refusal(client().download(&url, at_most(999), NOW).await);
     let strict = OutboundClient::new(OutboundSettings::new(Arc::new(|_| false))).unwrap();
-    let refused = strict.download("https://10.0.0.1/file", 1_000, NOW).await.unwrap_err();
+    let refused = refusal(strict.download("https://10.0.0.1/file", at_most(1_000), NOW).await);
 
-    assert_eq!(whole.len(), 1_000);
+    assert_eq!(whole.held(), 1_000);
     assert_eq!((long.class, long.code.as_deref()), (ErrorClass::Permanent, Some("too_long")));
     assert_eq!(refused.code.as_deref(), Some("address_refused"));
     for (status, class) in [
@@ -252,7 +261,7 @@ async fn downloads_have_a_limit_and_a_guard() {
         (503, ErrorClass::ServerError),
     ] {
         let receiver = Receiver::start(Answer { status, ..Answer::default() }).await;
-        let error = client().download(&receiver.url(), 10, NOW).await.unwrap_err();
+        let error = refusal(client().download(&receiver.url(), at_most(10), NOW).await);
         assert_eq!(error.class, class, "for {status}");
     }
 }

@@ -106,7 +106,7 @@ proptest! {
         }
 
         // Whatever comes of it, it comes, and it is no longer than a file of this size can be.
-        if let Ok(recording) = Recording::look_at(bytes.into()) {
+        if let Ok(recording) = Recording::look_at(bytes) {
             prop_assert!(!recording.length().is_zero());
         }
     }

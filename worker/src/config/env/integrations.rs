@@ -16,6 +16,7 @@ use super::{
     error::EnvironmentError,
     ocr, programs,
     reader::Reader,
+    spool,
     storage::{self, StorageVariables},
 };
 
@@ -40,6 +41,10 @@ pub struct Integrations {
     pub storage: Option<StorageVariables>,
     /// `FLOTA_FILES_DIR`: the only directory that jobs may read files from.
     pub files_dir: Option<PathBuf>,
+    /// `FLOTA_SPOOL_DIR`: where files lie while jobs work with them.
+    pub spool_dir: Option<PathBuf>,
+    /// `FLOTA_FILE_MEMORY`: for files that have to be whole in memory, in bytes.
+    pub file_memory: Option<u64>,
 }
 
 /// Our key pair towards push services.
@@ -171,6 +176,8 @@ pub(super) fn read(reader: &mut Reader<'_>, production: bool) -> Integrations {
         ocr: ocr::read(reader),
         storage: storage::read(reader, production),
         files_dir: reader.parse("FLOTA_FILES_DIR", directory),
+        spool_dir: reader.parse("FLOTA_SPOOL_DIR", spool::directory),
+        file_memory: reader.parse("FLOTA_FILE_MEMORY", spool::memory),
     }
 }
 

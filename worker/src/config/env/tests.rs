@@ -264,7 +264,7 @@ fn examples_can_be_used_once_secrets_are_replaced() {
             "FLOTA_ENCRYPTION_KEYS" => (variable.name, variable.example.replace("REPLACE_ME", KEY)),
             "VAPID_PRIVATE_KEY" => (variable.name, "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw".to_owned()),
             "SMTP_CA_FILE" | "GOOGLE_APPLICATION_CREDENTIALS" => (variable.name, ca.clone()),
-            "FLOTA_FILES_DIR" => (variable.name, directory.clone()),
+            "FLOTA_FILES_DIR" | "FLOTA_SPOOL_DIR" => (variable.name, directory.clone()),
             name => (name, variable.example.to_owned()),
         })
         .collect();

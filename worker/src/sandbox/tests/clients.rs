@@ -4,6 +4,7 @@ use flota_producer::{KNOWN_TEMPLATES, WhatsappTemplate};
 use flota_providers::{
     api::ApiSettings,
     chat::{ChatClient, ChatRequest, ChatSettings},
+    content::{FetchError, Spool},
     google_token::{ApiKey, ServiceAccount},
     ocr::Wanted,
     picture::Picture,
@@ -95,7 +96,7 @@ async fn whatsapp_takes_every_kind_of_file_that_our_client_uploads_and_gives_it_
     ];
 
     for (kind, media_type, bytes) in files {
-        let id = media.upload(bytes.into(), "file", media_type).await.unwrap().provider_ref.unwrap();
+        let id = media.upload(&bytes.into(), "file", media_type).await.unwrap().provider_ref.unwrap();
         let captioned = matches!(kind, "image" | "video" | "document");
         let content = WhatsappContent::File {
             media: kind,
@@ -104,9 +105,12 @@ async fn whatsapp_takes_every_kind_of_file_that_our_client_uploads_and_gives_it_
             filename: (kind == "document").then(|| "a.pdf".to_owned()),
         };
         client.send("+525512345678", &content, "job-1").await.unwrap();
-        let back = media.download(&id, 1_000).await.unwrap();
-        assert_eq!((&back.content[..], &*back.media_type), (bytes, media_type));
-        assert_eq!(media.download(&id, 3).await.unwrap_err().code.as_deref(), Some("too_long"), "{kind}");
+        let at_most = |bytes| Spool::default().gather(bytes);
+        let back = media.download(&id, at_most(1_000)).await.unwrap();
+        let content = back.content.whole().await.unwrap();
+        assert_eq!((&content[..], &*back.media_type), (bytes, media_type));
+        let long = FetchError::apart(media.download(&id, at_most(3)).await).unwrap_err();
+        assert_eq!(long.code.as_deref(), Some("too_long"), "{kind}");
     }
 }
 
@@ -194,7 +198,7 @@ async fn a_recording_is_transcribed() {
     };
     let client = TranscriptionClient::new(settings).unwrap();
 
-    let recording = Recording::look_at(SPEECH.into()).unwrap();
+    let recording = Recording::look_at(SPEECH).unwrap();
     let wanted = |format| HearingWanted { language: Some("es".into()), format, ..HearingWanted::default() };
 
     let receipt = client.transcribe(&recording, &wanted(TranscriptFormat::Json), now()).await.unwrap();

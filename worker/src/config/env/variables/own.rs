@@ -81,6 +81,23 @@ pub(super) const PROCESSES: &[Variable] = &[
         "The only directory that jobs may read files from (attachments, recordings, pictures). Long results are written into \
          its folder results.",
     ),
+    plain(
+        FLEET,
+        "FLOTA_SPOOL_DIR",
+        Some("the system's directory for temporary files"),
+        "/var/lib/flota/spool",
+        "Directory where files of jobs above 1 MiB lie while a job works with them. They have no name there and are gone \
+         with the job or the process. It needs room for the largest files that run at once: 100 MiB for each WhatsApp \
+         document and each recording.",
+    ),
+    plain(
+        FLEET,
+        "FLOTA_FILE_MEMORY",
+        Some("256MiB"),
+        "1GiB",
+        "Memory that one process spends on files that have to be whole in it: attachments cost five times their size, \
+         pictures four times. Jobs wait for it and are not charged. 16MiB to 64GiB.",
+    ),
     secret(
         FLEET,
         "FLOTA_ENCRYPTION_KEYS",

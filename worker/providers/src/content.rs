@@ -1,0 +1,333 @@
+//! What is in a file of a job: a little of it in memory, all of a larger one on the disk.
+//!
+//! Whoever gets a file gathers it piece by piece ([`Gathering`]): it stays in memory while it is small, and goes to a file
+//! without a name when it is not, so that many large files at once take room on the disk and none in memory, and nothing
+//! is left behind even after SIGKILL. From there on it is read from any place and as often as is needed: each reader has a
+//! position of its own. What needs all of it in memory at once asks for that ([`Content::whole`]) and has made room for it.
+
+mod gathering;
+mod reader;
+
+use std::{
+    fs::File,
+    io::{self, Seek},
+    os::unix::fs::FileExt,
+    process::Stdio,
+    sync::Arc,
+};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use reqwest::{Body, multipart::Part};
+use tokio::task::spawn_blocking;
+
+pub(crate) use self::gathering::Unkept;
+pub use self::{
+    gathering::{FetchError, Gathering, HELD, Spool, SpoolError},
+    reader::ContentReader,
+};
+
+/// How much is read from the disk at once, in bytes.
+const PIECE: usize = 128 * 1024;
+
+/// What is in a file. Cheap to clone: a clone reads the same.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// In memory.
+    Held(Bytes),
+    /// On the disk.
+    OnDisk {
+        /// The file, which need not have a name any more.
+        file: Arc<File>,
+        /// How long it was when it was put there, in bytes.
+        length: u64,
+    },
+}
+
+impl Default for Content {
+    /// Nothing.
+    fn default() -> Self {
+        Self::Held(Bytes::new())
+    }
+}
+
+impl<B: Into<Bytes>> From<B> for Content {
+    fn from(bytes: B) -> Self {
+        Self::Held(bytes.into())
+    }
+}
+
+impl Content {
+    /// What is in an open file from its beginning. It is not copied, so it should stay as it is while it is read.
+    ///
+    /// # Errors
+    /// When the system does not say how long it is.
+    pub fn of_file(file: File) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        Ok(Self::OnDisk { file: Arc::new(file), length })
+    }
+
+    /// How long it is, in bytes.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Held(bytes) => bytes.len() as u64,
+            Self::OnDisk { length, .. } => *length,
+        }
+    }
+
+    /// How much of it is in memory, in bytes.
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Held(bytes) => bytes.len(),
+            Self::OnDisk { .. } => 0,
+        }
+    }
+
+    /// Reads it where that keeps nobody waiting, from its beginning.
+    pub fn reader(&self) -> ContentReader {
+        ContentReader::new(self.clone())
+    }
+
+    /// Its first bytes, at most so many.
+    ///
+    /// # Errors
+    /// When the disk does not give them.
+    pub async fn start(&self, most: usize) -> io::Result<Bytes> {
+        self.piece(0, most).await
+    }
+
+    /// All of it in memory. The caller has made room for that.
+    ///
+    /// # Errors
+    /// When the disk does not give it.
+    pub async fn whole(&self) -> io::Result<Bytes> {
+        self.piece(0, self.length() as usize).await
+    }
+
+    /// Its digest.
+    ///
+    /// # Errors
+    /// When the disk does not give it.
+    pub async fn sha256(&self) -> io::Result<[u8; 32]> {
+        let content = self.clone();
+        run_blocking(move || {
+            let (mut context, mut at) = (Context::new(&SHA256), 0);
+            while at < content.length() {
+                let piece = content.read_piece(at, PIECE)?;
+                context.update(&piece);
+                at += piece.len() as u64;
+            }
+            let mut digest = [0; 32];
+            digest.copy_from_slice(context.finish().as_ref());
+            Ok(digest)
+        })
+        .await
+    }
+
+    /// It as the body of a request, read while it is sent.
+    pub(crate) fn body(&self) -> Body {
+        match self {
+            Self::Held(bytes) => bytes.clone().into(),
+            Self::OnDisk { .. } => Body::wrap_stream(self.pieces()),
+        }
+    }
+
+    /// It as a part of a form, read while it is sent.
+    pub(crate) fn part(&self) -> Part {
+        Part::stream_with_length(self.body(), self.length())
+    }
+
+    /// It as the standard input of a program, which may open it anew and read at any place. What is held goes to the disk
+    /// for that.
+    pub(crate) async fn as_input(&self, spool: &Spool) -> Result<Stdio, SpoolError> {
+        let (content, place) = (self.clone(), spool.clone());
+        let opened = run_blocking(move || {
+            let mut file = match content {
+                Self::Held(bytes) => place.file_with(&bytes)?,
+                Self::OnDisk { file, .. } => file.try_clone()?,
+            };
+            // For one that does not open it anew. Our own readers have their places.
+            file.rewind()?;
+            Ok(file)
+        });
+        opened.await.map(Stdio::from).map_err(|error| spool.trouble(error))
+    }
+
+    fn pieces(&self) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        let length = self.length();
+        stream::try_unfold((self.clone(), 0), move |(content, at)| async move {
+            if length <= at {
+                return Ok(None);
+            }
+            let piece = content.piece(at, PIECE).await?;
+            let next = at + piece.len() as u64;
+            Ok(Some((piece, (content, next))))
+        })
+    }
+
+    async fn piece(&self, from: u64, most: usize) -> io::Result<Bytes> {
+        if let Self::Held(_) = self {
+            return self.read_piece(from, most);
+        }
+        let content = self.clone();
+        run_blocking(move || content.read_piece(from, most)).await
+    }
+
+    /// Fills as much of the buffer as there is from this place on, or less.
+    fn read_at(&self, buffer: &mut [u8], from: u64) -> io::Result<usize> {
+        let most = self.most_from(from, buffer.len());
+        match self {
+            // Beyond the end.
+            _ if most == 0 => Ok(0),
+            Self::Held(bytes) => {
+                buffer[..most].copy_from_slice(&bytes[from as usize..][..most]);
+                Ok(most)
+            }
+            Self::OnDisk { file, .. } => file.read_at(&mut buffer[..most], from),
+        }
+    }
+
+    /// At most so many bytes from this place; fewer only at the end.
+    pub(crate) fn read_piece(&self, from: u64, most: usize) -> io::Result<Bytes> {
+        let most = self.most_from(from, most);
+        match self {
+            _ if most == 0 => Ok(Bytes::new()),
+            Self::Held(bytes) => Ok(bytes.slice(from as usize..from as usize + most)),
+            Self::OnDisk { file, .. } => {
+                let mut piece = vec![0; most];
+                file.read_exact_at(&mut piece, from)?;
+                Ok(piece.into())
+            }
+        }
+    }
+
+    fn most_from(&self, from: u64, most: usize) -> usize {
+        (most as u64).min(self.length().saturating_sub(from)) as usize
+    }
+}
+
+/// Work with the disk, where it keeps nobody waiting.
+async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, SeekFrom},
+        path::Path,
+    };
+
+    use futures_util::TryStreamExt;
+
+    use super::*;
+
+    /// Bytes that differ from place to place.
+    fn bytes(length: usize) -> Vec<u8> {
+        (0..length).map(|at| (at / 251) as u8 ^ at as u8).collect()
+    }
+
+    async fn gathered(spool: &Spool, bytes: &[u8], most_held: usize) -> Content {
+        let mut file = spool.gather(bytes.len()).holding(most_held);
+        for piece in bytes.chunks(10_000) {
+            file.add(piece).await.unwrap();
+        }
+        file.finish().await.unwrap()
+    }
+
+    /// Both forms of the same content.
+    async fn both(bytes: &[u8]) -> [Content; 2] {
+        let on_disk = gathered(&Spool::default(), bytes, 0).await;
+        assert_eq!((on_disk.held(), on_disk.length()), (0, bytes.len() as u64));
+        [bytes.to_vec().into(), on_disk]
+    }
+
+    fn files_in(folder: &Path) -> usize {
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn small_files_stay_in_memory_and_large_ones_have_no_name_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::new(Some(folder.path().to_owned()));
+        let large = bytes(HELD + 1);
+
+        let small = gathered(&spool, &large[..HELD], HELD).await;
+        let shared = gathered(&spool, &large[..100], 99).await;
+        let large = gathered(&spool, &large, HELD).await;
+
+        assert_eq!([small.held(), shared.held(), large.held()], [HELD, 0, 0]);
+        assert_eq!((large.length(), files_in(folder.path())), (HELD as u64 + 1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_larger_than_it_may_be_is_refused_when_it_says_so_and_when_it_lies() {
+        let mut honest = Spool::default().gather(100);
+        let mut lying = Spool::default().gather(100);
+
+        assert!(matches!(honest.expect(101), Err(Unkept::TooLarge)));
+        lying.expect(10).unwrap();
+        lying.add(&[0; 100]).await.unwrap();
+        assert!(matches!(lying.add(&[0]).await, Err(Unkept::TooLarge)));
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_takes_nothing_is_named_and_nothing_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let mut file = Spool::new(Some(missing.clone())).gather(100).holding(0);
+
+        let Err(Unkept::Disk(error)) = file.add(b"x").await else { panic!("it was taken") };
+
+        let told = format!("a file cannot be set aside in {}: there is no such directory", missing.display());
+        assert_eq!((error.to_string(), files_in(folder.path())), (told, 0));
+        assert!(Spool::new(Some(missing)).check().is_err() && Spool::default().check().is_ok());
+    }
+
+    #[tokio::test]
+    async fn it_is_read_from_any_place_and_as_often_as_is_needed() {
+        let bytes = bytes(3 * PIECE + 7);
+        for content in both(&bytes).await {
+            let (mut first, mut second) = (content.reader(), content.reader());
+            let (mut end, mut all) = (Vec::new(), Vec::new());
+
+            first.seek(SeekFrom::End(-7)).unwrap();
+            first.read_to_end(&mut end).unwrap();
+            second.read_to_end(&mut all).unwrap();
+
+            assert!(all == bytes && end == bytes[3 * PIECE..]);
+            assert_eq!(content.start(5).await.unwrap(), bytes[..5]);
+            assert!(content.whole().await.unwrap() == bytes);
+            for _ in 0..2 {
+                let body: Vec<Bytes> = content.pieces().try_collect().await.unwrap();
+                assert!(body.concat() == bytes, "in {} pieces", body.len());
+            }
+            assert!(first.seek(SeekFrom::Current(-i64::MAX)).is_err());
+            assert_eq!(first.seek(SeekFrom::Start(u64::MAX)).and_then(|_| first.read(&mut [0])).unwrap(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn both_forms_have_the_same_digest() {
+        let [held, on_disk] = both(&bytes(2 * PIECE + 1)).await;
+
+        assert_eq!(held.sha256().await.unwrap(), on_disk.sha256().await.unwrap());
+        assert_ne!(held.sha256().await.unwrap(), Content::default().sha256().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_made_shorter_meanwhile_is_an_error_and_no_short_body() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes(2 * PIECE)).unwrap();
+        let content = Content::of_file(file.reopen().unwrap()).unwrap();
+
+        file.as_file().set_len(PIECE as u64 + 1).unwrap();
+
+        assert!(
+            content.whole().await.is_err() && content.pieces().try_collect::<Vec<Bytes>>().await.is_err()
+        );
+    }
+}

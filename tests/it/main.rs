@@ -21,6 +21,7 @@ mod leases;
 mod live_or_sandbox;
 mod llm_budget;
 mod lock_files;
+mod memory_of_files;
 mod online;
 mod operate;
 mod ops;

@@ -17,6 +17,7 @@ pub mod limited_provider;
 pub mod program;
 pub mod properties;
 pub mod replays;
+pub mod resident_memory;
 pub mod script;
 pub mod servers;
 pub mod shape;

@@ -1,6 +1,7 @@
-//! How much memory it takes to move a large file to the storage and back.
+//! How much memory `flota storage` takes to move a large file to the storage and back.
 //!
-//! The storage is a process of its own, so that only our side is measured.
+//! Both ways are the program as people run it, from the same build as the measurement; the storage is another process.
+//! What counts is how much more is resident at most than when a file of one byte is moved.
 
 use std::{
     collections::BTreeMap,
@@ -10,27 +11,26 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use flota_producer::StorageKey;
-use flota_providers::storage::{StorageClient, StoragePlace, StorageSettings};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, empty, sink},
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, Command},
-    time::{MissedTickBehavior, interval},
 };
 
-use crate::program::built;
+use crate::{
+    program::built,
+    resident_memory::{MIB, most_resident},
+};
 
-const MIB: usize = 1024 * 1024;
-/// How often memory is looked at.
-const LOOK: Duration = Duration::from_millis(5);
+/// The most that is promised, in MiB.
+pub const PROMISED: f64 = 32.0;
 
 /// One way.
 #[derive(Debug, Clone, Copy)]
 pub struct Leg {
     /// How long it took.
     pub took: Duration,
-    /// Most resident memory above that before, in MiB.
+    /// How much more was resident at most than for a file of one byte, in MiB.
     pub most_memory: f64,
 }
 
@@ -43,66 +43,75 @@ pub struct Moved {
     pub down: Leg,
 }
 
+/// One run of the program.
+struct Run {
+    said: String,
+    took: Duration,
+    /// In bytes.
+    most_resident: usize,
+}
+
 /// Moves a file of this size up and down.
 ///
 /// # Errors
 /// When the sandbox does not start, the storage fails, or another length comes back.
 pub async fn move_one(mebibytes: usize) -> anyhow::Result<Moved> {
     let folder = tempfile::tempdir()?;
-    let (_sandbox, client) = storage(folder.path()).await?;
-    let file = folder.path().join("large");
-    std::fs::File::create(&file)?.set_len((mebibytes * MIB) as u64)?;
-    // What is only needed once is there before it is measured.
-    client.put_stream(&StorageKey::mint(None)?.to_string(), "text/plain", empty(), |_| ()).await?;
-    let key = StorageKey::mint(None)?.to_string();
-    let (sent, up) = measured(client.put_file(&key, "application/octet-stream", &file, |_| ())).await?;
-    sent?;
-    let download = async { anyhow::Ok(client.open(&key).await?.write_to(&mut sink(), |_| ()).await?) };
-    let (came, down) = measured(download).await?;
-    ensure!(came? == (mebibytes * MIB) as u64, "another length came back");
+    let (_sandbox, environment) = storage(folder.path()).await?;
+    let small = there_and_back(folder.path(), 1, &environment).await?;
+    let large = there_and_back(folder.path(), mebibytes * MIB, &environment).await?;
+    let legs = large.iter().zip(&small).map(|(large, small)| {
+        let most_memory = large.most_resident.saturating_sub(small.most_resident) as f64 / MIB as f64;
+        Leg { took: large.took, most_memory }
+    });
+    let [up, down] = legs.collect::<Vec<_>>()[..] else { anyhow::bail!("there are two ways") };
     Ok(Moved { up, down })
 }
 
-/// A sandbox with its bucket in this folder, and its client.
-async fn storage(folder: &Path) -> anyhow::Result<(Child, StorageClient)> {
+async fn there_and_back(
+    folder: &Path,
+    bytes: usize,
+    environment: &BTreeMap<String, String>,
+) -> anyhow::Result<[Run; 2]> {
+    let (file, back) = (folder.join(format!("{bytes}")), folder.join(format!("{bytes}-back")));
+    std::fs::File::create(&file)?.set_len(bytes as u64)?;
+    let up = run(&["storage", "put", path(&file)?, "-o", "id"], environment).await?;
+    let down = run(&["storage", "get", up.said.trim(), path(&back)?], environment).await?;
+    ensure!(std::fs::metadata(&back)?.len() == bytes as u64, "another length came back");
+    Ok([up, down])
+}
+
+async fn run(arguments: &[&str], environment: &BTreeMap<String, String>) -> anyhow::Result<Run> {
+    let began = Instant::now();
+    let mut command = Command::new(built("flota")?);
+    command.args(arguments).env_clear().envs(environment).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut program = command.kill_on_drop(true).spawn()?;
+    let mut output = program.stdout.take().context("its output")?;
+    let mut said = String::new();
+    let (ended, _) = tokio::try_join!(most_resident(program), async { Ok(output.read_to_string(&mut said).await?) })?;
+    let (status, most_resident) = ended;
+    ensure!(status.success(), "flota {arguments:?} ended with {status}");
+    Ok(Run { said, took: began.elapsed(), most_resident })
+}
+
+fn path(file: &Path) -> anyhow::Result<&str> {
+    file.to_str().context("the folder for temporary files has a name that is no text")
+}
+
+/// A sandbox with its bucket in this folder, and the variables that lead to it.
+async fn storage(folder: &Path) -> anyhow::Result<(Child, BTreeMap<String, String>)> {
     let mut command = Command::new(built("flota")?);
     command.args(["sandbox", "-o", "jsonl", "--bucket"]).arg(folder.join("bucket"));
     let mut sandbox = command.stdout(Stdio::piped()).stdin(Stdio::null()).kill_on_drop(true).spawn()?;
     let mut said = BufReader::new(sandbox.stdout.take().context("its output")?).lines();
     let document: Value = serde_json::from_str(&said.next_line().await?.context("the sandbox has ended")?)?;
-    let environment: BTreeMap<String, String> = serde_json::from_value(document["environment"].clone())?;
-    let client = StorageClient::new(StorageSettings {
-        place: StoragePlace::Compatible { base_url: environment["MINIO_ENDPOINT"].clone() },
-        region: "us-east-1".to_owned(),
-        bucket: environment["MINIO_BUCKET"].clone(),
-        access_key_id: environment["MINIO_ACCESS_KEY"].clone(),
-        secret_access_key: environment["MINIO_SECRET_KEY"].clone().into(),
-        // The server puts the parts together at the end, on a disk that may be slow.
-        timeout: Duration::from_mins(5),
-    });
-    Ok((sandbox, client))
-}
-
-/// Carries something out and looks at our memory meanwhile.
-async fn measured<T>(work: impl Future<Output = T>) -> anyhow::Result<(T, Leg)> {
-    let (before, began) = (resident()?, Instant::now());
-    let (mut most, mut looks) = (before, interval(LOOK));
-    looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut work = std::pin::pin!(work);
-    let done = loop {
-        tokio::select! {
-            done = &mut work => break done,
-            _ = looks.tick() => most = most.max(resident()?),
-        }
-    };
-    let most_memory = (most - before) as f64 / MIB as f64;
-    Ok((done, Leg { took: began.elapsed(), most_memory }))
-}
-
-/// Our resident memory in bytes (proc(5), `VmRSS`).
-fn resident() -> anyhow::Result<usize> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: usize = line.trim().trim_end_matches(" kB").trim().parse()?;
-    Ok(kib * 1024)
+    let mut environment: BTreeMap<String, String> = serde_json::from_value(document["environment"].clone())?;
+    environment.retain(|name, _| name.starts_with("MINIO_") || name.starts_with("STORAGE_"));
+    // No command begins without an address of Redis; this one never calls it.
+    environment.insert("REDIS_URL".to_owned(), "redis://127.0.0.1:1/".to_owned());
+    // The server puts the parts together at the end, on a disk that may be slow.
+    let queues = folder.join("queues.toml");
+    std::fs::write(&queues, "[queues.email]\n[providers.storage]\ntimeout = \"5m\"\n")?;
+    environment.insert("FLOTA_QUEUES_FILE".to_owned(), path(&queues)?.to_owned());
+    Ok((sandbox, environment))
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::bail;
 use flota_tests::{
     cluster::{DEFAULT, SHORT},
-    replays, stored_file,
+    replays,
+    stored_file::{self, PROMISED},
     stories::{self, sends::What},
 };
 
@@ -171,12 +172,16 @@ async fn pipeline(calls: usize) -> anyhow::Result<()> {
 
 async fn storage(mebibytes: usize) -> anyhow::Result<()> {
     let moved = stored_file::move_one(mebibytes).await?;
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     println!(
-        "a file of {mebibytes} MiB to the sandbox's storage, a process of its own, and back; resident memory above that before"
+        "a file of {mebibytes} MiB to the sandbox's storage and back by `flota storage` ({build} build): resident memory above \
+         that for a file of one byte"
     );
-    for (way, leg) in [("up, in parts", moved.up), ("down", moved.down)] {
+    for (way, leg) in [("put, in parts", moved.up), ("get", moved.down)] {
         let rate = mebibytes as f64 / leg.took.as_secs_f64();
         println!("  {way:<13} {:>6.1} MiB at most, {:>6.1?}, {rate:.0} MiB/s", leg.most_memory, leg.took);
     }
+    let most = moved.up.most_memory.max(moved.down.most_memory);
+    anyhow::ensure!(most <= PROMISED, "{most:.1} MiB are more than the {PROMISED} that are promised");
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Forms as HTML sends them: `application/x-www-form-urlencoded` and `multipart/form-data` (RFC 7578).
 
+use std::io::BufRead;
+
 use axum::body::Bytes;
 use serde_json::{Map, Value};
 
@@ -83,9 +85,18 @@ fn parameter(header: &str, wanted: &str) -> Option<String> {
     })
 }
 
+/// Where a text is found from this place on. Goes from one first byte of it to the next, because films are large.
 fn find(text: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
-    let rest = text.get(from..)?;
-    rest.windows(wanted.len()).position(|window| window == wanted).map(|at| at + from)
+    let first = *wanted.first()?;
+    let mut rest = text.get(from..)?;
+    loop {
+        // Reading from memory does not fail.
+        rest.skip_until(first).ok().filter(|skipped| 0 < *skipped)?;
+        let at = text.len() - rest.len() - 1;
+        if text[at..].starts_with(wanted) {
+            return Some(at);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -88,9 +88,10 @@ pub(in crate::sandbox) fn upload(call: &Call<'_>) -> Outcome {
         let message = "(#131053) Media upload error";
         return Err(refuse(400, 131_053, message, "the file is larger than its type may be"));
     }
-    let (bytes, content) = (file.content.len(), file.content.clone());
-    let id = lock(&call.house.media).keep(&media_type, content);
-    Ok(Done::new(Answer::json(200, &json!({ "id": id })), json!({ "type": media_type, "file_bytes": bytes })))
+    let (bytes, sha256) = (file.content.len(), hex::encode(digest(&SHA256, &file.content)));
+    let id = lock(&call.house.media).keep(&media_type, file.content.clone());
+    let summary = json!({ "type": media_type, "file_bytes": bytes, "sha256": sha256 });
+    Ok(Done::new(Answer::json(200, &json!({ "id": id })), summary))
 }
 
 /// `GET /{media-id}`: where it is, for five minutes with Meta and for good here.

@@ -2,8 +2,8 @@
 
 mod notifications;
 mod pictures;
-mod room_for_files;
 mod recordings;
+mod room_for_files;
 mod stored_files;
 
 use std::{collections::BTreeMap, time::Duration};

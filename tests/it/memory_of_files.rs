@@ -21,24 +21,20 @@ const LARGE_SECONDS: usize = LARGE.div_ceil(192_000);
 /// Documents that are sent at once, and recordings that are heard at once.
 const DOCUMENTS: usize = 4;
 const RECORDINGS: usize = 2;
-const QUEUES: &str = "[defaults]\nconcurrency = 4\n[queues.notification]\n[queues.transcription]\ntimeout = \"3m\"\n";
+const QUEUES: &str = "[defaults]\nconcurrency = 4\n[queues.email]\n[queues.ocr]\n[queues.notification]\n[queues.transcription]\ntimeout = \"3m\"\n";
 
-/// A fleet with a sandbox, and with ffmpeg where it is installed.
-async fn stage() -> (Sandbox, Installation, bool) {
+/// A fleet with a sandbox.
+async fn stage() -> (Sandbox, Installation) {
     let options = SandboxOptions { keeps_requests: false, ..SandboxOptions::default() };
     let (sandbox, mut flota) = (Sandbox::start_with(options).await.unwrap(), Installation::new().await);
     for (name, value) in sandbox.environment() {
-        if ["MINIO_", "STORAGE_", "WHATSAPP_", "OPENAI_"].iter().any(|start| name.starts_with(start)) {
-            flota.set(name, value);
-        }
+        flota.set(name, value);
     }
     let queues = flota.write("files.toml", QUEUES);
     flota.set("FLOTA_QUEUES_FILE", queues);
-    let ffmpeg = installed("ffmpeg", "ffmpeg");
-    if let Some(program) = &ffmpeg {
-        flota.set("PATH", program.parent().unwrap().display());
-    }
-    (sandbox, flota, ffmpeg.is_some())
+    // As in every deployment (docs/operations.md).
+    flota.set("MALLOC_MMAP_THRESHOLD_", 1024 * 1024);
+    (sandbox, flota)
 }
 
 /// A file in the bucket.
@@ -59,7 +55,8 @@ fn wave(bytes: usize) -> Vec<u8> {
     wave.extend(192_000_u32.to_le_bytes());
     wave.extend(b"\x04\0\x10\0data");
     wave.extend((bytes as u32).to_le_bytes());
-    let second: Vec<u8> = (0..192_000).map(|at: usize| if at % 2 == 0 { 0 } else { (at / 480) as u8 % 16 }).collect();
+    let second: Vec<u8> =
+        (0..192_000).map(|at: usize| if at % 2 == 0 { 0 } else { (at / 480) as u8 % 16 }).collect();
     wave.extend(second.iter().cycle().take(bytes));
     wave
 }
@@ -75,13 +72,13 @@ fn recording(key: &str) -> Value {
 /// Runs them all at once.
 async fn all_succeed(flota: &Installation, jobs: &[(&str, Value)]) {
     let mut ids = Vec::new();
-    for queue in ["notification", "transcription"] {
+    for queue in ["email", "ocr", "notification", "transcription"] {
         flota.flota(&["queue", "pause", queue]).await.expect(0);
     }
     for (kind, payload) in jobs {
         ids.push(flota.enqueue(kind, payload, &[]).await);
     }
-    for queue in ["notification", "transcription"] {
+    for queue in ["email", "ocr", "notification", "transcription"] {
         flota.flota(&["queue", "resume", queue]).await.expect(0);
     }
     for id in ids {
@@ -97,18 +94,24 @@ async fn sha256(content: Vec<u8>) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_files_of_sixty_mebibytes_at_once_go_out_whole_and_none_is_held_in_memory() {
-    let (sandbox, flota, has_ffmpeg) = stage().await;
+    let (sandbox, mut flota) = stage().await;
+    let ffmpeg = installed("ffmpeg", "ffmpeg");
+    if let Some(program) = &ffmpeg {
+        flota.set("PATH", program.parent().unwrap().display());
+    }
     let folder = tempfile::tempdir().unwrap();
-    let pdf: Vec<u8> = b"%PDF-1.7 ".iter().copied().chain((0..LARGE).map(|at| (at >> 8) as u8 ^ at as u8)).collect();
+    let pdf: Vec<u8> =
+        b"%PDF-1.7 ".iter().copied().chain((0..LARGE).map(|at| (at >> 8) as u8 ^ at as u8)).collect();
     let small = store(&sandbox, folder.path(), "application/pdf", &pdf[..100]).await;
     let large = store(&sandbox, folder.path(), "application/pdf", &pdf).await;
     let short = store(&sandbox, folder.path(), "audio/wav", &wave(192_000)).await;
     let long = store(&sandbox, folder.path(), "audio/wav", &wave(LARGE)).await;
-    let recordings = if has_ffmpeg { RECORDINGS } else { 0 };
+    let recordings = if ffmpeg.is_some() { RECORDINGS } else { 0 };
     let worker = flota.start(&["worker"]).await;
     let process = worker.process.pid();
     // What is only needed once is there before it is measured.
-    all_succeed(&flota, &[("send_whatsapp", document(&small)), ("transcribe_audio", recording(&short))]).await;
+    all_succeed(&flota, &[("send_whatsapp", document(&small)), ("transcribe_audio", recording(&short))])
+        .await;
     let before = allocated(process).unwrap();
 
     let mut jobs = vec![("send_whatsapp", document(&large)); DOCUMENTS];
@@ -125,4 +128,53 @@ async fn several_files_of_sixty_mebibytes_at_once_go_out_whole_and_none_is_held_
     assert_eq!(told("whatsapp", "sha256", json!(sha256(pdf).await)), DOCUMENTS);
     assert_eq!(told("openai", "seconds", json!(LARGE_SECONDS)), recordings);
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_be_whole_in_memory_costs_what_is_taken_for_it_and_the_least_memory_runs_it_alone() {
+    /// As much as the mail server of the sandbox and Vision take.
+    const BYTES: usize = 7_000_000;
+    /// What the program allocates besides.
+    const BESIDES: usize = 8 * MIB;
+    let folder = tempfile::tempdir().unwrap();
+    let picture = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+    for (provider, kind, copies) in [
+        ("sendgrid", "send_email", 5),
+        ("ses", "send_email", 5),
+        ("smtp", "send_email", 5),
+        ("google_vision", "read_image", 4),
+    ] {
+        let (sandbox, mut flota) = stage().await;
+        flota.set("FLOTA_FILE_MEMORY", "16MiB");
+        if kind == "send_email" {
+            flota.set("FLOTA_EMAIL_PROVIDERS", provider);
+        }
+        let file =
+            |bytes: usize| picture.iter().copied().chain((0..bytes).map(|at| at as u8)).collect::<Vec<u8>>();
+        let small = store(&sandbox, folder.path(), "image/gif", &file(100)).await;
+        let large = store(&sandbox, folder.path(), "image/gif", &file(BYTES)).await;
+        let job = |key: &str| match kind {
+            "read_image" => (kind, json!({ "image": { "storage": key } })),
+            _ => (kind, mail(key)),
+        };
+        let worker = flota.start(&["worker"]).await;
+        let process = worker.process.pid();
+        all_succeed(&flota, &[job(&small)]).await;
+        let before = allocated(process).unwrap();
+
+        let jobs = vec![job(&large); 3];
+        let ((), most) = most_allocated(process, all_succeed(&flota, &jobs)).await.unwrap();
+
+        let grown = most.saturating_sub(before);
+        println!("{provider}: {:.2} copies of {BYTES} bytes at most", grown as f64 / BYTES as f64);
+        assert!(grown < copies * BYTES + BESIDES, "{provider}: {grown} bytes more");
+        worker.stop().await;
+    }
+}
+
+fn mail(key: &str) -> Value {
+    json!({
+        "to": ["ana@example.com"], "body": { "subject": "Hi", "text": "Hello" },
+        "attachments": [{ "source": { "storage": key }, "name": "a.gif" }],
+    })
 }

@@ -88,7 +88,8 @@ async fn run(arguments: &[&str], environment: &BTreeMap<String, String>) -> anyh
     let mut program = command.kill_on_drop(true).spawn()?;
     let mut output = program.stdout.take().context("its output")?;
     let mut said = String::new();
-    let (ended, _) = tokio::try_join!(most_resident(program), async { Ok(output.read_to_string(&mut said).await?) })?;
+    let (ended, _) =
+        tokio::try_join!(most_resident(program), async { Ok(output.read_to_string(&mut said).await?) })?;
     let (status, most_resident) = ended;
     ensure!(status.success(), "flota {arguments:?} ended with {status}");
     Ok(Run { said, took: began.elapsed(), most_resident })

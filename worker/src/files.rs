@@ -210,6 +210,8 @@ const NO_WHATSAPP: Error = crate::service_settings::WHATSAPP.missing();
 
 #[cfg(test)]
 mod tests {
+    use flota_engine::{Failure, Remedy};
+
     use super::*;
 
     fn files() -> (tempfile::TempDir, Files) {
@@ -233,5 +235,19 @@ mod tests {
             assert!(matches!(error, FileError::NotThere(_)), "{path}: {error}");
         }
         assert!(matches!(files.open("note.ogg", 3).await, Err(FileError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn what_the_disk_has_no_room_for_waits_and_says_where_and_what_to_do() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let spool = SpoolError { directory: "/spool".into(), source: full };
+
+        let failure = Failure::from(Error::File(FileError::Spool(spool)));
+
+        assert!(matches!(failure.remedy, Remedy::Park { after: Some(_) }), "{failure:?}");
+        assert_eq!(failure.code.as_deref(), Some("spool"));
+        for told in ["/spool", "no room", "FLOTA_SPOOL_DIR"] {
+            assert!(failure.message.contains(told), "{}", failure.message);
+        }
     }
 }

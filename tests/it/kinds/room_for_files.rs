@@ -72,7 +72,8 @@ async fn who_waits_for_memory_in_vain_comes_back_uncharged_and_none_is_lost() {
         stage.queue.witness.wait_for(*id, Verdict::Complete).await;
     }
     let seen = stage.queue.witness.seen();
-    let waited = |id: &JobId| seen.verdicts[id].iter().any(|(verdict, _)| matches!(verdict, Verdict::Park(_)));
+    let waited =
+        |id: &JobId| seen.verdicts[id].iter().any(|(verdict, _)| matches!(verdict, Verdict::Park(_)));
     assert!(ids.iter().any(waited), "nobody waited");
     let records = stage.queue.records().await;
     // One record for each: what only waits leaves none, and is no try.

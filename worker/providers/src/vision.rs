@@ -233,15 +233,16 @@ fn body<'a>(pictures: impl Iterator<Item = &'a Picture>, wanted: &Wanted) -> Val
     let features = features(wanted);
     let requests: Vec<Value> = pictures
         .map(|picture| {
-            let content = STANDARD.encode(picture.bytes());
-            let mut request = json!({ "image": { "content": content }, "features": features });
+            let mut request = json!({ "features": features });
+            // Moved in, where `json!` would copy it.
+            request["image"]["content"] = STANDARD.encode(picture.bytes()).into();
             if !wanted.languages.is_empty() {
                 request["imageContext"] = json!({ "languageHints": wanted.languages });
             }
             request
         })
         .collect();
-    json!({ "requests": requests })
+    Value::from_iter([("requests", requests)])
 }
 
 fn features(wanted: &Wanted) -> Vec<Value> {

@@ -228,11 +228,12 @@ fn content(email: &Email) -> Result<Vec<Value>, ProviderError> {
 fn attachment(file: &Attachment) -> Result<Value, ProviderError> {
     file.check()?;
     let mut part = json!({
-        "content": BASE64_STANDARD.encode(&file.content),
         "type": file.content_type(),
         "filename": file.name,
         "disposition": if file.content_id.is_some() { "inline" } else { "attachment" },
     });
+    // Moved in, where `json!` would copy it.
+    part["content"] = BASE64_STANDARD.encode(&file.content).into();
     if let Some(id) = &file.content_id {
         part["content_id"] = json!(id);
     }

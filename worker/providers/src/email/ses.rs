@@ -174,7 +174,7 @@ impl SesClient {
         let addresses = |list: &[lettre::message::Mailbox]| -> Value {
             list.iter().map(|mailbox| mailbox.email.to_string()).collect()
         };
-        Ok(json!({
+        let mut request = json!({
             "FromEmailAddress": self.sender.mailbox.email.to_string(),
             "Destination": {
                 "ToAddresses": addresses(&to),
@@ -182,9 +182,11 @@ impl SesClient {
                 // Nowhere in the message itself.
                 "BccAddresses": addresses(&bcc),
             },
-            "Content": { "Raw": { "Data": BASE64_STANDARD.encode(&outgoing.bytes) } },
             "EmailTags": tags(email),
-        }))
+        });
+        // Moved in, where `json!` would copy it.
+        request["Content"]["Raw"]["Data"] = BASE64_STANDARD.encode(outgoing.bytes).into();
+        Ok(request)
     }
 
     fn refused(&self, operation: &'static str, answer: &HttpAnswer) -> ProviderError {

@@ -7,6 +7,8 @@ mod bad_pictures;
 #[cfg(test)]
 mod ffmpeg;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 #[expect(unreachable_pub, reason = "the crate of tests exports it")]
 #[path = "../../../../tests/src/installed.rs"]
 mod installed;

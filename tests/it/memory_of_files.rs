@@ -26,7 +26,8 @@ const QUEUES: &str = "[defaults]\nconcurrency = 4\n[queues.email]\n[queues.ocr]\
 /// A fleet with a sandbox.
 async fn stage() -> (Sandbox, Installation) {
     let options = SandboxOptions { keeps_requests: false, ..SandboxOptions::default() };
-    let (sandbox, mut flota) = (Sandbox::start_with(options).await.unwrap(), Installation::new().await);
+    let (sandbox, mut flota) =
+        (Sandbox::start_with(options).await.expect("a sandbox"), Installation::new().await);
     for (name, value) in sandbox.environment() {
         flota.set(name, value);
     }
@@ -39,9 +40,9 @@ async fn stage() -> (Sandbox, Installation) {
 
 /// A file in the bucket.
 async fn store(sandbox: &Sandbox, folder: &Path, media_type: &str, content: &[u8]) -> String {
-    let (path, key) = (folder.join("file"), StorageKey::mint(None).unwrap().to_string());
-    std::fs::write(&path, content).unwrap();
-    crate::storage::client_of(sandbox).put_file(&key, media_type, &path, |_| ()).await.unwrap();
+    let (path, key) = (folder.join("file"), StorageKey::mint(None).expect("a key").to_string());
+    std::fs::write(&path, content).expect("room on the disk");
+    crate::storage::client_of(sandbox).put_file(&key, media_type, &path, |_| ()).await.expect("it is stored");
     key
 }
 
@@ -56,7 +57,7 @@ fn wave(bytes: usize) -> Vec<u8> {
     wave.extend(b"\x04\0\x10\0data");
     wave.extend((bytes as u32).to_le_bytes());
     let second: Vec<u8> =
-        (0..192_000).map(|at: usize| if at % 2 == 0 { 0 } else { (at / 480) as u8 % 16 }).collect();
+        (0..192_000).map(|at: usize| if at.is_multiple_of(2) { 0 } else { (at / 480) as u8 % 16 }).collect();
     wave.extend(second.iter().cycle().take(bytes));
     wave
 }
@@ -88,7 +89,7 @@ async fn all_succeed(flota: &Installation, jobs: &[(&str, Value)]) {
 
 /// How WhatsApp tells the digest of a file.
 async fn sha256(content: Vec<u8>) -> String {
-    let digest = Content::from(content).sha256().await.unwrap();
+    let digest = Content::from(content).sha256().await.expect("it is in memory");
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -254,8 +254,9 @@ fn from_recording(error: &Untranscribable) -> Failure {
         Untranscribable::Ffmpeg(FfmpegError::TooSlow(_)) => {
             Failure::new(ErrorClass::Timeout, Remedy::Retry { after: None }, message)
         }
-        Untranscribable::Ffmpeg(FfmpegError::Disk(_)) => park(ErrorClass::Internal, FOR_ROOM, message),
-        Untranscribable::Recording(BadRecording::Unread) => Failure::internal(message),
+        Untranscribable::Ffmpeg(FfmpegError::Disk(_)) | Untranscribable::Recording(BadRecording::Unread) => {
+            Failure::internal(message)
+        }
         Untranscribable::Ffmpeg(FfmpegError::NotThere(_)) => park(ErrorClass::Auth, FOR_A_PERSON, message),
         _ => Failure::permanent(message),
     };

@@ -22,7 +22,7 @@ use flota_producer::{TranscribeAudio, TranscriptFormat as Asked};
 use flota_providers::{
     TOO_LARGE,
     content::Content,
-    ffmpeg::Ffmpeg,
+    ffmpeg::{Ffmpeg, FfmpegError},
     pipeline::Provider,
     transcription::{MOST_AUDIO_BYTES, TranscriptFormat, TranscriptionClient, Wanted, limits},
 };
@@ -78,7 +78,7 @@ impl Transcription {
             longest: self.settings.longest,
             longest_call: self.longest_call(),
         };
-        let pieces = preparation.pieces(file).await?;
+        let pieces = preparation.pieces(file).await.map_err(of_the_disk)?;
         let heard = Hearing::new(self, job, wanted(asked)).hear(&pieces).await?;
         let mut result = results::fit(job, heard.result, "text", services).await;
         // What it took is never cut: costs are added up from it.
@@ -102,6 +102,14 @@ impl Transcription {
             }
             other => other,
         })
+    }
+}
+
+/// A disk without room says nothing of the recording.
+fn of_the_disk(error: Untranscribable) -> Error {
+    match error {
+        Untranscribable::Ffmpeg(FfmpegError::Disk(error)) => FileError::Spool(error).into(),
+        other => other.into(),
     }
 }
 

@@ -6,8 +6,9 @@ use flota_worker::config::env::VARIABLES;
 
 use super::{assert_none, files, read, yaml};
 
-/// Variables of other programs in the same files: Postgres, Grafana, and those that only the files themselves use.
-const FOREIGN: [&str; 4] = ["POSTGRES_", "GF_", "GRAFANA_PASSWORD", "FLOTA_WORKER_ARGUMENTS"];
+/// Variables of other programs in the same files: Postgres, Grafana, the C library, and those that only the files
+/// themselves use.
+const FOREIGN: [&str; 5] = ["POSTGRES_", "GF_", "MALLOC_", "GRAFANA_PASSWORD", "FLOTA_WORKER_ARGUMENTS"];
 
 fn unknown<'a>(place: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let known: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).collect();

@@ -90,7 +90,7 @@ async fn all_succeed(flota: &Installation, jobs: &[(&str, Value)]) {
 /// How WhatsApp tells the digest of a file.
 async fn sha256(content: Vec<u8>) -> String {
     let digest = Content::from(content).sha256().await.expect("it is in memory");
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.map(|byte| format!("{byte:02x}")).concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,19 +4,19 @@
 //! go through the same address guard as webhooks, because users choose their URLs. However large a file is, it is not in
 //! memory: it stays where it is in the directory, and what comes from elsewhere is set aside on the disk.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Instant,
-};
+mod to_whatsapp;
+
+use std::path::{Path, PathBuf};
 
 use flota_engine::Job;
-use flota_producer::{Invalid, JobId, MediaSource, WhatsappMedia, clock};
+use flota_producer::{Invalid, JobId, MediaSource, clock};
 use flota_providers::{
     Receipt,
     content::{Content, FetchError, Gathering, SpoolError},
     whatsapp::media::PROVIDER,
 };
 
+pub(crate) use self::to_whatsapp::to_whatsapp;
 use crate::{bucket, failure::Error, file_memory::NoMemory, processors::caller, services::Services};
 
 /// Folder for long results, inside the directory.
@@ -149,61 +149,6 @@ async fn from_whatsapp(id: &str, file: Gathering, job: &Job, services: &Services
     });
     download.await?;
     Ok(content.map_err(FileError::Spool)?)
-}
-
-/// Uploads a file of the directory or the bucket to WhatsApp, unless an earlier run of the job has, and answers its id
-/// there.
-pub(crate) async fn to_whatsapp(
-    source: &MediaSource,
-    media: WhatsappMedia,
-    job: &Job,
-    services: &Services,
-) -> Result<String, Error> {
-    let client = services.whatsapp_media.as_ref().ok_or(NO_WHATSAPP)?;
-    if let Some(id) = services.uploads.of(job.id, Instant::now()) {
-        return Ok(id);
-    }
-    let Upload { content, name, media_type } = match &source.storage {
-        Some(key) => stored_upload(key, media, job, services).await?,
-        None => local_upload(source.file.as_deref().unwrap_or_default(), media, services).await?,
-    };
-    let upload =
-        client.call(caller(job), |client| async move { client.upload(&content, &name, media_type).await });
-    let id = upload.await?.provider_ref.unwrap_or_default();
-    services.uploads.keep(job.id, &id, Instant::now());
-    Ok(id)
-}
-
-/// What is uploaded.
-struct Upload {
-    content: Content,
-    name: String,
-    media_type: &'static str,
-}
-
-async fn local_upload(path: &str, media: WhatsappMedia, services: &Services) -> Result<Upload, Error> {
-    // The payload was checked, so there is a type.
-    let media_type = media.media_type(path).unwrap_or("application/octet-stream");
-    let content = local(path, media.most_bytes(), services).await?;
-    let name = Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or("file").to_owned();
-    Ok(Upload { content, name, media_type })
-}
-
-/// A key says nothing of what the file is; what it was stored as does.
-async fn stored_upload(
-    key: &str,
-    media: WhatsappMedia,
-    job: &Job,
-    services: &Services,
-) -> Result<Upload, Error> {
-    let file = services.spool.gather(media.most_bytes());
-    let stored = bucket::fetch(key, file, job, services).await?;
-    let kept_as = stored.media_type.unwrap_or_default();
-    let Some((media_type, ending)) = media.of_type(&kept_as) else {
-        let (key, media) = (key.to_owned(), media.word());
-        return Err(FileError::NotTaken { key, media_type: kept_as, media }.into());
-    };
-    Ok(Upload { content: stored.content, name: format!("file.{ending}"), media_type })
 }
 
 const NO_WHATSAPP: Error = crate::service_settings::WHATSAPP.missing();

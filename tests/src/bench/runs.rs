@@ -6,6 +6,7 @@ mod features;
 mod idle;
 mod load;
 mod meter;
+mod one_thread;
 mod pick_up;
 mod producers;
 mod single;

@@ -25,10 +25,8 @@ async fn handler(job: Noop) -> Result<(), BoxDynError> {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    // In a task, as a service enqueues: a connection is then served by the thread that waits for it.
-    tokio::spawn(perform()).await?
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    probe::runtime()?.block_on(perform())
 }
 
 async fn perform() -> Result<(), Box<dyn Error + Send + Sync>> {

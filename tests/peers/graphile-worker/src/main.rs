@@ -43,10 +43,8 @@ fn options() -> WorkerOptions {
         .local_queue(LocalQueueConfig::default().with_size(probe::setting("LOCAL_QUEUE", 1_000)))
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    // In a task, as a service enqueues: a connection is then served by the thread that waits for it.
-    tokio::spawn(perform()).await?
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    probe::runtime()?.block_on(perform())
 }
 
 async fn perform() -> Result<(), Box<dyn Error + Send + Sync>> {

@@ -48,6 +48,15 @@ pub fn arguments() -> (String, usize, u64) {
     (words.first().cloned().unwrap_or_default(), number(1) as usize, number(2))
 }
 
+/// A runtime for one producer: of one thread, as Flota's has, so that whoever waits for an answer also reads it. Workers have
+/// one of several threads.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    match arguments().0.as_str() {
+        "single" | "paced" => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+    }
+}
+
 /// The whole handler: the same for every peer. `sent` is the payload's `t`.
 pub fn handle(sent: i64) {
     let now = now();

@@ -43,10 +43,8 @@ async fn enqueue(redis: RedisPool, ids: impl Iterator<Item = usize>) -> sidekiq:
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    // In a task, as a service enqueues: a connection is then served by the thread that waits for it.
-    tokio::spawn(perform()).await?
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    probe::runtime()?.block_on(perform())
 }
 
 async fn perform() -> Result<(), Box<dyn Error + Send + Sync>> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{load, producers, workers::Workers};
+use super::{load, one_thread, producers, workers::Workers};
 use crate::bench::{
     case::Case,
     ground::{Fsync, Ground},
@@ -27,17 +27,16 @@ pub(super) async fn ours(ground: &Ground, jobs: usize) -> anyhow::Result<Reading
     workers.at_work(&field).await?;
     sleep(START).await;
     let producer = load::producer(&field)?;
-    // In a task, as a service enqueues: the connection is then served by the thread that waits for it.
-    let paced = tokio::spawn(async move {
+    let paced = one_thread::perform(async move {
         let mut ticks = interval(APART);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         for number in 0..jobs {
             ticks.tick().await;
             producer.enqueue(payload::job(number)).await?;
         }
-        anyhow::Ok(())
+        Ok(())
     });
-    paced.await??;
+    paced.await?;
     let tally = workers.ran(jobs).await?;
     workers.stop().await?;
     readings(tally, jobs)

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{load, producers};
+use super::{load, one_thread, producers};
 use crate::bench::{
     case::Case,
     ground::{Fsync, Ground},
@@ -16,15 +16,14 @@ use crate::bench::{
 pub(super) async fn ours(ground: &Ground, jobs: usize) -> anyhow::Result<Readings> {
     let field = ground.empty(Fsync::EverySecond, true).await?;
     let producer = load::producer(&field)?;
-    // In a task, as a service enqueues: the connection is then served by the thread that waits for it.
-    let took = tokio::spawn(async move {
+    let took = one_thread::perform(async move {
         let began = Instant::now();
         for number in 0..jobs {
             producer.enqueue(payload::job(number)).await?;
         }
-        anyhow::Ok(began.elapsed())
+        Ok(began.elapsed())
     });
-    Ok(vec![(Case::Usual, Metric::SinglePerS, jobs as f64 / took.await??.as_secs_f64())])
+    Ok(vec![(Case::Usual, Metric::SinglePerS, jobs as f64 / took.await?.as_secs_f64())])
 }
 
 /// A peer's.

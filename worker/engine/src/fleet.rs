@@ -182,6 +182,8 @@ impl Fleet {
         if !finished {
             let waiting: usize = self.leases.iter().map(|leases| leases.len()).sum();
             info!(runs = waiting, "Releasing {waiting} runs that have not finished in time");
+            // What is given back is for others: a fetch of ours that is still under way must not take it again.
+            drop(timeout(time.release / 3, self.fetching.wait()).await);
             self.leases.iter().for_each(|leases| leases.stop_all(StopReason::Shutdown));
             // A processor that does not stop must not take the time that the others need to be given back.
             if timeout(time.release * 2 / 3, ended).await.is_err() {

@@ -27,6 +27,7 @@ pub use keys::Priority;
 pub use new_job::{DEFAULT_KEY_WINDOW, NewJob, When, check_tenant};
 #[cfg(feature = "outbox")]
 pub use outbox::{Outbox, OutboxError};
+pub use outgoing::BATCH;
 pub use payload::{Invalid, Payload, SecretFields, read_payload};
 pub use payloads::{
     ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EMAIL_TEMPLATES, EmailAttachment, EmailBody,
@@ -35,6 +36,6 @@ pub use payloads::{
     TranscribeAudio, TranscriptFormat, WhatsappBody, WhatsappFile, WhatsappMedia, WhatsappRead,
     WhatsappTemplate, WhatsappText,
 };
-pub use producer::{BATCH, Producer, Receipt};
+pub use producer::{Producer, Receipt};
 pub use script::{call, script, script_with};
 pub use settings::{Settings, SettingsError};

@@ -3,8 +3,7 @@
 //! Most jobs have no option: for a call of such jobs alone nothing but ids and envelopes is sent, and the answer to
 //! jobs that were all accepted is empty.
 
-use std::borrow::Borrow;
-use std::sync::LazyLock;
+use std::{borrow::Borrow, sync::LazyLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use redis::Script;
@@ -20,8 +19,13 @@ use crate::{
 
 static ENQUEUE: LazyLock<Script> = LazyLock::new(|| script("enqueue", include_str!("scripts/enqueue.lua")));
 
-/// Words of a job in a call of jobs without options, and in any other call.
-const WORDS: [usize; 2] = [2, 9];
+/// Most jobs in one script call: what Lua can unpack, with room to spare.
+pub const BATCH: usize = 500;
+
+/// Words of a job that has no option, in a call of such jobs alone.
+const PLAIN_WORDS: usize = 2;
+/// Words of a job in any other call.
+const WORDS: usize = 9;
 
 /// A checked job on its way.
 pub(crate) struct Outgoing {
@@ -79,7 +83,7 @@ impl Outgoing {
     }
 }
 
-/// One script call for at most [`crate::BATCH`] jobs of one queue; one answer per job, in the same order. After
+/// One script call for at most [`BATCH`] jobs of one queue; one answer per job, in the same order. After
 /// `not_after`, Unix ms by the clock of Redis, it changes nothing.
 pub(crate) async fn enqueue<J: Borrow<Outgoing>>(
     link: &Link,
@@ -92,7 +96,8 @@ pub(crate) async fn enqueue<J: Borrow<Outgoing>>(
     let names = [jobs_key, ready, high, low, delayed, bell, keys.config(), keys.in_line()];
     let plain = jobs.iter().all(|job| job.borrow().is_plain());
     let mut call = call(&ENQUEUE, &names);
-    call.arg(WORDS[usize::from(!plain)]).arg(not_after.map_or_else(String::new, |ms| ms.to_string()));
+    call.arg(if plain { PLAIN_WORDS } else { WORDS })
+        .arg(not_after.map_or_else(String::new, |ms| ms.to_string()));
     for job in jobs.iter().map(Borrow::borrow) {
         call.arg(job.id).arg(&job.bytes);
         if !plain {

@@ -22,9 +22,6 @@ use crate::{
     settings::Settings,
 };
 
-/// Most jobs in one script call: what Lua can unpack, with room to spare.
-pub const BATCH: usize = 500;
-
 /// Jobs of one call where there are many: enough that the call itself costs nothing, and few enough that the next ones
 /// are made ready while Redis works on these.
 const PART: usize = 200;

@@ -1,10 +1,10 @@
--- fetch: lease up to n ready jobs to one worker. The bodies of a few come along, those of many are read with a plain HMGET.
+-- fetch: lease up to n ready jobs to one worker. Bodies of a few come along, those of many are read by a plain HMGET.
 -- KEYS  1 2 3 ready lists in the order to look   4 running zset id:run -> lease end ms   5 marks hash id -> counters
 --       6 config hash   7 bell list   8 cancelled set   9 outcomes stream   10 jobs hash
 --       11 starts hash "<window ms>:<slice>" -> jobs that were started in it
 -- ARGV  n, lease ms, most entries of the outcomes stream, most bytes of it, most jobs whose bodies come along
--- Returns {now ms, ids, {index, marks, ...}, {index, ...}, wait ms, bodies}: ids is empty when the queue is paused, its outcomes
--- wait for Postgres in too great a number, its rate allows no more now, or nothing is ready;
+-- Returns {now ms, ids, {index, marks, ...}, {index, ...}, wait ms, bodies}: ids is empty when the queue is paused, its
+-- outcomes wait for Postgres in too great a number, its rate allows no more now, or nothing is ready;
 -- a run is 1 unless its marks say otherwise; the list of indexes names those that were asked to stop in an earlier run;
 -- wait is how long the pause or the rate lasts: nothing rings the bell then. 0 when the bell is worth waiting for.
 -- A window of the rate is counted in twenty slices, and the one that is just falling out of it still counts: so no

@@ -4,6 +4,8 @@
 //! retries is built on the answer. A dead connection is dropped at once and the next call dials again, so a `Link`
 //! works again as soon as Redis does, without anybody restarting it.
 
+mod awake;
+
 use std::time::{Duration, Instant};
 
 use redis::{
@@ -11,6 +13,8 @@ use redis::{
     Script, ScriptInvocation, ServerErrorKind, aio::MultiplexedConnection,
 };
 use tokio::sync::Mutex;
+
+use self::awake::Awake;
 
 /// Longest wait for a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -25,6 +29,7 @@ pub struct Link {
     client: Client,
     config: AsyncConnectionConfig,
     state: Mutex<State>,
+    awake: Awake,
 }
 
 /// What is known of the connection.
@@ -115,7 +120,7 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(response));
-        Self { client, config, state: Mutex::default() }
+        Self { client, config, state: Mutex::default(), awake: Awake::default() }
     }
 
     /// Sends one command.
@@ -148,6 +153,11 @@ impl Link {
             }
             answer => answer,
         }
+    }
+
+    /// Waits for the answer to a short call, which may well be here before a thread has gone to sleep.
+    pub(crate) async fn soon<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.awake.wait(answer).await
     }
 
     /// Makes Redis know a script, for callers that name it by its hash inside a pipeline.

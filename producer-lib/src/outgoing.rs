@@ -22,6 +22,8 @@ static ENQUEUE: LazyLock<Script> = LazyLock::new(|| script("enqueue", include_st
 /// Most jobs in one script call: what Lua can unpack, with room to spare.
 pub const BATCH: usize = 500;
 
+/// Jobs of a short call.
+const FEW: usize = 4;
 /// Words of a job that has no option, in a call of such jobs alone.
 const PLAIN_WORDS: usize = 2;
 /// Words of a job in any other call.
@@ -104,7 +106,8 @@ pub(crate) async fn enqueue<J: Borrow<Outgoing>>(
             job.write_options(&mut call);
         }
     }
-    let told: Vec<(usize, String, String)> = link.call(&ENQUEUE, &call).await?;
+    let told = Box::pin(link.call::<Vec<(usize, String, String)>>(&ENQUEUE, &call));
+    let told = if jobs.len() <= FEW { link.soon(told).await? } else { told.await? };
     Ok(answers(jobs, &told))
 }
 

@@ -11,7 +11,7 @@ pub mod bucket;
 pub mod chaos;
 pub mod checks;
 pub mod cli;
-mod clock;
+pub mod clock;
 pub mod config;
 pub mod database;
 pub mod dead;

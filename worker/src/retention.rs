@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgExecutor, PgPool};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -67,6 +67,16 @@ pub struct Removed {
     pub dead_letters: u64,
 }
 
+/// Makes the partitions of this day and the week ahead, so that no batch of history has to. Answers how many were missing.
+///
+/// # Errors
+/// When Postgres does not answer, or has no tables yet.
+pub async fn make_days(executor: impl PgExecutor<'_>, now: DateTime<Utc>) -> Result<i32, DatabaseError> {
+    let ahead = sqlx::query_scalar(include_str!("retention/ahead.sql"));
+    // Small, wherever it is waited for.
+    Ok(Box::pin(ahead.bind(now.date_naive()).bind(DAYS_AHEAD).fetch_one(executor)).await?)
+}
+
 /// Keeps history as long as it should be kept, in one process.
 pub struct Retention {
     pool: PgPool,
@@ -113,9 +123,8 @@ impl Retention {
         connection: &mut PgConnection,
         now: DateTime<Utc>,
     ) -> Result<Removed, DatabaseError> {
-        let mut removed = Removed::default();
-        let ahead = sqlx::query_scalar(include_str!("retention/ahead.sql"));
-        removed.made = ahead.bind(now.date_naive()).bind(DAYS_AHEAD).fetch_one(&mut *connection).await?;
+        let made = make_days(&mut *connection, now).await?;
+        let mut removed = Removed { made, ..Removed::default() };
         for (parent, age) in [("outcomes", self.ages.outcomes), ("attempts", self.ages.attempts)] {
             let Some(age) = age else { continue };
             self.drop_old(connection, parent, oldest_kept(now, age), &mut removed).await?;

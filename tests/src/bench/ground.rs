@@ -12,11 +12,13 @@ use std::{
 use anyhow::Context;
 use flota_producer::link::Link;
 use flota_worker::{
+    clock::now,
     database,
     dev::{
         Durability, PostgresOptions, PostgresServer, RedisOptions, RedisServer,
         private_directory::PrivateDirectory,
     },
+    retention,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::{Instant, sleep};
@@ -84,7 +86,9 @@ impl Ground {
         let postgres = postgres?;
         postgres.create_database(PREPARED, None).await?;
         let pool = database::connect(&postgres.url(PREPARED).into(), 1)?;
+        // As `flota db migrate` does it.
         database::migrate(&pool).await?;
+        retention::make_days(&pool, now()).await?;
         // Nobody may be connected to a database that is copied.
         pool.close().await;
         Ok(Self {

@@ -21,6 +21,7 @@ use flota_producer::{
 use redis::Pipeline;
 use tokio::{
     sync::mpsc,
+    task::yield_now,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -83,7 +84,7 @@ impl Fetcher {
         let mut troubled = false;
         while stop.run_until_cancelled(self.quarantine.open()).await.is_some() {
             let Some(places) = self.slots.take(MOST, &stop).await else { break };
-            let (wanted, asked) = (places.num_permits(), Instant::now());
+            let (wanted, asked) = (places.len(), Instant::now());
             match self.fetch(wanted, drained, &stop).await {
                 Ok(reply) => {
                     self.context.observer.observe(&Event::Fetched { queue: self.name() });
@@ -94,6 +95,8 @@ impl Fetcher {
                     let wait = reply.wait.min(LONGEST_WAIT);
                     if !reply.jobs.is_empty() {
                         deliveries.spawn(self.clone().deliver(reply, asked, places, stop.clone()));
+                        // What came goes to work first. In a busy process more places are free after that.
+                        yield_now().await;
                     } else if !wait.is_zero() {
                         // Places that nobody uses meanwhile are free to be taken away.
                         drop(places);
@@ -202,11 +205,11 @@ impl Fetcher {
             };
             let run = RunId { id, run: marks.run + 1 };
             let hold = self.leases.hold(run, now, self.context.policy.lease * 2);
-            if let Some(place) = places.split(1) {
+            if let Some(place) = places.split_off() {
                 if cancelled {
                     hold.stop().stop(StopReason::Cancelled);
                 }
-                fetched.push((run, marks, Slot { hold, _place: place, leave: Leave::default() }));
+                fetched.push((run, marks, Slot { hold, place, leave: Leave::default() }));
                 bodies.push(body);
             }
         }

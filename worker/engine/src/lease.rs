@@ -17,6 +17,7 @@ use flota_producer::{
     keys::QueueKeys,
     link::{Link, LinkError},
 };
+use foldhash::fast::RandomState;
 use tokio::{
     sync::Notify,
     time::{sleep, sleep_until},
@@ -100,7 +101,7 @@ impl Stop {
 
 /// The runs of one queue that this process holds.
 #[derive(Debug, Default)]
-pub(crate) struct Leases(Mutex<HashMap<RunId, Arc<Stop>>>);
+pub(crate) struct Leases(Mutex<HashMap<RunId, Arc<Stop>, RandomState>>);
 
 impl Leases {
     /// Adds a fetched run; its lease is kept as long as the answer lives, at most for `time` from `now` until it
@@ -140,7 +141,7 @@ impl Leases {
         self.lock().iter().filter_map(keep).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Arc<Stop>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Arc<Stop>, RandomState>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,14 +1,12 @@
 //! A job that this process holds a lease on, from fetch until it is settled.
 //!
 //! A [`Leased`] job is given to exactly one run, which turns it into one [`Finished`]; only a finished run can be
-//! settled, and settling consumes it. It carries its concurrency slot with it, so the slot is free again only when
-//! Redis knows the verdict.
+//! settled, and settling consumes it. Its lease is kept until Redis knows the verdict.
 
 use std::time::Duration;
 
 use flota_producer::JobId;
 use redis::FromRedisValue;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     lease::Hold,
@@ -16,15 +14,16 @@ use crate::{
     policy::{Ended, QueuePolicy, Verdict},
     processor::Job,
     quarantine::Leave,
+    slots::Place,
     store::{RunId, Settlement},
 };
 
 /// What a run occupies: its lease, one place of the queue's concurrency, and its leave to run in this process. All are
-/// given back together, when the run has been settled or is lost on its way.
+/// given back when the run has been settled or is lost on its way; the place may be free for others before (`slots.rs`).
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) hold: Hold,
-    pub(crate) _place: OwnedSemaphorePermit,
+    pub(crate) place: Place,
     pub(crate) leave: Leave,
 }
 

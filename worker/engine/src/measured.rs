@@ -58,8 +58,8 @@ impl RunPath {
         let lease = |(id, bytes): (JobId, Vec<u8>)| {
             let run = RunId { id, run: 1 };
             let hold = self.leases.hold(run, Instant::now(), self.context.policy.lease);
-            let place = places.split(1).expect("a place for each");
-            let slot = Slot { hold, _place: place, leave: Leave::default() };
+            let place = places.split_off().expect("a place for each");
+            let slot = Slot { hold, place, leave: Leave::default() };
             let body = admit(&self.context, id, 1, 1, &bytes, 0);
             let mut leased = Leased { run, marks: Marks::default(), body, bytes, slot };
             let care = self.quarantine.admit(&mut leased, self.context.policy.max_deliveries);

@@ -5,6 +5,7 @@ use std::{borrow::Cow, future::Future, sync::Arc};
 use flota_producer::{Envelope, JobId, Payload};
 use serde_json::Value;
 use tracing::{Span, field::Empty, info_span};
+use uuid::Uuid;
 
 use crate::failure::{ErrorClass, Failure};
 
@@ -60,10 +61,19 @@ pub struct Job {
 impl Job {
     /// The span of its run. What is empty at first is for whoever follows traces.
     pub fn span(&self) -> Span {
+        let (id, mut letters) = (self.id.uuid().hyphenated(), Uuid::encode_buffer());
         info_span!(
-            "run", job.id = %self.id, job.kind = self.envelope.kind, job.attempt = self.attempt,
-            queue.name = %self.queue, tenant = self.envelope.tenant.as_deref(), trace_id = self.trace_id(),
-            otel.name = Empty, otel.kind = Empty, otel.status_code = Empty, error.r#type = Empty,
+            "run",
+            job.id = &*id.encode_lower(&mut letters),
+            job.kind = self.envelope.kind,
+            job.attempt = self.attempt,
+            queue.name = &*self.queue,
+            tenant = self.envelope.tenant.as_deref(),
+            trace_id = self.trace_id(),
+            otel.name = Empty,
+            otel.kind = Empty,
+            otel.status_code = Empty,
+            error.r#type = Empty,
         )
     }
 

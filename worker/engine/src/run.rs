@@ -84,7 +84,7 @@ fn shown(kind: &str) -> String {
 /// Runs a leased job to its end.
 pub(crate) async fn run(context: &RunContext, leased: Leased) -> Finished {
     let started = Instant::now();
-    let Leased { run, marks, body, bytes, slot } = leased;
+    let Leased { run, marks, body, bytes, mut slot } = leased;
     let stop = slot.hold.stop();
     let (ended, job) = match (stop.reason(), body) {
         // It was told to stop before it could start.
@@ -105,6 +105,7 @@ pub(crate) async fn run(context: &RunContext, leased: Leased) -> Finished {
     told.log(&ended, verdict);
     let class = if let Ended::Failed(failure) = &ended { Some(failure.class) } else { None };
     let kind = job.map(|job| job.envelope.kind).unwrap_or_default();
+    slot.place.free();
     Finished { settlement, verdict, class, kind, ran, _slot: slot }
 }
 

@@ -2,6 +2,10 @@
 //!
 //! More places are there at once. Fewer come about as runs end: nothing that runs is stopped. The places that are too many
 //! are given up by whoever gets hold of them first, the fetcher or the change itself, and each is counted once.
+//!
+//! A run that has ended needs no place, but what it left behind lies in memory until Redis knows of it. So it takes a seat
+//! while it waits for that, and the next job its place. There are as many seats as places were at first; who finds none
+//! stays where it is, so a Redis that gives jobs and takes no verdicts is not asked for more and more.
 
 use std::{
     sync::{
@@ -17,12 +21,24 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Places that somebody holds, at least one.
-pub(crate) type Places = OwnedSemaphorePermit;
+/// Places that somebody holds.
+#[derive(Debug)]
+pub(crate) struct Places {
+    held: OwnedSemaphorePermit,
+    seats: Arc<Semaphore>,
+}
+
+/// What one job holds: its place while it runs, a seat afterwards if there is one.
+#[derive(Debug)]
+pub(crate) struct Place {
+    held: OwnedSemaphorePermit,
+    seats: Arc<Semaphore>,
+}
 
 #[derive(Debug)]
 pub(crate) struct Slots {
     free: Arc<Semaphore>,
+    seats: Arc<Semaphore>,
     size: AtomicUsize,
     wanted: AtomicUsize,
     known: CancellationToken,
@@ -30,8 +46,9 @@ pub(crate) struct Slots {
 
 impl Slots {
     pub(crate) fn new(size: usize) -> Self {
-        let (free, known) = (Arc::new(Semaphore::new(size)), CancellationToken::new());
-        Self { free, size: AtomicUsize::new(size), wanted: AtomicUsize::new(size), known }
+        let [free, seats] = [size; 2].map(|size| Arc::new(Semaphore::new(size)));
+        let known = CancellationToken::new();
+        Self { free, seats, size: AtomicUsize::new(size), wanted: AtomicUsize::new(size), known }
     }
 
     /// Resolves when it has been found out how many there should be, or after `patience`.
@@ -65,7 +82,7 @@ impl Slots {
                 gone.forget();
             }
             if 0 < places.num_permits() {
-                return Some(places);
+                return Some(Places { held: places, seats: self.seats.clone() });
             }
         }
     }
@@ -101,6 +118,28 @@ impl Slots {
     }
 }
 
+impl Places {
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.held.num_permits()
+    }
+
+    /// One of them, while there is one.
+    pub(crate) fn split_off(&mut self) -> Option<Place> {
+        let held = self.held.split(1)?;
+        Some(Place { held, seats: self.seats.clone() })
+    }
+}
+
+impl Place {
+    /// Makes room for the next run, when the own one has ended and there is a seat to wait in.
+    pub(crate) fn free(&mut self) {
+        if let Ok(seat) = self.seats.clone().try_acquire_owned() {
+            self.held = seat;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,7 +154,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
 
-        drop(held.split(2));
+        drop([held.split_off(), held.split_off()]);
         shrinking.await.unwrap();
 
         assert_eq!((slots.size(), slots.free.available_permits()), (1, 0));
@@ -135,7 +174,7 @@ mod tests {
 
         drop(held);
         let again = slots.take(64, &stop).await.unwrap();
-        let many = again.num_permits();
+        let many = again.len();
         drop(again);
         shrinking.await.unwrap();
 
@@ -147,12 +186,30 @@ mod tests {
     async fn a_change_that_was_given_up_halfway_goes_on_from_there() {
         let (slots, stop) = (Slots::new(4), CancellationToken::new());
         let mut held = slots.take(4, &stop).await.unwrap();
-        drop(held.split(1));
+        drop(held.split_off());
 
         let given_up = tokio::time::timeout(std::time::Duration::from_millis(1), slots.resize(1)).await;
         slots.resize(5).await;
 
         assert!(given_up.is_err(), "three places are still in use");
         assert_eq!((slots.size(), slots.free.available_permits()), (5, 2));
+    }
+
+    #[tokio::test]
+    async fn who_has_run_makes_room_while_there_are_seats() {
+        let (slots, stop) = (Slots::new(2), CancellationToken::new());
+        let mut first = slots.take(9, &stop).await.unwrap();
+        let mut ran: Vec<Place> = std::iter::from_fn(|| first.split_off()).collect();
+
+        ran.iter_mut().for_each(Place::free);
+        let mut next = slots.take(9, &stop).await.unwrap();
+        let mut third = next.split_off().unwrap();
+        third.free();
+        drop(next);
+
+        assert_eq!(slots.free.available_permits(), 1, "the third found no seat");
+        ran.clear();
+        third.free();
+        assert_eq!(slots.free.available_permits(), 2);
     }
 }

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use crate::{
+    clock::now,
     config::Environment,
     database::{self, MigrationStatus},
     exit::{Done, Exit},
@@ -34,6 +35,7 @@ pub(super) async fn run(global: &Global, environment: Environment, command: Comm
     let only_partitions = match command {
         Command::Migrate => {
             database::migrate(&pool).await?;
+            retention::make_days(&pool, now()).await?;
             false
         }
         Command::Status { partitions } => partitions,

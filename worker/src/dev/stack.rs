@@ -8,8 +8,10 @@ use flota_providers::{push::new_vapid_pair, webhook::SigningSecret};
 use secrecy::ExposeSecret;
 
 use crate::{
+    clock::now,
     database,
     dev::{PostgresOptions, PostgresServer, RedisOptions, RedisServer, private_directory::PrivateDirectory},
+    retention,
     sandbox::{Sandbox, SandboxError, SandboxOptions},
     vault::{Vault, VaultError},
 };
@@ -65,6 +67,7 @@ impl Stack {
             postgres.create_database(DATABASE, None).await?;
         }
         database::migrate(&pool).await?;
+        retention::make_days(&pool, now()).await?;
         pool.close().await;
         let files = PrivateDirectory::open(inside("files").as_deref(), None).await?;
         std::fs::create_dir_all(files.path().join(JOB_FILES))?;

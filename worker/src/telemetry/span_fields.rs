@@ -39,10 +39,11 @@ impl Members {
         let _ = write!(self.0, "\"{name}\":{value},");
     }
 
-    fn put_text(&mut self, field: &Field, text: fmt::Arguments<'_>) {
-        let name = field.name().trim_start_matches("r#");
-        let _ = write!(self.0, "\"{name}\":\"");
-        let _ = Escaped(&mut self.0).write_fmt(text);
+    fn put_text(&mut self, field: &Field, text: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
+        self.0.push('"');
+        self.0.push_str(field.name().trim_start_matches("r#"));
+        self.0.push_str("\":\"");
+        let _ = text(&mut Escaped(&mut self.0));
         self.0.push_str("\",");
     }
 }
@@ -53,7 +54,7 @@ impl Visit for Members {
         if value.is_finite() {
             self.put(field, format_args!("{value}"));
         } else {
-            self.put_text(field, format_args!("{value}"));
+            self.put_text(field, |text| write!(text, "{value}"));
         }
     }
 
@@ -70,11 +71,11 @@ impl Visit for Members {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put_text(field, format_args!("{value}"));
+        self.put_text(field, |text| text.write_str(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put_text(field, format_args!("{value:?}"));
+        self.put_text(field, |text| write!(text, "{value:?}"));
     }
 }
 

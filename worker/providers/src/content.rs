@@ -3,10 +3,15 @@
 //! Whoever gets a file gathers it piece by piece ([`Gathering`]): it stays in memory while it is small, and goes to a file
 //! without a name when it is not, so that many large files at once take room on the disk and none in memory, and nothing
 //! is left behind even after SIGKILL. From there on it is read from any place and as often as is needed: each reader has a
-//! position of its own. What needs all of it in memory at once asks for that ([`Content::whole`]) and has made room for it.
+//! position of its own. A request around a file is put together from [`Pieces`] and read while it is sent. What needs all of
+//! it in memory at once asks for that ([`Content::whole`]) and has made room for it.
 
 mod gathering;
+mod in_base64;
+pub(crate) mod json;
+mod pieces;
 mod reader;
+mod request;
 
 #[cfg(test)]
 mod tests;
@@ -19,15 +24,15 @@ use std::{
     sync::Arc,
 };
 
-use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
-use futures_util::{Stream, stream};
 use reqwest::{Body, multipart::Part};
 use tokio::task::spawn_blocking;
 
-pub(crate) use self::gathering::Unkept;
+pub(crate) use self::{gathering::Unkept, request::Unread};
 pub use self::{
     gathering::{FetchError, Gathering, HELD, Spool, SpoolError},
+    in_base64::Lines,
+    pieces::{Chunks, Pieces},
     reader::ContentReader,
 };
 
@@ -113,27 +118,12 @@ impl Content {
     /// # Errors
     /// When the disk does not give it.
     pub async fn sha256(&self) -> io::Result<[u8; 32]> {
-        let content = self.clone();
-        run_blocking(move || {
-            let (mut context, mut at) = (Context::new(&SHA256), 0);
-            while at < content.length() {
-                let piece = content.read_piece(at, PIECE)?;
-                context.update(&piece);
-                at += piece.len() as u64;
-            }
-            let mut digest = [0; 32];
-            digest.copy_from_slice(context.finish().as_ref());
-            Ok(digest)
-        })
-        .await
+        Pieces::from(self.clone()).sha256().await
     }
 
     /// It as the body of a request, read while it is sent.
     pub(crate) fn body(&self) -> Body {
-        match self {
-            Self::Held(bytes) => bytes.clone().into(),
-            Self::OnDisk { .. } => Body::wrap_stream(self.pieces()),
-        }
+        Pieces::from(self.clone()).body()
     }
 
     /// It as a part of a form, read while it is sent.
@@ -155,18 +145,6 @@ impl Content {
             Ok(file)
         });
         opened.await.map(Stdio::from).map_err(|error| spool.trouble(error))
-    }
-
-    fn pieces(&self) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
-        let length = self.length();
-        stream::try_unfold((self.clone(), 0), move |(content, at)| async move {
-            if length <= at {
-                return Ok(None);
-            }
-            let piece = content.piece(at, PIECE).await?;
-            let next = at + piece.len() as u64;
-            Ok(Some((piece, (content, next))))
-        })
     }
 
     async fn piece(&self, from: u64, most: usize) -> io::Result<Bytes> {

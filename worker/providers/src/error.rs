@@ -12,6 +12,8 @@ use crate::chat;
 
 /// The code of a request that is larger than its provider takes.
 pub const TOO_LARGE: &str = "too_large";
+/// The code of a request with a file that our own disk does not give.
+pub(crate) const UNREAD: &str = "disk";
 /// The code of a request with a file of a kind that its provider does not take.
 pub(crate) const BLOCKED_FILE: &str = "blocked_file";
 

@@ -15,7 +15,7 @@ use crate::{
     ErrorClass, ProviderError, Receipt, Standing,
     api::Api,
     content::{Content, FetchError, Gathering},
-    error::TOO_LARGE,
+    error::{TOO_LARGE, UNREAD},
     exchange::{HttpAnswer, Repeat},
     pipeline::{Client, Target},
 };
@@ -220,7 +220,7 @@ fn permanent(operation: &'static str, code: &str, message: &str) -> ProviderErro
 fn unread(error: std::io::Error) -> ProviderError {
     let message = "The file lies on a disk that could not be read; the job is repeated later.";
     ProviderError::new(PROVIDER, MEDIA, ErrorClass::ServerError, message)
-        .with_code("disk")
+        .with_code(UNREAD)
         .with_standing(Standing::NotSent)
         .with_source(error)
 }

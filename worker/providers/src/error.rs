@@ -127,6 +127,21 @@ impl ProviderError {
         }
     }
 
+    /// A file of the request lies on a disk that does not give it. What was sent broke off, so nothing was done, and it says
+    /// nothing of the provider.
+    pub(crate) fn unread(
+        provider: &'static str,
+        operation: &'static str,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        let message = "A file could not be read from the disk, so nothing was sent whole, and nothing was done; the job is \
+                       repeated later. Let files stay as they are while jobs send them.";
+        Self::new(provider, operation, ErrorClass::ServerError, message)
+            .with_code(UNREAD)
+            .with_standing(Standing::OneRecipient)
+            .with_source(source)
+    }
+
     /// Adds the status or code that the provider answered.
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into().into());

@@ -17,8 +17,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    ErrorClass, ProviderError, Standing, causes, content::Unread, error::UNREAD, parse_retry_after,
-    retry_after::MAX_RETRY_AFTER, usage, webhook::Refusal,
+    ErrorClass, ProviderError, causes, content::Unread, parse_retry_after, retry_after::MAX_RETRY_AFTER,
+    usage, webhook::Refusal,
 };
 
 /// How we introduce ourselves.
@@ -140,7 +140,7 @@ impl Exchange {
             return self.refused(refusal.clone());
         }
         if causes::find::<Unread>(&error).is_some() {
-            return self.unread(error);
+            return ProviderError::unread(self.provider, self.operation, error);
         }
         if error.is_builder() {
             let message = "The request could not be built; check the settings for stray characters.";
@@ -168,16 +168,6 @@ impl Exchange {
                 self.error(ErrorClass::Ambiguous, message)
             }
         }
-    }
-
-    /// A file of the request lies on a disk that does not give it. The request broke off, so nothing was done; it says
-    /// nothing of the provider.
-    fn unread(&self, error: reqwest::Error) -> ProviderError {
-        let message = "A file could not be read from the disk, so the request was not finished; the job is repeated later.";
-        self.error(ErrorClass::ServerError, message)
-            .with_code(UNREAD)
-            .with_standing(Standing::OneRecipient)
-            .with_source(error)
     }
 
     fn stalled(&self) -> ProviderError {

@@ -50,7 +50,8 @@ pub(crate) struct Unsigned<'a> {
     pub(crate) query: &'a str,
     /// `host`, `x-amz-date` and whatever else shall be signed. Names in any case.
     pub(crate) headers: &'a [(&'a str, &'a str)],
-    pub(crate) body: &'a [u8],
+    /// The SHA-256 of the body, which may be too large to be at hand.
+    pub(crate) body_sha256: &'a [u8],
 }
 
 impl Signer {
@@ -59,7 +60,7 @@ impl Signer {
         let day = amz_date.get(..8).unwrap_or_default();
         let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
         let (names, canonical) = self.canonical(request);
-        let text = format!("{ALGORITHM}\n{amz_date}\n{scope}\n{}", hash(canonical.as_bytes()));
+        let text = format!("{ALGORITHM}\n{amz_date}\n{scope}\n{}", hex::encode(sha256(canonical.as_bytes())));
         let signature = hex::encode(mac(&self.key_of(day), &text));
         let key = &self.access_key_id;
         format!("{ALGORITHM} Credential={key}/{scope}, SignedHeaders={names}, Signature={signature}")
@@ -74,13 +75,14 @@ impl Signer {
 
     /// The names of the signed headers, and the request in the form that both sides agree on.
     fn canonical(&self, request: &Unsigned<'_>) -> (String, String) {
-        let Unsigned { method, query, body, .. } = request;
+        let Unsigned { method, query, body_sha256, .. } = request;
         let (names, lines) = canonical_headers(request.headers);
         let path = match self.path_style {
             PathStyle::Normalized => normalized(request.path),
             PathStyle::AsIs => request.path.to_owned(),
         };
-        let (path, query, body) = (encoded(path.as_bytes(), b"/"), canonical_query(query), hash(body));
+        let (path, query, body) =
+            (encoded(path.as_bytes(), b"/"), canonical_query(query), hex::encode(body_sha256));
         (names.clone(), format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{body}"))
     }
 }
@@ -170,8 +172,11 @@ fn decoded(text: &str) -> Vec<u8> {
     plain
 }
 
-fn hash(bytes: &[u8]) -> String {
-    hex::encode(digest(&SHA256, bytes))
+/// The digest of a body that is at hand.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    hash
 }
 
 fn mac(key: &[u8], text: &str) -> Vec<u8> {
@@ -228,7 +233,8 @@ mod tests {
                 path_style,
             };
 
-            let request = Unsigned { method, path, query, headers: &headers, body: body.as_bytes() };
+            let body_sha256 = &sha256(body.as_bytes());
+            let request = Unsigned { method, path, query, headers: &headers, body_sha256 };
 
             assert_eq!(signer.authorization(&request, "20150830T123600Z"), expected, "{name}");
         }

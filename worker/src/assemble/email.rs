@@ -121,11 +121,10 @@ pub(super) fn mailer(smtp: &SmtpVariables, timeout: Duration) -> Result<SmtpMail
     .map_err(AssembleError::Smtp)
 }
 
-/// The most that a run of `send_email` takes: its files, memory for them, and every provider in turn.
+/// The most that a run of `send_email` takes: its files, and every provider in turn.
 #[cfg(test)]
 pub(super) fn longest(timeouts: &CallTimeouts) -> Duration {
     let all = [EmailProvider::Sendgrid, EmailProvider::Ses, EmailProvider::Smtp];
     let [sendgrid, ses, smtp_step] = all.map(|provider| timeouts.of(provider.name()));
-    let files = crate::processors::send_email::FETCHING + crate::file_memory::PATIENCE;
-    files + sendgrid + ses + SmtpMailer::longest(smtp_step)
+    crate::processors::send_email::FETCHING + sendgrid + ses + SmtpMailer::longest(smtp_step)
 }

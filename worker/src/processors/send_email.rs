@@ -2,11 +2,11 @@
 //!
 //! Every attempt carries the same Message-ID, made from the job's id, so a mail that went out twice after a fault can
 //! be recognised as one. What cannot work anywhere (a suppressed recipient, a template) is told before a turn at a provider
-//! is taken; files are fetched after that, and before anything is sent.
+//! is taken; files are fetched after that, and before anything is sent. They are read while it is sent, and are never whole in
+//! memory.
 
 use std::{convert::Infallible, time::Duration};
 
-use bytes::Bytes;
 use flota_engine::{IfRepeated, Job, Processor, Receipt};
 use flota_producer::{EmailAttachment, EmailBody, EmailTemplate, SendEmail, clock};
 use flota_providers::{
@@ -29,9 +29,6 @@ use crate::{
 const DEFAULT_LOCALE: &str = "es";
 /// Most bytes of all attachments together: more than any provider takes, so that each can say its own limit.
 const MOST_ATTACHED: usize = 32_000_000;
-/// Bytes of memory that a byte of an attachment costs while its mail is sent. By SES, where it is most: itself, twice
-/// encoded (1.37 x 1.33) in the request as it is put together, and once more as it is written.
-const COPIES: u64 = 5;
 /// How long a mail is put off by a mail server without being charged for it: greylisting takes minutes, rarely an hour.
 /// From then on each refusal counts as a try.
 const PUT_OFF: Duration = Duration::from_hours(4);
@@ -117,14 +114,12 @@ async fn enclose(
     letter.files_are_wanted().await;
     let files = timeout(FETCHING, fetch(&attached, job, services)).await;
     let files = files.unwrap_or_else(|_| Err(too_slow().into()))?;
-    // Their bytes lie in memory until the mail is out.
-    let contents = services.file_memory.load(&files, COPIES).await?;
-    let enclosed = attached.into_iter().zip(contents);
+    let enclosed = attached.into_iter().zip(files);
     letter.enclose(enclosed.map(|(file, content)| attachment(file, content)).collect());
     std::future::pending().await
 }
 
-fn attachment(file: EmailAttachment, content: Bytes) -> Attachment {
+fn attachment(file: EmailAttachment, content: Content) -> Attachment {
     let EmailAttachment { name, content_type, content_id, .. } = file;
     Attachment { name, content_type, content_id, content }
 }

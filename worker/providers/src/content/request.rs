@@ -1,4 +1,7 @@
 //! Pieces as the body of a request: it says its length, and is read while it is sent.
+//!
+//! A request that was signed has been read before. Files may change in between, and their owner would take the mismatch for a
+//! wrong key of ours; so such a body ends with an error instead of its last chunk when it is not what was signed.
 
 use std::{
     io,
@@ -6,6 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use aws_lc_rs::digest::{Context as Digest, SHA256};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -26,39 +30,76 @@ struct InPieces {
 }
 
 enum Step {
-    Idle(Chunks),
+    Idle(Source),
     /// Where that keeps nobody waiting.
     Reading(JoinHandle<Read>),
     Over,
 }
 
 /// What was read, and what there is to be read next.
-type Read = (Option<io::Result<Bytes>>, Chunks);
+type Read = (Option<io::Result<Bytes>>, Source);
+
+struct Source {
+    chunks: Chunks,
+    left: u64,
+    /// Of what was read so far, and of all of it when that was read before.
+    seal: Option<(Digest, [u8; 32])>,
+}
 
 impl Pieces {
     /// It as the body of a request. For a repeat there is another one.
     pub(crate) fn body(&self) -> reqwest::Body {
         match self.as_bytes() {
             Some(bytes) => bytes.clone().into(),
-            None => reqwest::Body::wrap(InPieces {
-                left: self.length(),
-                step: Step::Idle(self.chunks()),
-                is_on_disk: self.is_on_disk(),
-            }),
+            None => self.in_pieces(None),
         }
+    }
+
+    /// The same, of which this is the SHA-256.
+    pub(crate) fn sealed_body(&self, sha256: [u8; 32]) -> reqwest::Body {
+        match self.as_bytes() {
+            Some(bytes) => bytes.clone().into(),
+            None => self.in_pieces(Some((Digest::new(&SHA256), sha256))),
+        }
+    }
+
+    fn in_pieces(&self, seal: Option<(Digest, [u8; 32])>) -> reqwest::Body {
+        let (left, is_on_disk) = (self.length(), self.is_on_disk());
+        let step = Step::Idle(Source { chunks: self.chunks(), left, seal });
+        reqwest::Body::wrap(InPieces { left, step, is_on_disk })
+    }
+}
+
+impl Source {
+    fn read(mut self) -> Read {
+        let chunk = self.chunks.next().map(|chunk| chunk.and_then(|chunk| self.check(chunk)));
+        (chunk, self)
+    }
+
+    fn check(&mut self, chunk: Bytes) -> io::Result<Bytes> {
+        self.left = self.left.saturating_sub(chunk.len() as u64);
+        let Some((digest, expected)) = &mut self.seal else { return Ok(chunk) };
+        digest.update(&chunk);
+        if self.left == 0 && digest.clone().finish().as_ref() != expected {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it is not the file any more that it was before",
+            ));
+        }
+        Ok(chunk)
     }
 }
 
 impl InPieces {
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Unread>>> {
         loop {
-            let (chunk, chunks) = match std::mem::replace(&mut self.step, Step::Over) {
+            let (chunk, source) = match std::mem::replace(&mut self.step, Step::Over) {
                 Step::Over => return Poll::Ready(None),
-                Step::Idle(chunks) if self.is_on_disk => {
-                    self.step = Step::Reading(spawn_blocking(|| read(chunks)));
+                Step::Idle(source) if self.is_on_disk => {
+                    self.step = Step::Reading(spawn_blocking(|| source.read()));
                     continue;
                 }
-                Step::Idle(chunks) => read(chunks),
+                Step::Idle(source) => source.read(),
                 Step::Reading(mut reading) => match Pin::new(&mut reading).poll(context) {
                     Poll::Pending => {
                         self.step = Step::Reading(reading);
@@ -72,7 +113,7 @@ impl InPieces {
             };
             return Poll::Ready(match chunk {
                 Some(Ok(chunk)) => {
-                    self.step = Step::Idle(chunks);
+                    self.step = Step::Idle(source);
                     Some(Ok(chunk))
                 }
                 Some(Err(error)) => Some(Err(Unread(error))),
@@ -102,6 +143,33 @@ impl Body for InPieces {
     }
 }
 
-fn read(mut chunks: Chunks) -> Read {
-    (chunks.next(), chunks)
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::content::Content;
+
+    async fn received(mut body: reqwest::Body) -> Result<Vec<u8>, reqwest::Error> {
+        let mut all = Vec::new();
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            all.extend(frame?.into_data().expect("data and nothing else"));
+        }
+        Ok(all)
+    }
+
+    #[tokio::test]
+    async fn a_body_that_has_changed_since_it_was_read_before_does_not_come_to_its_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), vec![b'a'; 1_000_000]).unwrap();
+        let pieces = Pieces::from(Content::of_file(file.reopen().unwrap()).unwrap()).then("the end");
+        let digest = pieces.sha256().await.unwrap();
+
+        let same = received(pieces.sealed_body(digest)).await.unwrap();
+        std::os::unix::fs::FileExt::write_all_at(file.as_file(), b"b", 500_000).unwrap();
+        let changed = received(pieces.sealed_body(digest)).await;
+
+        assert_eq!((same.len() as u64, &same[1_000_000..]), (pieces.length(), &b"the end"[..]));
+        assert!(crate::causes::find::<Unread>(&changed.unwrap_err()).is_some());
+    }
 }

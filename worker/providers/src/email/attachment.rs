@@ -2,10 +2,8 @@
 //!
 //! Names and types end up in header fields, so they are held to what a header may carry; the content is never looked at.
 
-use bytes::Bytes;
-
 use super::message::{invalid, refuse_control_characters};
-use crate::ProviderError;
+use crate::{ProviderError, content::Content};
 
 /// Longest name, in bytes (SES model: `FileName` 255).
 const MOST_NAME_BYTES: usize = 255;
@@ -38,7 +36,7 @@ const BY_EXTENSION: [(&str, &str); 19] = [
 ];
 
 /// A file with its content.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Attachment {
     /// What the reader sees it called; no path.
     pub name: String,
@@ -46,8 +44,8 @@ pub struct Attachment {
     pub content_type: Option<String>,
     /// Under which `cid:` the HTML part shows it. With one the file is inline.
     pub content_id: Option<String>,
-    /// What is in it.
-    pub content: Bytes,
+    /// What is in it. It is read while the message is sent, and should stay as it is meanwhile.
+    pub content: Content,
 }
 
 impl Attachment {

@@ -1,4 +1,4 @@
-//! From an [`Email`] to the bytes of a message, with no room for injected headers or SMTP commands.
+//! From an [`Email`] to a message as it travels, with no room for injected headers or SMTP commands.
 //!
 //! Header fields with line breaks or other control characters are refused; what travels below them is for `body`.
 
@@ -16,7 +16,7 @@ use super::{
     recipients::{Recipients, mailbox},
     subject,
 };
-use crate::{ErrorClass, ProviderError};
+use crate::{ErrorClass, ProviderError, content::Pieces};
 
 /// Most recipients of one message, `to`, `cc` and `bcc` together: what every server must accept (RFC 5321 4.5.3.1.8).
 pub const MOST_RECIPIENTS: usize = 100;
@@ -69,12 +69,12 @@ impl Sender {
         Ok(Self { mailbox })
     }
 
-    /// The bytes of the message as they would travel, dated `now_unix` (Unix seconds).
+    /// The message as it would travel, dated `now_unix` (Unix seconds).
     ///
     /// # Errors
     /// `Permanent` with what is wrong with the e-mail.
-    pub fn compose(&self, email: &Email, now_unix: i64) -> Result<Vec<u8>, ProviderError> {
-        Ok(compose(email, self, now_unix)?.bytes)
+    pub fn compose(&self, email: &Email, now_unix: i64) -> Result<Pieces, ProviderError> {
+        Ok(compose(email, self, now_unix)?.message)
     }
 
     /// The Message-ID of this e-mail.
@@ -102,7 +102,9 @@ impl Sender {
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) envelope: Envelope,
-    pub(super) bytes: Vec<u8>,
+    pub(super) message: Pieces,
+    /// No byte of it is above 127.
+    pub(super) is_ascii: bool,
     pub(super) message_id: String,
 }
 
@@ -125,8 +127,9 @@ pub(super) fn compose(email: &Email, sender: &Sender, now_unix: i64) -> Result<O
     builder = to.into_iter().fold(builder, MessageBuilder::to);
     builder = cc.into_iter().fold(builder, MessageBuilder::cc);
     builder = bcc.into_iter().fold(builder, MessageBuilder::bcc);
-    let message = body::add(builder, email)?;
-    Ok(Outgoing { envelope, bytes: message.formatted(), message_id })
+    let message = body::add(builder, email)?.formatted();
+    let is_ascii = message.is_ascii();
+    Ok(Outgoing { envelope, message: body::with_files(message, email)?, is_ascii, message_id })
 }
 
 pub(super) fn refuse_control_characters(field: &'static str, text: &str) -> Result<(), ProviderError> {

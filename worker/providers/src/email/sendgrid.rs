@@ -4,7 +4,6 @@
 //! the job's id into every event. They stand in the personalization: at the top the specification wants a text where
 //! the API wants an object.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::future::BoxFuture;
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
@@ -21,6 +20,7 @@ use super::{
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
+    content::{Pieces, json},
     error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     pipeline::{Answer, Client, Target},
@@ -35,7 +35,7 @@ const SEND: &str = "send";
 /// What a key must be allowed to do.
 const MAY_SEND: &str = "mail.send";
 /// Largest request: 30 MB with everything in it (the reference's "Limitations"); the megabyte that is surely meant.
-const MOST_BYTES: usize = 30_000_000;
+const MOST_BYTES: u64 = 30_000_000;
 /// What a 401 says when the key is good and the plan is used up.
 const NO_CREDITS: &str = "maximum credits exceeded";
 
@@ -97,14 +97,14 @@ impl SendgridClient {
     /// The receipt's `provider_ref` is SendGrid's `X-Message-Id`. Success means taken over by SendGrid, not delivered.
     pub async fn send(&self, email: &Email, now_unix: i64) -> Answer {
         let message_id = self.sender.message_id(email)?;
-        let body = self.mail(email, &message_id)?.to_string();
-        size::check(PROVIDER, body.len(), MOST_BYTES)?;
+        let body = self.mail(email, &message_id)?;
+        size::check(PROVIDER, body.length(), MOST_BYTES)?;
         let request = self
             .api
             .post("/v3/mail/send")
             .bearer_auth(self.api_key.expose_secret())
             .header("content-type", "application/json")
-            .body(body);
+            .body(body.body());
         let answer = self.api.call(SEND, request, Repeat::MayDouble).await?;
         let refused = refusal(&answer);
         // A success has no body; one with errors inside is what proxies in front of an API make of its failures.
@@ -116,7 +116,7 @@ impl SendgridClient {
         Ok(Receipt { provider: PROVIDER, provider_ref, detail: Some(detail) })
     }
 
-    fn mail(&self, email: &Email, message_id: &str) -> Result<Value, ProviderError> {
+    fn mail(&self, email: &Email, message_id: &str) -> Result<Pieces, ProviderError> {
         refuse_control_characters("subject", &email.subject)?;
         let recipients = Recipients::read(email)?;
         let mut mail = json!({
@@ -129,13 +129,14 @@ impl SendgridClient {
         if let Some(reply_to) = &recipients.reply_to {
             mail["reply_to"] = address(reply_to);
         }
-        if !email.attachments.is_empty() {
-            mail["attachments"] = email.attachments.iter().map(attachment).collect::<Result<_, _>>()?;
-        }
         if self.sandbox_mode {
             mail["mail_settings"] = json!({ "sandbox_mode": { "enable": true } });
         }
-        Ok(mail)
+        if email.attachments.is_empty() {
+            return Ok(mail.to_string().into());
+        }
+        let files = email.attachments.iter().map(attachment).collect::<Result<Vec<_>, _>>()?;
+        Ok(json::with_field(&mail, "attachments", json::list(files)).joined())
     }
 
     fn refused(
@@ -225,19 +226,17 @@ fn content(email: &Email) -> Result<Vec<Value>, ProviderError> {
     Ok(content)
 }
 
-fn attachment(file: &Attachment) -> Result<Value, ProviderError> {
+fn attachment(file: &Attachment) -> Result<Pieces, ProviderError> {
     file.check()?;
     let mut part = json!({
         "type": file.content_type(),
         "filename": file.name,
         "disposition": if file.content_id.is_some() { "inline" } else { "attachment" },
     });
-    // Moved in, where `json!` would copy it.
-    part["content"] = BASE64_STANDARD.encode(&file.content).into();
     if let Some(id) = &file.content_id {
         part["content_id"] = json!(id);
     }
-    Ok(part)
+    Ok(json::with_field(&part, "content", json::base64(file.content.clone())))
 }
 
 /// The reasons that an answer gives. Any other body, also an object without reasons, is none: taken mail stays taken.

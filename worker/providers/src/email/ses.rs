@@ -11,7 +11,6 @@ mod answers;
 
 use std::fmt;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -28,11 +27,12 @@ use super::{
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
+    content::{Pieces, json},
     error::{BLOCKED_FILE, TOO_LARGE},
     exchange::{HttpAnswer, Repeat},
     pipeline::{Answer, Client, Target},
     probe::{PROBE, Probe, Probed},
-    sigv4::{PathStyle, Signer, Unsigned, amz_date},
+    sigv4::{PathStyle, Signer, Unsigned, amz_date, sha256},
 };
 
 /// The name of this provider in receipts, errors and metrics.
@@ -42,7 +42,7 @@ const PATH: &str = "/v2/email/outbound-emails";
 /// `GetAccount` (<https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_GetAccount.html>).
 const ACCOUNT: &str = "/v2/email/account";
 /// Largest request: SES takes 40 MB after base64 (<https://docs.aws.amazon.com/ses/latest/dg/quotas.html>).
-const MOST_BYTES: usize = 40_000_000;
+const MOST_BYTES: u64 = 40_000_000;
 /// Longest value of a tag (API reference of `MessageTag`).
 const MOST_TAG_BYTES: usize = 256;
 
@@ -140,16 +140,18 @@ impl SesClient {
     /// The receipt's `provider_ref` is SES's `MessageId`. Success means taken over by SES, not delivered.
     pub async fn send(&self, email: &Email, now_unix: i64) -> Answer {
         refuse_blocked(email)?;
-        let body = self.request(email, now_unix)?.to_string();
-        size::check(PROVIDER, body.len(), MOST_BYTES)?;
-        let [authorization, date] = self.signed("POST", PATH, body.as_bytes(), now_unix);
+        let body = self.request(email, now_unix)?;
+        size::check(PROVIDER, body.length(), MOST_BYTES)?;
+        // Read twice rather than held: to be signed, and to be sent.
+        let digest = body.sha256().await.map_err(|error| ProviderError::unread(PROVIDER, SEND, error))?;
+        let [authorization, date] = self.signed("POST", PATH, &digest, now_unix);
         let request = self
             .api
             .post(PATH)
             .header("authorization", authorization)
             .header("x-amz-date", date)
             .header("content-type", "application/json")
-            .body(body);
+            .body(body.sealed_body(digest));
         let answer = self.api.call(SEND, request, Repeat::MayDouble).await?;
         match answer.is_success().then(|| answer.json::<Sent>()).flatten() {
             Some(sent) => {
@@ -160,21 +162,21 @@ impl SesClient {
     }
 
     /// The values of `Authorization` and of `X-Amz-Date`.
-    fn signed(&self, method: &str, path: &str, body: &[u8], now_unix: i64) -> [String; 2] {
+    fn signed(&self, method: &str, path: &str, body_sha256: &[u8], now_unix: i64) -> [String; 2] {
         let date = amz_date(now_unix);
         let headers = [("host", &*self.host), ("x-amz-date", &*date)];
         let path = format!("{}{path}", self.folder);
-        let unsigned = Unsigned { method, path: &path, query: "", headers: &headers, body };
+        let unsigned = Unsigned { method, path: &path, query: "", headers: &headers, body_sha256 };
         [self.signer.authorization(&unsigned, &date), date]
     }
 
-    fn request(&self, email: &Email, now_unix: i64) -> Result<Value, ProviderError> {
+    fn request(&self, email: &Email, now_unix: i64) -> Result<Pieces, ProviderError> {
         let outgoing = compose(email, &self.sender, now_unix)?;
         let Recipients { to, cc, bcc, .. } = Recipients::read(email)?;
         let addresses = |list: &[lettre::message::Mailbox]| -> Value {
             list.iter().map(|mailbox| mailbox.email.to_string()).collect()
         };
-        let mut request = json!({
+        let request = json!({
             "FromEmailAddress": self.sender.mailbox.email.to_string(),
             "Destination": {
                 "ToAddresses": addresses(&to),
@@ -184,9 +186,9 @@ impl SesClient {
             },
             "EmailTags": tags(email),
         });
-        // Moved in, where `json!` would copy it.
-        request["Content"]["Raw"]["Data"] = BASE64_STANDARD.encode(outgoing.bytes).into();
-        Ok(request)
+        let raw = json::with_field(&json!({}), "Data", json::base64(outgoing.message));
+        let content = json::with_field(&json!({}), "Raw", raw);
+        Ok(json::with_field(&request, "Content", content).joined())
     }
 
     fn refused(&self, operation: &'static str, answer: &HttpAnswer) -> ProviderError {
@@ -224,7 +226,7 @@ impl Probe for SesClient {
     /// Reads the account. A key that may do nothing but send is told apart from one that is refused.
     fn probe(&self, now_unix: i64) -> BoxFuture<'_, Result<Probed, ProviderError>> {
         Box::pin(async move {
-            let [authorization, date] = self.signed("GET", ACCOUNT, b"", now_unix);
+            let [authorization, date] = self.signed("GET", ACCOUNT, &sha256(b""), now_unix);
             let request =
                 self.api.get(ACCOUNT).header("authorization", authorization).header("x-amz-date", date);
             let answer = self.api.probe(request).await?;

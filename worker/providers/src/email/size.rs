@@ -5,7 +5,7 @@
 use crate::{ErrorClass, ProviderError, error::TOO_LARGE};
 
 /// Refuses a message of `bytes` at a provider that takes `most`.
-pub(super) fn check(provider: &'static str, bytes: usize, most: usize) -> Result<(), ProviderError> {
+pub(super) fn check(provider: &'static str, bytes: u64, most: u64) -> Result<(), ProviderError> {
     if bytes <= most {
         return Ok(());
     }

@@ -10,6 +10,8 @@
 
 mod classify;
 mod connect;
+mod gate;
+mod inside_tls;
 mod line_by_line;
 mod patience;
 mod transmit;
@@ -21,7 +23,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use lettre::transport::smtp::{client::AsyncSmtpConnection, commands::Rset};
+use lettre::transport::smtp::commands::Rset;
 use secrecy::SecretString;
 use serde_json::json;
 use tokio::{
@@ -32,7 +34,7 @@ use tracing::debug;
 
 use self::{
     classify::{Failure, MOST_QUOTED_BYTES, classify},
-    connect::Connector,
+    connect::{Connection, Connector},
     patience::Patience,
     transmit::{Sent, transmit},
 };
@@ -104,7 +106,7 @@ pub struct SmtpMailer {
 
 /// A connection between two messages.
 struct Waiting {
-    connection: AsyncSmtpConnection,
+    connection: Connection,
     since: Instant,
     messages: u32,
 }
@@ -197,7 +199,7 @@ impl SmtpMailer {
             Ok(_) => true,
             // After a refusal the server still listens, but an unfinished transaction must be cleared.
             Err(failure) if failure.connection_survives() => {
-                timeout(GOODBYE, waiting.connection.command(Rset)).await.is_ok_and(|reset| reset.is_ok())
+                timeout(GOODBYE, waiting.connection.smtp.command(Rset)).await.is_ok_and(|reset| reset.is_ok())
             }
             Err(_) => false,
         };
@@ -235,7 +237,10 @@ impl SmtpMailer {
     }
 
     fn put_back(&self, mut waiting: Waiting) {
-        if waiting.messages < MOST_MESSAGES && !waiting.connection.has_broken() && !self.slots.is_closed() {
+        if waiting.messages < MOST_MESSAGES
+            && !waiting.connection.smtp.has_broken()
+            && !self.slots.is_closed()
+        {
             waiting.since = Instant::now();
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(waiting);
         }
@@ -270,8 +275,8 @@ impl Mailer for SmtpMailer {
 }
 
 /// A server that does not answer the goodbye must not hold up a shutdown.
-async fn say_goodbye(mut connection: AsyncSmtpConnection) {
-    let _ = timeout(GOODBYE, connection.abort()).await;
+async fn say_goodbye(mut connection: Connection) {
+    let _ = timeout(GOODBYE, connection.smtp.abort()).await;
 }
 
 #[cfg(test)]

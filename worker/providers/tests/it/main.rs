@@ -13,6 +13,8 @@ mod files;
 #[path = "../../../../tests/src/installed.rs"]
 mod installed;
 #[cfg(test)]
+mod mails_with_files;
+#[cfg(test)]
 mod memory_of_pictures;
 #[cfg(test)]
 mod ocr_accuracy;

@@ -70,6 +70,7 @@ struct Shared {
     faults: Mutex<VecDeque<(Step, Fault)>>,
     mails: Mutex<Vec<Mail>>,
     connections: AtomicUsize,
+    ended: AtomicUsize,
 }
 
 pub(crate) struct SmtpServer {
@@ -89,7 +90,10 @@ impl SmtpServer {
             for stream in listener.incoming().flatten() {
                 for_thread.connections.fetch_add(1, Ordering::SeqCst);
                 let shared = Arc::clone(&for_thread);
-                thread::spawn(move || serve(stream, protection, &shared));
+                thread::spawn(move || {
+                    serve(stream, protection, &shared);
+                    shared.ended.fetch_add(1, Ordering::SeqCst);
+                });
             }
         });
         Self { port, shared }
@@ -97,6 +101,11 @@ impl SmtpServer {
 
     pub(crate) fn mails(&self) -> Vec<Mail> {
         self.shared.mails.lock().expect("no panic while held").clone()
+    }
+
+    /// How many conversations are over.
+    pub(crate) fn ended(&self) -> usize {
+        self.shared.ended.load(Ordering::SeqCst)
     }
 
     pub(crate) fn connections(&self) -> usize {

@@ -1,6 +1,10 @@
 //! What a composed message looks like, and what never gets into one.
 
 use insta::assert_snapshot;
+use lettre::message::{
+    self, Body, MultiPart, SinglePart,
+    header::{ContentTransferEncoding, ContentType},
+};
 
 use super::*;
 
@@ -22,8 +26,12 @@ fn email() -> Email {
     }
 }
 
+fn bytes(message: &Pieces) -> Vec<u8> {
+    message.chunks().map(Result::unwrap).collect::<Vec<_>>().concat()
+}
+
 fn formatted(email: &Email) -> String {
-    String::from_utf8(compose(email, &sender(), NOW).unwrap().bytes).unwrap()
+    String::from_utf8(bytes(&compose(email, &sender(), NOW).unwrap().message)).unwrap()
 }
 
 fn class_of(email: &Email) -> Result<(), ErrorClass> {
@@ -70,7 +78,7 @@ fn a_hidden_recipient_is_in_the_envelope_only() {
     let outgoing = compose(&with_bcc, &sender(), NOW).unwrap();
 
     assert_eq!(outgoing.envelope.to().len(), 2);
-    assert!(!String::from_utf8(outgoing.bytes).unwrap().contains("secret@example.net"));
+    assert!(!String::from_utf8(bytes(&outgoing.message)).unwrap().contains("secret@example.net"));
 }
 
 #[test]
@@ -92,7 +100,7 @@ fn international_names_and_domains_become_ascii_headers() {
 
     let outgoing = compose(&international, &sender(), NOW).unwrap();
 
-    assert!(outgoing.bytes.is_ascii());
+    assert!(outgoing.is_ascii && bytes(&outgoing.message).is_ascii());
     assert_eq!(outgoing.envelope.to()[0].to_string(), "jose@xn--mnchen-3ya.example");
 }
 
@@ -164,6 +172,61 @@ fn an_error_never_repeats_what_was_in_the_field() {
     assert!(!error.to_string().contains("private-address"), "{error}");
 }
 
+#[test]
+fn files_that_are_read_while_they_are_sent_make_the_bytes_that_files_in_memory_make() {
+    for length in [0, 1, 56, 57, 58, 2 * 57, 40 * 57, 40 * 57 + 1, 1024 * 1024 + 1] {
+        let content: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let (logo, file) = (content.iter().rev().copied().collect::<Vec<_>>(), content);
+        let attachments = vec![
+            Attachment { name: "año.pdf".into(), content: file.clone().into(), ..Attachment::default() },
+            Attachment {
+                name: "logo.png".into(),
+                content_id: Some("logo".into()),
+                content: logo.clone().into(),
+                ..Attachment::default()
+            },
+        ];
+
+        let outgoing = compose(&Email { attachments, ..email() }, &sender(), NOW).unwrap();
+
+        let body = |bytes| Body::new_with_encoding(bytes, ContentTransferEncoding::Base64).unwrap();
+        let part = |kind: &str, text: &str| {
+            let part = SinglePart::builder().header(ContentType::parse(kind).unwrap());
+            part.body(
+                Body::new_with_encoding(text.to_owned(), ContentTransferEncoding::QuotedPrintable).unwrap(),
+            )
+        };
+        let texts = MultiPart::alternative()
+            .boundary("flota-alternative")
+            .singlepart(part("text/plain; charset=utf-8", "Hello,\r\nAda"))
+            .singlepart(part("text/html; charset=utf-8", "<p>Hello, Ada</p>"));
+        let logo = message::Attachment::new_inline_with_name("logo".into(), "logo.png".into())
+            .body(body(logo), ContentType::parse("image/png").unwrap());
+        let file = message::Attachment::new("año.pdf".into())
+            .body(body(file), ContentType::parse("application/pdf").unwrap());
+        let related = MultiPart::related().boundary("flota-related").multipart(texts).singlepart(logo);
+        let whole =
+            MultiPart::mixed().boundary("flota-mixed").multipart(related).singlepart(file).formatted();
+        let sent = bytes(&outgoing.message);
+        assert!(sent.ends_with(&whole), "with files of {length} bytes");
+        assert_eq!(outgoing.message.length(), sent.len() as u64);
+    }
+}
+
+#[test]
+fn no_text_takes_the_place_of_a_file() {
+    let file = Attachment { name: "a.txt".into(), content: "file".into(), ..Attachment::default() };
+    let text = "\0\u{1}=00".repeat(100);
+    let case = Email { text: Some(text.clone()), html: Some(text), attachments: vec![file], ..email() };
+
+    let message = formatted(&case);
+
+    assert!(
+        message.contains("base64\r\n\r\nZmlsZQ==\r\n--flota-mixed--") && !message.contains('\0'),
+        "{message}"
+    );
+}
+
 /// Pieces that SMTP, MIME or a careless encoder could take for structure.
 const HOSTILE_PIECES: [&str; 18] = [
     "\r",
@@ -228,7 +291,7 @@ fn ten_thousand_hostile_bodies_put_no_structure_of_their_own_on_the_wire() {
         let case = Email { text: Some(text.clone()), html: Some(html.clone()), ..email() };
         let outgoing = compose(&case, &sender(), NOW).unwrap();
 
-        let problem = problem_on_the_wire(&outgoing.bytes);
+        let problem = problem_on_the_wire(&bytes(&outgoing.message));
 
         assert_eq!(problem, None, "round {round}: {text:?} {html:?}");
     }

@@ -58,9 +58,11 @@ pub(super) enum Cause {
     NoSmtpUtf8,
     /// The message has more bytes than the server takes; it was not handed over.
     TooLarge {
-        bytes: usize,
-        most: usize,
+        bytes: u64,
+        most: u64,
     },
+    /// A file of the message could not be read, and the server was not told that the message has ended.
+    Unread(io::Error),
     /// A positive reply that does not fit the command.
     OutOfOrder,
 }
@@ -118,6 +120,7 @@ impl Failure {
             | Cause::NoStartTls
             | Cause::NoSmtpUtf8
             | Cause::TooLarge { .. }
+            | Cause::Unread(_)
             | Cause::OutOfOrder => false,
         };
         // 421 is how a server says that it closes a connection that was idle for too long.
@@ -156,6 +159,7 @@ pub(super) fn classify(failure: Failure, server: &str, secrets: &Secrets) -> Pro
                 "The message has {bytes} bytes as it would be sent, and {server} takes at most {most}, so nothing was sent. Send smaller files, or links to them."
             ),
         ),
+        Cause::Unread(source) => ProviderError::unread(PROVIDER, "send", source),
         Cause::OutOfOrder => error(
             ErrorClass::ServerError,
             format!("{server} gave an answer that does not fit at {stage}; the message was not sent."),

@@ -1,4 +1,4 @@
-//! Opens a connection: TCP, TLS, greeting, login.
+//! Opens a connection: TCP, TLS, greeting, login. Every one has a gate in front of its socket.
 //!
 //! With STARTTLS nothing is said in the clear beyond the greeting, and a server that does not offer it is refused.
 //! A password is never sent in the clear to another machine.
@@ -7,7 +7,7 @@ use std::{net::IpAddr, time::Duration};
 
 use lettre::transport::smtp::{
     authentication::{Credentials, DEFAULT_MECHANISMS},
-    client::{AsyncSmtpConnection, Certificate, TlsParameters},
+    client::{AsyncSmtpConnection, AsyncTokioStream, Certificate, TlsParameters},
     extension::ClientId,
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -18,10 +18,18 @@ use super::{
     super::SMTP as PROVIDER,
     SmtpSettings, SmtpTls,
     classify::{Cause, Failure, Stage},
+    gate::Gate,
+    inside_tls::InsideTls,
     line_by_line::LineByLine,
     patience::Patience,
 };
 use crate::{ErrorClass, ProviderError};
+
+/// A connection, and the way out of it.
+pub(super) struct Connection {
+    pub(super) smtp: AsyncSmtpConnection,
+    pub(super) gate: Gate,
+}
 
 /// Everything that is needed to open one more connection.
 pub(super) struct Connector {
@@ -73,19 +81,24 @@ impl Connector {
         Patience::new(self.timeout)
     }
 
-    pub(super) async fn connect(&self, patience: Patience) -> Result<AsyncSmtpConnection, Failure> {
-        let mut connection = match &self.protection {
-            Protection::None => self.open(patience).await?,
-            Protection::StartTls(tls) => self.open_and_switch_to_tls(tls, patience).await?,
-            Protection::Implicit(tls) => self.open_inside_tls(tls, patience).await?,
+    pub(super) async fn connect(&self, patience: Patience) -> Result<Connection, Failure> {
+        let gate = Gate::default();
+        let stream = self.dial(&gate, patience).await?;
+        let mut smtp = match &self.protection {
+            Protection::None => self.greet(Box::new(stream), patience).await?,
+            Protection::StartTls(tls) => self.switch_to_tls(stream, tls, patience).await?,
+            Protection::Implicit(tls) => {
+                let stream = patience.step(Stage::Tls, InsideTls::over(stream, tls.clone())).await?;
+                self.greet(Box::new(stream), patience).await?
+            }
         };
         if let Some(credentials) = &self.credentials {
-            patience.step(Stage::Login, connection.auth(DEFAULT_MECHANISMS, credentials)).await?;
+            patience.step(Stage::Login, smtp.auth(DEFAULT_MECHANISMS, credentials)).await?;
         }
-        Ok(connection)
+        Ok(Connection { smtp, gate })
     }
 
-    async fn open(&self, patience: Patience) -> Result<AsyncSmtpConnection, Failure> {
+    async fn dial(&self, gate: &Gate, patience: Patience) -> Result<LineByLine, Failure> {
         let dialling = async {
             let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
             // A message and its final dot are two writes; without this the second waits 40 ms for an acknowledgement.
@@ -93,37 +106,29 @@ impl Connector {
             Ok::<_, std::io::Error>(tcp)
         };
         let tcp = patience.step(Stage::Connect, dialling).await?;
-        let stream = Box::new(LineByLine::new(tcp));
+        Ok(LineByLine::new(tcp, gate.clone()))
+    }
+
+    async fn greet(
+        &self,
+        stream: Box<dyn AsyncTokioStream>,
+        patience: Patience,
+    ) -> Result<AsyncSmtpConnection, Failure> {
         patience.step(Stage::Greeting, AsyncSmtpConnection::connect_with_transport(stream, &self.hello)).await
     }
 
-    async fn open_and_switch_to_tls(
+    async fn switch_to_tls(
         &self,
+        stream: LineByLine,
         tls: &TlsParameters,
         patience: Patience,
     ) -> Result<AsyncSmtpConnection, Failure> {
-        let mut connection = self.open(patience).await?;
+        let mut connection = self.greet(Box::new(stream), patience).await?;
         if !connection.can_starttls() {
             return Err(Failure { stage: Stage::Tls, cause: Cause::NoStartTls });
         }
         patience.step(Stage::Tls, connection.starttls(tls.clone(), &self.hello)).await?;
         Ok(connection)
-    }
-
-    async fn open_inside_tls(
-        &self,
-        tls: &TlsParameters,
-        patience: Patience,
-    ) -> Result<AsyncSmtpConnection, Failure> {
-        let server = (self.host.as_str(), self.port);
-        let connecting = AsyncSmtpConnection::connect_tokio1(
-            server,
-            Some(patience.of_one_step()),
-            &self.hello,
-            Some(tls.clone()),
-            None,
-        );
-        patience.step(Stage::Greeting, connecting).await
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! lettre reads ahead into a buffer that outlives the switch to TLS. Somebody on the path could append invented
 //! replies to the clear-text answer to STARTTLS, and they would be taken for protected ones (CVE-2011-0411 is the
-//! same defect in servers). Held back here, such bytes reach the TLS handshake instead, which fails on them.
+//! same defect in servers). Held back here, such bytes reach the TLS handshake instead, which fails on them. What goes out
+//! passes the [`Gate`] of its connection.
 
 use std::{
     io,
@@ -17,6 +18,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::gate::Gate;
+
 /// Bytes taken from the socket at once; replies are short.
 const CHUNK: usize = 4096;
 
@@ -25,11 +28,12 @@ const CHUNK: usize = 4096;
 pub(super) struct LineByLine {
     stream: TcpStream,
     held: Vec<u8>,
+    gate: Gate,
 }
 
 impl LineByLine {
-    pub(super) const fn new(stream: TcpStream) -> Self {
-        Self { stream, held: Vec::new() }
+    pub(super) const fn new(stream: TcpStream, gate: Gate) -> Self {
+        Self { stream, held: Vec::new(), gate }
     }
 }
 
@@ -59,6 +63,7 @@ impl AsyncWrite for LineByLine {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.gate.check()?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

@@ -36,11 +36,6 @@ impl Patience {
         self.until
     }
 
-    /// Most time for one step.
-    pub(super) const fn of_one_step(self) -> Duration {
-        self.step
-    }
-
     /// Carries out a step within its limit and marks its failure with `stage`.
     pub(super) async fn step<T, E: Into<Cause>>(
         self,

@@ -1,6 +1,6 @@
 //! One mail transaction on an open connection: MAIL, RCPT for each recipient, DATA, the message.
 //!
-//! A failure carries the step at which it happened.
+//! A failure carries the step at which it happened. The message is read while it is sent.
 
 use lettre::{
     Address,
@@ -15,13 +15,16 @@ use lettre::{
 use super::{
     super::message::Outgoing,
     classify::{Cause, Failure, Stage},
+    connect::Connection,
+    gate::{Gate, Passing},
     patience::Patience,
 };
+use crate::content::Pieces;
 
 /// A server that takes less than this is not worth a question.
-const SURELY_TAKEN: usize = 1024 * 1024;
+const SURELY_TAKEN: u64 = 1024 * 1024;
 /// What servers take that do not say: the common limit of large mail services.
-const USUAL_SIZE: usize = 25_000_000;
+const USUAL_SIZE: u64 = 25_000_000;
 
 /// A message that the server took over.
 #[derive(Debug)]
@@ -34,12 +37,12 @@ pub(super) struct Sent {
 
 /// Runs the transaction. The connection needs an RSET afterwards when a command was refused.
 pub(super) async fn transmit(
-    connection: &mut AsyncSmtpConnection,
+    Connection { smtp: connection, gate }: &mut Connection,
     outgoing: &Outgoing,
     hello: &ClientId,
     patience: Patience,
 ) -> Result<Sent, Failure> {
-    refuse_too_large(connection, outgoing.bytes.len(), hello, patience).await?;
+    refuse_too_large(connection, outgoing.message.length(), hello, patience).await?;
     let mail = Mail::new(outgoing.envelope.from().cloned(), mail_parameters(connection, outgoing)?);
     patience.step(Stage::Mail, connection.command(mail)).await?;
     let refused = name_recipients(connection, outgoing.envelope.to(), patience).await?;
@@ -47,15 +50,29 @@ pub(super) async fn transmit(
     if !go_ahead.has_code(354) {
         return Err(Failure { stage: Stage::Data, cause: Cause::OutOfOrder });
     }
-    let reply = patience.step(Stage::Message, connection.message(&outgoing.bytes)).await?;
+    let reply = hand_over(connection, gate, &outgoing.message, patience).await?;
     Ok(Sent { reply: reply_text(&reply), refused })
+}
+
+async fn hand_over(
+    connection: &mut AsyncSmtpConnection,
+    gate: &Gate,
+    message: &Pieces,
+    patience: Patience,
+) -> Result<Response, Failure> {
+    let mut passing = Passing::new(message, gate);
+    let result = patience.step(Stage::Message, connection.message_iter(&mut passing)).await;
+    match passing.unread() {
+        Some(error) => Err(Failure { stage: Stage::Message, cause: Cause::Unread(error) }),
+        None => result,
+    }
 }
 
 /// Asks a server what it takes before a large message is handed over (SIZE, RFC 1870). It has said so before, but lettre
 /// does not keep the number; a second EHLO is allowed at any time (RFC 5321 4.1.4).
 async fn refuse_too_large(
     connection: &mut AsyncSmtpConnection,
-    bytes: usize,
+    bytes: u64,
     hello: &ClientId,
     patience: Patience,
 ) -> Result<(), Failure> {
@@ -71,12 +88,12 @@ async fn refuse_too_large(
 }
 
 /// `SIZE 35882577`; 0 and a missing number mean that there is no fixed limit.
-fn announced_size(line: &str) -> Option<usize> {
+fn announced_size(line: &str) -> Option<u64> {
     let (word, number) = line.split_once(' ').unwrap_or((line, ""));
     if !word.eq_ignore_ascii_case("SIZE") {
         return None;
     }
-    Some(number.trim().parse().ok().filter(|most| *most != 0).unwrap_or(usize::MAX))
+    Some(number.trim().parse().ok().filter(|most| *most != 0).unwrap_or(u64::MAX))
 }
 
 /// Addresses with characters beyond ASCII need a server that speaks SMTPUTF8 (RFC 6531).
@@ -84,7 +101,7 @@ fn mail_parameters(
     connection: &AsyncSmtpConnection,
     outgoing: &Outgoing,
 ) -> Result<Vec<MailParameter>, Failure> {
-    if outgoing.bytes.is_ascii() && outgoing.envelope.to().iter().all(is_ascii) {
+    if outgoing.is_ascii && outgoing.envelope.to().iter().all(is_ascii) {
         return Ok(Vec::new());
     }
     let server = connection.server_info();

@@ -1,4 +1,4 @@
-//! Memory for files that have to be whole in it: the attachments of a mail, the pictures of a call.
+//! Memory for files that have to be whole in it: the pictures of a call.
 //!
 //! One process spends so much on them at a time and no more (`FLOTA_FILE_MEMORY`). A job takes what all its files cost at
 //! once, when they are on the disk and their sizes are known, so no job waits for memory while it holds some; what it took
@@ -80,7 +80,7 @@ impl FileMemory {
     pub(crate) async fn load(&self, files: &[Content], copies: u64) -> Result<Vec<Bytes>, FileError> {
         let bytes: u64 = files.iter().map(Content::length).sum();
         if bytes == 0 {
-            // Most mails have no files, and do not stand in line.
+            // Nothing costs nothing.
             return Ok(vec![Bytes::new(); files.len()]);
         }
         let room = Arc::new(self.take(bytes * copies).await?);

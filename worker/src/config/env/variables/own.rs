@@ -95,8 +95,8 @@ pub(super) const PROCESSES: &[Variable] = &[
         "FLOTA_FILE_MEMORY",
         Some("256MiB"),
         "1GiB",
-        "Memory that one process spends on files that have to be whole in it: attachments cost five times their size, \
-         pictures four times. Jobs wait for it and are not charged. 16MiB to 64GiB.",
+        "Memory that one process spends on files that have to be whole in it: pictures cost four times their \
+         size. Jobs wait for it and are not charged. 16MiB to 64GiB.",
     ),
     secret(
         FLEET,

@@ -4,7 +4,7 @@
 //! are kept for people, after our own credentials have been taken out of them: some providers quote what they were
 //! sent.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::atomic::Ordering, time::Duration};
 
 use reqwest::{Client, RequestBuilder, redirect::Policy};
 use secrecy::SecretString;
@@ -12,7 +12,8 @@ use url::{Host, Url};
 
 use crate::{
     ErrorClass, ProviderError,
-    content::{Content, FetchError, Gathering},
+    content::{Content, FetchError, Gathering, Sending},
+    error::UNREAD,
     exchange::{Exchange, HttpAnswer, Repeat},
     outbound::certificates,
     pipeline::Target,
@@ -147,6 +148,24 @@ impl Api {
         self.exchange(operation, repeat).run(request).await
     }
 
+    /// The same with a body that is read while it is sent. When that cannot be read to its end, nobody has taken it.
+    pub(crate) async fn call_with(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+        Sending { body, broke_off }: Sending,
+        repeat: Repeat,
+    ) -> Result<HttpAnswer, ProviderError> {
+        let called = self.call(operation, request.body(body), repeat).await;
+        called.map_err(|error| {
+            let is_known = error.code.as_deref() == Some(UNREAD);
+            if is_known || !broke_off.load(Ordering::Relaxed) {
+                return error;
+            }
+            ProviderError::unread(self.provider, operation, error)
+        })
+    }
+
     /// Makes the call of a [`Probe`](crate::probe::Probe): it only reads.
     pub(crate) async fn probe(&self, request: RequestBuilder) -> Result<HttpAnswer, ProviderError> {
         self.call(PROBE, request, Repeat::Safe).await
@@ -241,6 +260,21 @@ pub(crate) fn advice(operation: &str, class: ErrorClass) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_broke_off_is_no_call_that_may_have_been_carried_out_whatever_the_error_says() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let api = Api::new("mail", ApiSettings::new(url, Duration::from_millis(50)), "key".into()).unwrap();
+        let mut classes = Vec::new();
+        for broke_off in [false, true] {
+            let sending = Sending { body: "{}".into(), broke_off: std::sync::Arc::new(broke_off.into()) };
+            let sent = api.call_with("send", api.post("/"), sending, Repeat::MayDouble).await;
+            classes.push(sent.unwrap_err().class);
+        }
+
+        assert_eq!(classes, [ErrorClass::Ambiguous, ErrorClass::ServerError]);
+    }
 
     #[test]
     fn this_machine_is_known_by_every_one_of_its_names() {

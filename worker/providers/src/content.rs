@@ -28,7 +28,10 @@ use bytes::Bytes;
 use reqwest::{Body, multipart::Part};
 use tokio::task::spawn_blocking;
 
-pub(crate) use self::{gathering::Unkept, request::Unread};
+pub(crate) use self::{
+    gathering::Unkept,
+    request::{Sending, Unread},
+};
 pub use self::{
     gathering::{FetchError, Gathering, HELD, Spool, SpoolError},
     in_base64::Lines,

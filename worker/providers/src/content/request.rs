@@ -1,11 +1,15 @@
 //! Pieces as the body of a request: it says its length, and is read while it is sent.
 //!
-//! A request that was signed has been read before. Files may change in between, and their owner would take the mismatch for a
-//! wrong key of ours; so such a body ends with an error instead of its last chunk when it is not what was signed.
+//! A request that was signed has been read before. Files may change in between, and the provider would take the mismatch for
+//! a wrong key of ours; so such a body ends with an error instead of its last chunk when it is not what was signed.
 
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -22,9 +26,18 @@ use super::pieces::{Chunks, Pieces};
 #[error("a file could not be read while it was sent")]
 pub(crate) struct Unread(#[source] pub(crate) io::Error);
 
+/// A body on its way.
+pub(crate) struct Sending {
+    pub(crate) body: reqwest::Body,
+    /// Set when it cannot be read to its end. By HTTP/1 the error of the request says so too ([`Unread`]), by HTTP/2 it says
+    /// no more than that the stream was reset.
+    pub(crate) broke_off: Arc<AtomicBool>,
+}
+
 /// The body while it is sent.
 struct InPieces {
     left: u64,
+    broke_off: Arc<AtomicBool>,
     step: Step,
     is_on_disk: bool,
 }
@@ -49,24 +62,20 @@ struct Source {
 impl Pieces {
     /// It as the body of a request. For a repeat there is another one.
     pub(crate) fn body(&self) -> reqwest::Body {
-        match self.as_bytes() {
-            Some(bytes) => bytes.clone().into(),
-            None => self.in_pieces(None),
-        }
+        self.sending(None).body
     }
 
-    /// The same, of which this is the SHA-256.
-    pub(crate) fn sealed_body(&self, sha256: [u8; 32]) -> reqwest::Body {
-        match self.as_bytes() {
-            Some(bytes) => bytes.clone().into(),
-            None => self.in_pieces(Some((Digest::new(&SHA256), sha256))),
+    /// The same for who has to know whether it broke off, and may have read it before: then this is its SHA-256.
+    pub(crate) fn sending(&self, sha256: Option<[u8; 32]>) -> Sending {
+        let broke_off = Arc::<AtomicBool>::default();
+        if let Some(bytes) = self.as_bytes() {
+            return Sending { body: bytes.clone().into(), broke_off };
         }
-    }
-
-    fn in_pieces(&self, seal: Option<(Digest, [u8; 32])>) -> reqwest::Body {
         let (left, is_on_disk) = (self.length(), self.is_on_disk());
+        let seal = sha256.map(|sha256| (Digest::new(&SHA256), sha256));
         let step = Step::Idle(Source { chunks: self.chunks(), left, seal });
-        reqwest::Body::wrap(InPieces { left, step, is_on_disk })
+        let body = InPieces { left, broke_off: Arc::clone(&broke_off), step, is_on_disk };
+        Sending { body: reqwest::Body::wrap(body), broke_off }
     }
 }
 
@@ -132,8 +141,10 @@ impl Body for InPieces {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Unread>>> {
         let chunk = ready!(self.poll_read(context));
-        if let Some(Ok(chunk)) = &chunk {
-            self.left = self.left.saturating_sub(chunk.len() as u64);
+        match &chunk {
+            Some(Ok(chunk)) => self.left = self.left.saturating_sub(chunk.len() as u64),
+            Some(Err(_)) => self.broke_off.store(true, Ordering::Relaxed),
+            None => {}
         }
         Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
     }
@@ -165,11 +176,14 @@ mod tests {
         let pieces = Pieces::from(Content::of_file(file.reopen().unwrap()).unwrap()).then("the end");
         let digest = pieces.sha256().await.unwrap();
 
-        let same = received(pieces.sealed_body(digest)).await.unwrap();
+        let Sending { body, broke_off: same } = pieces.sending(Some(digest));
+        let whole = received(body).await.unwrap();
         std::os::unix::fs::FileExt::write_all_at(file.as_file(), b"b", 500_000).unwrap();
-        let changed = received(pieces.sealed_body(digest)).await;
+        let Sending { body, broke_off: changed } = pieces.sending(Some(digest));
+        let error = received(body).await.unwrap_err();
 
-        assert_eq!((same.len() as u64, &same[1_000_000..]), (pieces.length(), &b"the end"[..]));
-        assert!(crate::causes::find::<Unread>(&changed.unwrap_err()).is_some());
+        assert_eq!((whole.len() as u64, &whole[1_000_000..]), (pieces.length(), &b"the end"[..]));
+        assert!(crate::causes::find::<Unread>(&error).is_some());
+        assert_eq!([same, changed].map(|broke_off| broke_off.load(Ordering::Relaxed)), [false, true]);
     }
 }

@@ -103,9 +103,8 @@ impl SendgridClient {
             .api
             .post("/v3/mail/send")
             .bearer_auth(self.api_key.expose_secret())
-            .header("content-type", "application/json")
-            .body(body.body());
-        let answer = self.api.call(SEND, request, Repeat::MayDouble).await?;
+            .header("content-type", "application/json");
+        let answer = self.api.call_with(SEND, request, body.sending(None), Repeat::MayDouble).await?;
         let refused = refusal(&answer);
         // A success has no body; one with errors inside is what proxies in front of an API make of its failures.
         if !matches!(answer.status, 200 | 202) || refused.is_some() {

@@ -150,9 +150,8 @@ impl SesClient {
             .post(PATH)
             .header("authorization", authorization)
             .header("x-amz-date", date)
-            .header("content-type", "application/json")
-            .body(body.sealed_body(digest));
-        let answer = self.api.call(SEND, request, Repeat::MayDouble).await?;
+            .header("content-type", "application/json");
+        let answer = self.api.call_with(SEND, request, body.sending(Some(digest)), Repeat::MayDouble).await?;
         match answer.is_success().then(|| answer.json::<Sent>()).flatten() {
             Some(sent) => {
                 Ok(Receipt { provider: PROVIDER, provider_ref: Some(sent.message_id), detail: None })

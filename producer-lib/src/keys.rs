@@ -1,11 +1,12 @@
 //! Every Redis key of Flota, built here and nowhere else.
 //!
 //! All keys of one queue share the hash tag `{queue}`, so one script may touch them together on Redis Cluster.
-//! No script touches two queues. The table in `docs/life-of-a-job.md` says what each structure holds.
+//! No script touches two queues. Where an `id` stands in a key of a queue it is the 16 bytes of the job's id, never their text
+//! ([`JobId::bytes`]). The table in `docs/life-of-a-job.md` says what each structure holds.
 
 use std::fmt;
 
-use crate::envelope::Envelope;
+use crate::{envelope::Envelope, job_id::JobId};
 
 /// The prefix used when none is configured.
 pub const DEFAULT_PREFIX: &str = "flota";
@@ -185,7 +186,8 @@ impl QueueKeys {
         self.key("delayed")
     }
 
-    /// `running`, a sorted set: `id:run` → end of the lease in Unix ms. Removing a member proves ownership.
+    /// `running`, a sorted set: `id` for the first run of a job, `id:run` for a later one → end of the lease in Unix ms.
+    /// Removing a member proves ownership.
     pub fn running(&self) -> String {
         self.key("running")
     }
@@ -295,6 +297,20 @@ impl Priority {
         }
     }
 
+    /// What the delayed set calls a job of this priority.
+    pub fn marked(self, id: JobId) -> Vec<u8> {
+        [self.mark().as_bytes(), id.bytes()].concat()
+    }
+
+    /// What is left of a member of the delayed set without the mark. An id alone bears none, whatever its bytes are.
+    pub fn unmarked(member: &[u8]) -> &[u8] {
+        if member.len() == JobId::BYTES {
+            return member;
+        }
+        let marks = [Self::High, Self::Low].map(|priority| priority.mark().as_bytes());
+        marks.iter().find_map(|mark| member.strip_prefix(*mark)).unwrap_or(member)
+    }
+
     /// True for the priority that is left out of the envelope.
     pub(crate) fn is_normal(&self) -> bool {
         *self == Self::Normal
@@ -321,6 +337,16 @@ mod tests {
 
         assert_eq!(keys.state(), "flota:{limit:webhook::shop.example~3a8443~7d~7bx}");
         assert_eq!(keys.turns(), "flota:{limit:webhook::shop.example~3a8443~7d~7bx}:turns");
+    }
+
+    #[test]
+    fn a_mark_is_told_from_an_id_that_begins_like_one() {
+        let alike = JobId::read(b"h:like a mark 16").unwrap();
+
+        for priority in [Priority::High, Priority::Normal, Priority::Low] {
+            assert_eq!(Priority::unmarked(&priority.marked(alike)), alike.bytes());
+        }
+        assert_eq!(Priority::unmarked(b"l:hand-made"), b"hand-made");
     }
 
     #[test]

@@ -106,18 +106,18 @@ pub(crate) async fn enqueue<J: Borrow<Outgoing>>(
             job.write_options(&mut call);
         }
     }
-    let told = Box::pin(link.call::<Vec<(usize, String, String)>>(&ENQUEUE, &call));
+    let told = Box::pin(link.call::<Vec<(usize, String, Vec<u8>)>>(&ENQUEUE, &call));
     let told = if jobs.len() <= FEW { link.soon(told).await? } else { told.await? };
     Ok(answers(jobs, &told))
 }
 
 /// Places are counted from 1; 0 stands for all of them.
-fn answers<J: Borrow<Outgoing>>(jobs: &[J], told: &[(usize, String, String)]) -> Vec<Answer> {
+fn answers<J: Borrow<Outgoing>>(jobs: &[J], told: &[(usize, String, Vec<u8>)]) -> Vec<Answer> {
     let mut answers = vec![Answer::Queued; jobs.len()];
     for (place, word, other) in told {
         let concerned = if *place == 0 { 0..jobs.len() } else { place - 1..*place };
         for n in concerned {
-            answers[n] = answer(word, other.parse().unwrap_or(jobs[n].borrow().id));
+            answers[n] = answer(word, JobId::read(other).unwrap_or(jobs[n].borrow().id));
         }
     }
     answers

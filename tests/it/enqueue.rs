@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flota_producer::{EnqueueError, NewJob, Priority, Producer, Settings};
+use flota_producer::{EnqueueError, JobId, NewJob, Priority, Producer, Settings};
 use flota_tests::{
     chaos::proxy::{Fault, Proxy},
     fleet::TestQueue,
@@ -94,11 +94,11 @@ async fn a_thousand_jobs_go_in_batches_and_keep_their_order() {
 
     let ids = queue.enqueue_many(1_250, &toy([Act::Succeed])).await;
 
-    let waiting: Vec<String> = {
+    let waiting: Vec<JobId> = {
         let mut command = redis::cmd("LRANGE");
         queue.link.query(command.arg(queue.keys.ready(Priority::Normal)).arg(0).arg(-1)).await.unwrap()
     };
-    assert_eq!(waiting, ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert_eq!(waiting, ids);
 }
 
 #[tokio::test]
@@ -198,15 +198,14 @@ async fn a_key_that_redis_would_not_remember_for_so_long_leaves_nothing_half_don
         call.key(keys.ready(priority));
     }
     call.key(keys.delayed()).key(keys.bell()).key(keys.config()).key(keys.in_line()).arg(9).arg("");
-    for (id, key, window) in
-        [("plain", String::new(), ""), ("keyed", keys.dedup(None, "k"), "9223372036854775807")]
-    {
-        call.arg(id).arg("{}").arg("").arg("").arg(key).arg("hash").arg(window).arg("").arg("");
+    for (key, window) in [(String::new(), ""), (keys.dedup(None, "k"), "9223372036854775807")] {
+        call.arg(JobId::mint()).arg("{}").arg("").arg("").arg(key).arg("hash").arg(window).arg("").arg("");
     }
 
     let refused = queue.link.invoke::<redis::Value>(&call).await.unwrap_err();
 
     assert!(refused.is_certain() && refused.redis().code() == Some("WINDOW"), "{refused:?}");
+    assert!(refused.redis().to_string().contains("the key of job 2 of this call"), "{refused:?}");
     assert_eq!(queue.leftovers().await, Vec::<String>::new());
 }
 

@@ -66,7 +66,7 @@ async fn counters_that_are_no_text_keep_no_job_from_being_recovered_or_shown() {
     for _ in 0..2 {
         queue.lease_to_nobody(Duration::from_millis(1)).await;
     }
-    tell(&queue, &[b"HSET", queue.keys.marks().as_bytes(), spoilt.to_string().as_bytes(), b"\xff\xfe"]).await;
+    tell(&queue, &[b"HSET", queue.keys.marks().as_bytes(), spoilt.bytes(), b"\xff\xfe"]).await;
     for field in ["longest_lease", "repaired", "note"] {
         tell(&queue, &[b"HSET", queue.keys.config().as_bytes(), field.as_bytes(), b"\xff"]).await;
     }

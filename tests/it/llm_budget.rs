@@ -90,7 +90,7 @@ impl Noon {
     async fn first_due(&self) -> DateTime<Utc> {
         let mut command = redis::cmd("ZRANGE");
         command.arg(self.queue.keys.delayed()).arg(0).arg(0).arg("WITHSCORES");
-        let first: Vec<(String, i64)> = self.queue.link.query(&command).await.expect("Redis answers");
+        let first: Vec<(Vec<u8>, i64)> = self.queue.link.query(&command).await.expect("Redis answers");
         DateTime::from_timestamp_millis(first[0].1).expect("a time")
     }
 }

@@ -197,7 +197,7 @@ async fn what_is_given_back_or_recovered_at_once_keeps_its_order() {
     let ready = async || {
         let mut range = redis::cmd("LRANGE");
         range.arg(queue.keys.ready(Priority::Normal)).arg(0).arg(-1);
-        queue.link.query::<Vec<String>>(&range).await.unwrap()
+        queue.link.query::<Vec<JobId>>(&range).await.unwrap()
     };
     let before = ready().await;
     for _ in 0..3 {
@@ -234,8 +234,7 @@ fn released(id: JobId) -> Settlement {
 
 async fn suspect(queue: &TestQueue, run: RunId) -> Suspect {
     let mut score = redis::cmd("ZSCORE");
-    let end: f64 =
-        queue.link.query(score.arg(queue.keys.running()).arg(run.member())).await.expect("a lease");
+    let end: f64 = queue.link.query(score.arg(queue.keys.running()).arg(run)).await.expect("a lease");
     Suspect {
         run,
         end_ms: end as u64,

@@ -184,7 +184,7 @@ async fn a_job_that_another_one_stands_for_does_not_enter_the_line() {
     assert!(matches!(conflict, Err(EnqueueError::KeyConflict { .. })));
     let mut line = redis::cmd("LRANGE");
     line.arg(queue.keys.line(None, "a")).arg(0).arg(-1);
-    assert_eq!(queue.link.query::<Vec<String>>(&line).await.unwrap(), [first.to_string()]);
+    assert_eq!(queue.link.query::<Vec<JobId>>(&line).await.unwrap(), [first]);
 }
 
 #[tokio::test]

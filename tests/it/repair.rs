@@ -26,7 +26,7 @@ async fn a_job_in_no_place_is_told_put_back_and_run_once() {
     let mended = nowhere(&queue.link, &queue.keys, Treatment::Repair).await.unwrap();
     let left = nowhere(&queue.link, &queue.keys, Treatment::Repair).await.unwrap();
 
-    assert_eq!(told, [lost.to_string().into_bytes()]);
+    assert_eq!(told, [lost.bytes()]);
     assert_eq!(mended, told);
     assert!(left.is_empty(), "{left:?} beside the delayed {kept}");
     assert_eq!(queue.counts().await.repaired, 1);

@@ -91,7 +91,7 @@ async fn a_cancelled_id_in_line_gets_no_lease_that_an_old_worker_could_use() {
     let plain = (String::new(), String::new(), String::new(), Priority::Normal);
     let (record, unique, line, priority) = plain.clone();
     let mut score = redis::cmd("ZSCORE");
-    let end: f64 = real.link.query(score.arg(keys.running()).arg(run.member())).await.unwrap();
+    let end: f64 = real.link.query(score.arg(keys.running()).arg(run)).await.unwrap();
     let marks = "run=1 deliveries=1".to_owned();
     let suspect = Suspect { run, end_ms: end as u64, marks, record, unique, line, priority };
     store::recover(real.link, keys, "other", &[suspect]).await.unwrap();

@@ -23,6 +23,12 @@ use crate::{
 /// Name of the queue in every test; the prefix differs.
 pub const QUEUE: &str = "toys";
 
+/// The script that the fetcher of the engine keeps to itself.
+pub const FETCH: &str = concat!(
+    include_str!("../../worker/engine/src/scripts/member.lua"),
+    include_str!("../../worker/engine/src/scripts/fetch.lua"),
+);
+
 /// One queue under its own key prefix.
 pub struct TestQueue {
     /// For enqueueing.
@@ -129,8 +135,8 @@ impl TestQueue {
 
     /// Leases the next job to a worker that does not exist, or that never gets the reply.
     pub async fn lease_to_nobody(&self, lease: Duration) {
-        let fetch = redis::Script::new(include_str!("../../worker/engine/src/scripts/fetch.lua"));
         let keys = &self.keys;
+        let fetch = redis::Script::new(FETCH);
         let mut call = fetch.key(keys.ready(Priority::Normal));
         call.key(keys.ready(Priority::High)).key(keys.ready(Priority::Low)).key(keys.running());
         call.key(keys.marks()).key(keys.config()).key(keys.bell()).key(keys.cancelled()).key(keys.outcomes());

@@ -202,7 +202,8 @@ impl Installation {
         let prefix = Prefix::new(self.variable("FLOTA_KEY_PREFIX")).expect("a usable prefix");
         let delayed = prefix.queue(queue).delayed();
         let mut all = redis::cmd("ZRANGE");
-        let members: Vec<String> = link.query(all.arg(&delayed).arg(0).arg(-1)).await.expect("Redis answers");
+        let members: Vec<Vec<u8>> =
+            link.query(all.arg(&delayed).arg(0).arg(-1)).await.expect("Redis answers");
         for member in members {
             let mut due = redis::cmd("ZADD");
             due.arg(&delayed).arg("XX").arg(1).arg(member);

@@ -8,11 +8,12 @@
 --       line ("" none; then when is "")
 -- Returns {n, word, id} of every job that was not queued, one behind the other: "full" | "duplicate" | "conflict" |
 -- "taken", the last three with the other job's id; {0, "late", ""} for all of them; the error WINDOW when a window is
--- none, and then nothing is written
+-- none, and then nothing is written. Ids are 16 bytes, so none of them stands in an error
 -- Deduplication comes before back-pressure, so a repeated enqueue is never refused.
 -- A job in order joins the end of its line, and becomes ready only if nobody is before it.
 local PER_JOB = tonumber(ARGV[1])
 local FIRST = 3
+local ID = 16                              -- bytes of a job's id
 local LONGEST = 10 * 366 * 86400000        -- ten years; much more and Redis would refuse the key after the first write
 local now
 
@@ -37,10 +38,13 @@ local jobs, first, due, strings, taken, out = {}, 1, {}, {}, {}, {}
 local ready = { [2] = {}, [3] = {}, [4] = {} }
 local lines, behind = {}, {}
 
--- The id and body hash that a dedup key remembers, in this batch or before it.
+-- The id and body hash that a dedup key remembers, in this batch or before it. What is not of that form was not written
+-- here, and counts for nothing.
 local function first_with(key)
   local holder = taken[key] or redis.call('GET', key)
-  if holder then return string.match(holder, '^(%S+) (%S*)$') end
+  if holder and string.sub(holder, ID + 1, ID + 1) == ' ' then
+    return string.sub(holder, 1, ID), string.sub(holder, ID + 2)
+  end
 end
 
 -- The live job that holds a unique key. A lock whose job is gone counts for nothing, so none can leak.
@@ -123,7 +127,7 @@ for n = 1, to_decide do
     if key ~= '' then
       local window = tonumber(option(at, 6))
       if not window or window < 1 or window > LONGEST then
-        return redis.error_reply('WINDOW the key of job ' .. id .. ' is to be remembered for 1 ms to ten years')
+        return redis.error_reply('WINDOW the key of job ' .. n .. ' of this call is to be remembered for 1 ms to ten years')
       end
       taken[key] = id .. ' ' .. option(at, 5)
       strings[#strings + 1] = { 'SET', key, taken[key], 'PX', option(at, 6) }

@@ -7,7 +7,7 @@ use flota_engine::{
     inspect::Place,
     repair::{Treatment, nowhere},
 };
-use flota_producer::Priority;
+use flota_producer::{JobId, Priority};
 use flota_tests::{
     PATIENCE,
     fleet::{TestQueue, drain},
@@ -64,7 +64,7 @@ async fn a_line_whose_head_is_gone_is_told_mended_and_runs_in_order() {
     let left = nowhere(&queue.link, &queue.keys, Treatment::Look).await.unwrap();
 
     told.sort_unstable();
-    assert_eq!(told, ids[1..].iter().map(|id| id.to_string().into_bytes()).collect::<Vec<_>>());
+    assert_eq!(told, ids[1..].iter().map(JobId::bytes).collect::<Vec<_>>());
     assert!(!mended.is_empty() && left.is_empty(), "{mended:?}, {left:?} beside {beside:?}");
     assert_eq!(place(&queue, ids[1]).await, Place::Ready);
     let fleet = queue.start();

@@ -7,7 +7,7 @@ use flota_producer::JobId;
 
 use super::{operation::Lease, step::envelope_of};
 
-/// The structures of one queue. Times are left to who knows them: [`super::model`] keeps them apart.
+/// The structures of one queue, with the ids and members in them as people read them. Times are left to who knows them: [`super::model`] keeps them apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Contents {
     pub(super) jobs: BTreeMap<String, String>,
@@ -53,9 +53,9 @@ impl Contents {
         if in_line.len() != known.len() || !in_line.iter().all(|id| known.contains(id)) {
             return Err(format!("ended jobs in line: {in_line:?}, known to be cancelled: {known:?}"));
         }
-        for run in self.running.keys().filter_map(|member| RunId::parse(member)) {
-            if !self.jobs.contains_key(&run.id.to_string()) {
-                return Err(format!("{} has a lease, but its job has ended", run.member()));
+        for member in self.running.keys() {
+            if job_of(member).is_some_and(|id| !self.jobs.contains_key(id)) {
+                return Err(format!("{member} has a lease, but its job has ended"));
             }
         }
         for id in
@@ -118,7 +118,7 @@ impl Contents {
         let running = self
             .running
             .keys()
-            .filter(|member| RunId::parse(member).is_some_and(|run| run.id.to_string() == id))
+            .filter(|member| job_of(member) == Some(id))
             .map(|member| format!("running {member}"));
         let parked = self.parked.keys().filter(|other| *other == id).map(|_| "parked".to_owned());
         let in_line = self.in_line.keys().filter(|other| *other == id).map(|_| "in_line".to_owned());
@@ -132,6 +132,17 @@ impl Contents {
             (record.status != Status::Retried).then(|| record.id.to_string())
         })
     }
+}
+
+/// What the running set calls a run.
+pub(super) fn member_of(run: RunId) -> String {
+    if run.run == 1 { run.id.to_string() } else { format!("{}:{}", run.id, run.run) }
+}
+
+/// The id of a member of the running set; `None` for what is no run.
+fn job_of(member: &str) -> Option<&str> {
+    let id = member.split(':').next()?;
+    id.parse::<JobId>().is_ok().then_some(id)
 }
 
 /// The id of a member of the delayed set.

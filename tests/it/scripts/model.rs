@@ -15,7 +15,7 @@ use flota_engine::{
 use flota_producer::{Envelope, JobId, Priority, handover::Handed, keys::QueueKeys};
 
 use super::{
-    contents::{Contents, unmarked},
+    contents::{Contents, member_of, unmarked},
     operation::{Due, Lease},
     real::Fetched,
 };
@@ -167,7 +167,7 @@ impl Model {
                 None => 1,
             };
             let run = RunId { id: id.parse().unwrap(), run };
-            self.contents.running.insert(run.member(), lease);
+            self.contents.running.insert(member_of(run), lease);
             self.runs.push(run);
             if self.contents.cancelled.contains(id) {
                 fetched.cancelled.push(n + 1);
@@ -179,7 +179,7 @@ impl Model {
     pub(super) fn heartbeat(&mut self, runs: &[RunId], lease: Lease) -> Pulse {
         let mut pulse = Pulse::default();
         for run in runs {
-            match self.contents.running.get_mut(&run.member()) {
+            match self.contents.running.get_mut(&member_of(*run)) {
                 None => pulse.lost.push(*run),
                 Some(held) => {
                     *held = lease;
@@ -196,7 +196,7 @@ impl Model {
         let (mut lost, mut records, mut released, mut left) = (Vec::new(), Vec::new(), false, Vec::new());
         let mut again = [const { Vec::new() }; 3];
         for (n, item) in batch.iter().enumerate() {
-            if self.contents.running.remove(&item.run.member()).is_none() {
+            if self.contents.running.remove(&member_of(item.run)).is_none() {
                 lost.push(n);
                 continue;
             }
@@ -238,7 +238,7 @@ impl Model {
     pub(super) fn promote(&mut self) -> usize {
         let due = self.contents.delayed.iter().filter(|(_, due)| **due).map(|(member, _)| member.clone());
         let mut due: Vec<String> = due.collect();
-        due.sort_by_key(|member| (self.due[member], member.clone()));
+        due.sort_by_key(|member| (self.due[member], in_redis(member)));
         for member in &due {
             self.contents.delayed.remove(member);
             let id = unmarked(member).to_owned();
@@ -255,7 +255,7 @@ impl Model {
         let (mut back, mut buried, mut records, mut woken) = (0, 0, Vec::new(), false);
         let mut again = [const { Vec::new() }; 3];
         for suspect in suspects {
-            let (member, id) = (suspect.run.member(), suspect.run.id.to_string());
+            let (member, id) = (member_of(suspect.run), suspect.run.id.to_string());
             if self.contents.running.get(&member) != Some(&Lease::Ended) {
                 continue;
             }
@@ -278,10 +278,10 @@ impl Model {
         (back, buried)
     }
 
-    pub(super) fn unpark(&mut self, jobs: &[(Vec<u8>, Priority)]) -> usize {
+    pub(super) fn unpark(&mut self, jobs: &[(JobId, Priority)]) -> usize {
         let mut moved = 0;
         for (id, priority) in jobs {
-            let id = String::from_utf8(id.clone()).unwrap();
+            let id = id.to_string();
             if self.contents.parked.remove(&id).is_some() {
                 self.contents.ready[list(*priority)].push(id);
                 moved += 1;
@@ -337,6 +337,13 @@ fn list(priority: Priority) -> usize {
         Priority::High => 1,
         Priority::Low => 2,
     }
+}
+
+/// A member of the delayed set as it lies there: what is due at the same time comes in the order of these bytes.
+fn in_redis(member: &str) -> Vec<u8> {
+    let id = unmarked(member);
+    let mark = member.strip_suffix(id).unwrap_or_default();
+    [mark.as_bytes(), id.parse::<JobId>().unwrap().bytes()].concat()
 }
 
 fn list_of_member(member: &str) -> usize {

@@ -5,18 +5,22 @@ use std::{
     sync::LazyLock,
 };
 
+use flota_engine::store::RunId;
 use flota_producer::{
-    Priority,
+    JobId, Priority,
     keys::{Prefix, QueueKeys},
     link::{Link, LinkError},
 };
-use redis::Script;
+use flota_tests::fleet;
+use redis::{FromRedisValue, ParsingError, Script, Value};
 
-use super::{contents::Contents, operation::Lease};
+use super::{
+    contents::{Contents, member_of},
+    operation::Lease,
+};
 
 /// The fetcher of the engine calls it inside a pipeline, behind its wait at the bell.
-static FETCH: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../../../worker/engine/src/scripts/fetch.lua")));
+static FETCH: LazyLock<Script> = LazyLock::new(|| Script::new(fleet::FETCH));
 
 /// Most jobs whose bodies come along.
 const WITH_BODIES: usize = 2;
@@ -37,6 +41,32 @@ pub(super) struct Fetched {
     /// Position, from 1, and marks.
     pub(super) known: Vec<(usize, String)>,
     pub(super) cancelled: Vec<usize>,
+}
+
+/// What is called by an id, as people read it: the id, with the mark before it and the run behind it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name(pub(super) String);
+
+impl FromRedisValue for Name {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let bytes: Vec<u8> = redis::from_redis_value(value)?;
+        let run = RunId::read(&bytes).map(member_of);
+        let id = JobId::read(Priority::unmarked(&bytes)).map(|id| {
+            let mark = &bytes[..bytes.len() - JobId::BYTES];
+            format!("{}{id}", String::from_utf8_lossy(mark))
+        });
+        let name = run.or(id).unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned());
+        assert!(name.len() != bytes.len() || name.parse::<JobId>().is_err(), "{name} lies in Redis as text");
+        Ok(Self(name))
+    }
+}
+
+fn named<T>(hash: BTreeMap<Name, T>) -> BTreeMap<String, T> {
+    hash.into_iter().map(|(name, value)| (name.0, value)).collect()
+}
+
+fn names<N: FromIterator<String>>(list: impl IntoIterator<Item = Name>) -> N {
+    list.into_iter().map(|name| name.0).collect()
 }
 
 /// Everything that a queue holds, and the scores of the delayed set.
@@ -86,7 +116,7 @@ impl<'a> Real<'a> {
         call.key(self.keys.cancelled()).key(self.keys.outcomes()).key(self.keys.jobs());
         call.key(self.keys.starts()).arg(most).arg(lease.length().as_millis() as u64).arg(entries);
         call.arg(bytes).arg(WITH_BODIES);
-        type Reply = (String, Vec<String>, Vec<(usize, String)>, Vec<usize>, u64, Vec<Option<String>>);
+        type Reply = (String, Vec<Name>, Vec<(usize, String)>, Vec<usize>, u64, Vec<Option<String>>);
         let (_now, ids, known, cancelled, _wait, bodies): Reply = self.link.invoke(&call).await?;
         let expected = if ids.len() <= WITH_BODIES { ids.len() } else { 0 };
         assert_eq!(
@@ -94,7 +124,7 @@ impl<'a> Real<'a> {
             expected,
             "the bodies of {ids:?} that came along: {bodies:?}"
         );
-        Ok(Fetched { ids, known, cancelled })
+        Ok(Fetched { ids: names(ids), known, cancelled })
     }
 
     /// Reads everything.
@@ -109,24 +139,26 @@ impl<'a> Real<'a> {
             pipeline.cmd("LRANGE").arg(list).arg(0).arg(-1);
         }
         pipeline.cmd("SMEMBERS").arg(keys.cancelled()).cmd("LLEN").arg(keys.bell());
-        type Hash = BTreeMap<String, String>;
-        type List = Vec<String>;
-        type Plain = (Hash, Hash, Hash, Hash, List, List, List, BTreeSet<String>, usize);
+        type Hash = BTreeMap<Name, String>;
+        type List = Vec<Name>;
+        type Config = BTreeMap<String, String>;
+        type Plain = (Hash, Hash, Hash, Config, List, List, List, BTreeSet<Name>, usize);
         let plain: Plain = self.link.pipeline(&pipeline).await.unwrap();
         let (jobs, marks, parked, mut config, normal, high, low, cancelled, bell) = plain;
         // Who paused it and when is for people.
         config.retain(|field, _| !field.starts_with("paused_"));
         let (delayed, due, running) = self.scored().await;
+        let in_line: Hash = self.link.query(redis::cmd("HGETALL").arg(keys.in_line())).await.unwrap();
         let contents = Contents {
-            jobs,
-            ready: [normal, high, low],
+            jobs: named(jobs),
+            ready: [normal, high, low].map(names),
             delayed,
             running,
-            marks,
-            parked,
-            in_line: self.link.query(redis::cmd("HGETALL").arg(keys.in_line())).await.unwrap(),
+            marks: named(marks),
+            parked: named(parked),
+            in_line: named(in_line),
             lines: self.lines().await,
-            cancelled,
+            cancelled: names(cancelled),
             outcomes: self.outcomes().await,
             bell,
             config,
@@ -141,19 +173,19 @@ impl<'a> Real<'a> {
             pipeline.cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES");
         }
         pipeline.cmd("TIME");
-        type Scores = Vec<(String, f64)>;
+        type Scores = Vec<(Name, f64)>;
         let (delayed, mut running, (seconds, micros)): (Scores, Scores, (u64, u64)) =
             self.link.pipeline(&pipeline).await.unwrap();
         let now = seconds * 1000 + micros / 1000;
         let permanent = running.pop().expect("the permanent member");
-        assert_eq!(permanent, (PERMANENT.to_owned(), f64::INFINITY));
+        assert_eq!(permanent, (Name(PERMANENT.to_owned()), f64::INFINITY));
         let due: BTreeMap<String, u64> =
-            delayed.into_iter().map(|(member, due)| (member, due as u64)).collect();
+            delayed.into_iter().map(|(member, due)| (member.0, due as u64)).collect();
         let lease = |end: f64| if end as u64 <= now { Lease::Ended } else { Lease::Kept };
         (
             due.iter().map(|(member, due)| (member.clone(), *due <= now)).collect(),
             due,
-            running.into_iter().map(|(member, end)| (member, lease(end))).collect(),
+            running.into_iter().map(|(member, end)| (member.0, lease(end))).collect(),
         )
     }
 
@@ -176,17 +208,17 @@ impl<'a> Real<'a> {
         for name in NAMES {
             pipeline.cmd("LRANGE").arg(self.keys.line(None, name)).arg(0).arg(-1);
         }
-        let lines: Vec<Vec<String>> = self.link.pipeline(&pipeline).await.unwrap();
-        let lines = NAMES.iter().map(|name| (*name).to_owned()).zip(lines);
+        let lines: Vec<Vec<Name>> = self.link.pipeline(&pipeline).await.unwrap();
+        let lines = NAMES.iter().map(|name| (*name).to_owned()).zip(lines.into_iter().map(names::<Vec<_>>));
         lines.filter(|(_, ids)| !ids.is_empty()).collect()
     }
 
     async fn strings(&self) -> BTreeMap<String, String> {
         let names = NAMES.iter().flat_map(|name| [self.keys.dedup(None, name), self.keys.unique(None, name)]);
         let names: Vec<String> = names.collect();
-        let held: Vec<Option<String>> = self.link.query(redis::cmd("MGET").arg(&names)).await.unwrap();
+        let held: Vec<Option<Vec<u8>>> = self.link.query(redis::cmd("MGET").arg(&names)).await.unwrap();
         // An idempotency key holds the hash of the body behind the id.
-        let holder = |held: String| held.split(' ').next().unwrap_or_default().to_owned();
+        let holder = |held: Vec<u8>| JobId::read(&held[..JobId::BYTES]).unwrap().to_string();
         names.into_iter().zip(held).filter_map(|(name, held)| Some((name, holder(held?)))).collect()
     }
 }

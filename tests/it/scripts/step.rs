@@ -17,12 +17,12 @@ use flota_producer::{
 };
 use proptest::sample::Index;
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::{
+    contents::member_of,
     model::{Model, Outgoing},
     operation::{Due, End, Lease, Operation, Sent},
-    real::{NAMES, Real},
+    real::{NAMES, Name, Real},
 };
 
 /// Longer than any test.
@@ -123,8 +123,7 @@ async fn one(real: &Real<'_>, model: &mut Model, operation: &Operation) -> Resul
         Operation::Unpark { jobs } => {
             let ids = distinct(jobs.iter().filter_map(|job| pick_job(model, job)));
             let priority = |id: JobId| model.sent[&id].priority;
-            let jobs: Vec<_> =
-                ids.into_iter().map(|id| (id.to_string().into_bytes(), priority(id))).collect();
+            let jobs: Vec<_> = ids.into_iter().map(|id| (id, priority(id))).collect();
             let theirs = done(store::unpark(link, keys, &jobs).await)?;
             return same("unparked", &theirs, &model.unpark(&jobs));
         }
@@ -152,8 +151,8 @@ async fn parked(link: &Link, keys: &QueueKeys) -> Vec<String> {
     loop {
         let mut scan = redis::cmd("HSCAN");
         scan.arg(keys.parked()).arg(cursor);
-        let (next, found): (u64, Vec<(String, String)>) = link.query(&scan).await.unwrap();
-        ids.extend(found.into_iter().map(|(id, _)| id));
+        let (next, found): (u64, Vec<(Name, String)>) = link.query(&scan).await.unwrap();
+        ids.extend(found.into_iter().map(|(id, _)| id.0));
         cursor = next;
         if cursor == 0 {
             return ids;
@@ -172,7 +171,7 @@ async fn around_the_scripts(real: &Real<'_>, model: &mut Model, operation: &Oper
         }
         Operation::SetAside => {
             store::set_aside(link, keys, STRAY.as_bytes()).await.unwrap();
-            model.set_aside(STRAY, "garbage", "the id is not a UUID");
+            model.set_aside(STRAY, "garbage", store::NO_ID);
         }
         Operation::Pause => {
             control::set(link, keys, &Setting::Pause, &Note::default()).await.unwrap();
@@ -241,8 +240,7 @@ async fn enqueue(real: &Real<'_>, model: &mut Model, jobs: &[Sent], late: bool) 
 fn outgoing(model: &mut Model, sent: &Sent) -> Outgoing {
     let alive: Vec<&String> = model.contents.jobs.keys().collect();
     let again = sent.again.as_ref().and_then(|index| pick(&alive, index));
-    let id = again
-        .map_or_else(|| JobId::from(Uuid::from_u128(model.sent.len() as u128 + 1)), |id| id.parse().unwrap());
+    let id = again.map_or_else(|| id(model.sent.len()), |id| id.parse().unwrap());
     let payload = RawValue::from_string(format!(r#"{{"body":{}}}"#, sent.body)).unwrap();
     let mut envelope = Envelope::new("toy", payload, 1);
     envelope.priority = sent.priority;
@@ -256,6 +254,13 @@ fn outgoing(model: &mut Model, sent: &Sent) -> Outgoing {
     }
     let bytes = String::from_utf8(envelope.encode()).unwrap();
     Outgoing { id, envelope, bytes, due: sent.due }
+}
+
+/// An id whose bytes look like everything that may stand before, behind or between ids.
+fn id(number: usize) -> JobId {
+    let begin = [b"h:", b"l:", b"\0\xff", b":2"][number % 4];
+    let bytes = [&begin[..], &(number as u64).to_be_bytes(), b" \n\0:\x31\x30"].concat();
+    JobId::read(&bytes).unwrap()
 }
 
 /// What the engine would settle: each run once.
@@ -301,11 +306,11 @@ fn settlement(model: &Model, run: RunId, end: End) -> Settlement {
 
 /// The end of a lease when recovery looked: the one that stands, or another one where it was lengthened since.
 async fn end_as_seen(real: &Real<'_>, model: &Model, run: RunId) -> u64 {
-    if model.contents.running.get(&run.member()) != Some(&Lease::Ended) {
+    if model.contents.running.get(&member_of(run)) != Some(&Lease::Ended) {
         return 1;
     }
     let mut score = redis::cmd("ZSCORE");
-    let end: f64 = real.link.query(score.arg(real.keys.running()).arg(run.member())).await.unwrap();
+    let end: f64 = real.link.query(score.arg(real.keys.running()).arg(run)).await.unwrap();
     end as u64
 }
 

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flota_producer::{
+    JobId,
     keys::{Prefix, Priority},
     link::Link,
 };
@@ -17,9 +18,11 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Most live jobs of a queue that is looked at.
 const MOST: usize = 20_000;
 
-/// KEYS jobs, ready x3, delayed, running, parked, `in_line`. ARGV most jobs. Returns one word per finding, at most twenty.
+/// KEYS jobs, ready x3, delayed, running, parked, `in_line`. ARGV most jobs. Returns id and
+/// what is wrong, one behind the other, of at most twenty jobs.
 const LOOK: &str = r"
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) then return {} end
+local ID, MOST = 16, 20
 local places, findings = {}, {}
 local function found(id, place)
   places[id] = places[id] and (places[id] .. '+' .. place) or place
@@ -28,18 +31,19 @@ for i = 2, 4 do
   for _, id in ipairs(redis.call('LRANGE', KEYS[i], 0, -1)) do found(id, 'ready') end
 end
 for _, member in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
-  found(string.gsub(member, '^[hl]:', ''), 'delayed')
+  found(string.sub(member, -ID), 'delayed')
 end
 for _, member in ipairs(redis.call('ZRANGE', KEYS[6], 0, -1)) do
-  found(string.gsub(member, ':%d+$', ''), 'running')
+  found(string.sub(member, 1, ID), 'running')
 end
 for _, id in ipairs(redis.call('HKEYS', KEYS[7])) do found(id, 'parked') end
 for _, id in ipairs(redis.call('HKEYS', KEYS[8])) do found(id, 'in_line') end
 for _, id in ipairs(redis.call('HKEYS', KEYS[1])) do
   local where = places[id]
-  if #findings < 20 then
-    if not where then findings[#findings + 1] = id .. ' is nowhere'
-    elseif string.find(where, '+', 1, true) then findings[#findings + 1] = id .. ' is in ' .. where end
+  local wrong = not where and 'nowhere' or string.find(where, '+', 1, true) and 'in ' .. where
+  if wrong and #findings < 2 * MOST then
+    findings[#findings + 1] = id
+    findings[#findings + 1] = wrong
   end
 end
 return findings";
@@ -92,6 +96,6 @@ pub async fn look(link: &Link, queue: &str) -> anyhow::Result<Vec<String>> {
         call.key(keys.ready(priority));
     }
     call.key(keys.delayed()).key(keys.running()).key(keys.parked()).key(keys.in_line()).arg(MOST);
-    let found: Vec<String> = link.invoke(&call).await?;
-    Ok(found.into_iter().map(|finding| format!("{queue}: {finding}")).collect())
+    let found: Vec<(JobId, String)> = link.invoke(&call).await?;
+    Ok(found.into_iter().map(|(id, place)| format!("{queue}: {id} is {place}")).collect())
 }

@@ -143,17 +143,16 @@ async fn ready(
 
 async fn delayed(link: &Link, keys: &QueueKeys, skip: usize, limit: usize) -> Result<Vec<Entry>, LinkError> {
     let entry = |(member, due): (Vec<u8>, f64)| {
-        let marked = member.starts_with(b"h:") || member.starts_with(b"l:");
-        let id = if marked { member[2..].to_vec() } else { member.clone() };
+        let id = Priority::unmarked(&member).to_vec();
         Entry { member, id, place: Place::Delayed(due as u64), list: None }
     };
     Ok(scored(link, &keys.delayed(), skip, limit).await?.into_iter().map(entry).collect())
 }
 
 async fn running(link: &Link, keys: &QueueKeys, skip: usize, limit: usize) -> Result<Vec<Entry>, LinkError> {
-    // The permanent member of the set is none that parses.
+    // The permanent member of the set is none that can be read.
     let entry = |(member, _): (Vec<u8>, f64)| {
-        let id = RunId::parse(std::str::from_utf8(&member).ok()?)?.id.to_string().into_bytes();
+        let id = RunId::read(&member)?.id.bytes().to_vec();
         Some(Entry { member, id, place: Place::Running, list: None })
     };
     Ok(scored(link, &keys.running(), skip, limit).await?.into_iter().filter_map(entry).collect())
@@ -214,7 +213,7 @@ async fn with_bodies(link: &Link, keys: &QueueKeys, entries: Vec<Entry>) -> Resu
     let live = entries.into_iter().zip(bodies.into_iter().zip(marks)).map(|(entry, (body, marks))| {
         let envelope = body.as_ref().and_then(|body| Envelope::decode(body).ok());
         Live {
-            id: std::str::from_utf8(&entry.id).ok().and_then(|id| id.parse().ok()),
+            id: JobId::read(&entry.id),
             priority: entry.list.or(envelope.as_ref().map(|e| e.priority)).unwrap_or_default(),
             marks: Marks::read(marks.as_deref()),
             exists: body.is_some(),

@@ -199,7 +199,7 @@ impl Fetcher {
         let now = std::time::Instant::now();
         let (mut fetched, mut bodies) = (Vec::with_capacity(reply.jobs.len()), Vec::new());
         for Fetched { id: raw, marks, cancelled, body } in reply.jobs {
-            let Some(id) = std::str::from_utf8(&raw).ok().and_then(|id| id.parse::<JobId>().ok()) else {
+            let Some(id) = JobId::read(&raw) else {
                 self.set_aside(raw).await;
                 continue;
             };
@@ -309,7 +309,7 @@ impl Fetcher {
     /// An id without a body is nothing that a script of ours leaves: its lease goes too.
     async fn forget(&self, run: RunId) {
         let mut command = redis::cmd("ZREM");
-        if let Err(error) = self.side.query::<u64>(command.arg(self.keys.running()).arg(run.member())).await {
+        if let Err(error) = self.side.query::<u64>(command.arg(self.keys.running()).arg(run)).await {
             // Recovery finds it when its lease ends.
             warn!(queue.name = %self.name(), error = &error as &dyn std::error::Error, "A job without a body keeps its lease");
         }
@@ -317,7 +317,7 @@ impl Fetcher {
 
     /// An entry that no producer of ours wrote: kept where people see it, out of the way of jobs.
     async fn set_aside(&self, raw: Vec<u8>) {
-        warn!(queue.name = %self.name(), "An entry with an unreadable id is parked: {}", String::from_utf8_lossy(&raw));
+        warn!(queue.name = %self.name(), "An entry with an unreadable id is parked: {}", raw.escape_ascii());
         let member = [raw.as_slice(), b":1"].concat();
         if let Err(error) = store::set_aside(&self.side, &self.keys, &member).await {
             // Recovery finds it when its lease ends.

@@ -189,8 +189,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 
 /// Finds a live job of this queue.
 pub async fn find(link: &Link, keys: &QueueKeys, id: JobId) -> Result<Option<Found>, LinkError> {
-    let marked =
-        [Priority::Normal, Priority::High, Priority::Low].map(|priority| format!("{}{id}", priority.mark()));
+    let marked = [Priority::Normal, Priority::High, Priority::Low].map(|priority| priority.marked(id));
     let mut pipeline = redis::pipe();
     pipeline.cmd("HGET").arg(keys.jobs()).arg(id).cmd("HGET").arg(keys.marks()).arg(id);
     pipeline.cmd("HGET").arg(keys.parked()).arg(id).cmd("ZMSCORE").arg(keys.delayed()).arg(&marked);
@@ -200,7 +199,7 @@ pub async fn find(link: &Link, keys: &QueueKeys, id: JobId) -> Result<Option<Fou
     let Some(bytes) = bytes else { return Ok(None) };
     let marks = Marks::read(marks.as_deref());
     let run = RunId { id, run: marks.run + 1 };
-    let lease: Option<f64> = link.query(redis::cmd("ZSCORE").arg(keys.running()).arg(run.member())).await?;
+    let lease: Option<f64> = link.query(redis::cmd("ZSCORE").arg(keys.running()).arg(run)).await?;
     let place = match (lease, due.into_iter().flatten().next(), reason) {
         (Some(_), _, _) => Place::Running,
         (_, Some(due), _) => Place::Delayed(due as u64),
@@ -217,8 +216,8 @@ async fn stand(link: &Link, keys: &QueueKeys, id: JobId, body: &[u8]) -> Result<
     let line = keys.line_of(&envelope);
     let mut pipeline = redis::pipe();
     pipeline.cmd("LINDEX").arg(&line).arg(0).cmd("LPOS").arg(&line).arg(id);
-    let (first, ahead): (Option<String>, Option<u64>) = link.pipeline(&pipeline).await?;
-    let behind = first.and_then(|first| first.parse().ok()).filter(|first| *first != id);
+    let (first, ahead): (Option<Vec<u8>>, Option<u64>) = link.pipeline(&pipeline).await?;
+    let behind = first.and_then(|first| JobId::read(&first)).filter(|first| *first != id);
     Ok(InLine { behind, ahead })
 }
 
@@ -243,7 +242,7 @@ pub async fn cancel(
     let record = Record { run: found.marks.run, attempt: found.marks.attempt, ..record };
     let job = WaitingJob {
         member: Vec::new(),
-        id: id.to_string().into_bytes(),
+        id: id.bytes().to_vec(),
         record: record.encode(),
         unique: envelope.as_ref().map(|envelope| keys.unique_of(envelope)).unwrap_or_default(),
         line: envelope.as_ref().map(|envelope| keys.line_of(envelope)).unwrap_or_default(),

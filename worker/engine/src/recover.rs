@@ -126,7 +126,7 @@ impl Recoverer {
         let look = self.look().await?;
         let (at, next) = (look.at, look.next);
         for stray in &look.strays {
-            warn!(queue.name = %self.queue, "An entry that is no run is parked: {}", String::from_utf8_lossy(stray));
+            warn!(queue.name = %self.queue, "An entry that is no run is parked: {}", stray.escape_ascii());
             store::set_aside(&self.link, &self.keys, stray).await?;
         }
         let ripe = watch.see(look);
@@ -148,13 +148,13 @@ impl Recoverer {
         let (mut overdue, mut strays) = (Vec::new(), Vec::new());
         let soon = self.heartbeat * 2;
         for (member, end) in leases.first.iter().filter(|(_, end)| leases.has_ended(*end)) {
-            match std::str::from_utf8(member).ok().and_then(RunId::parse) {
+            match RunId::read(member) {
                 Some(run) => overdue.push(Overdue { run, end_ms: *end as u64, patience: soon }),
                 None => strays.push(member.clone()),
             }
         }
         for (member, end) in leases.last.iter().filter(|(_, end)| leases.is_impossible(*end)) {
-            if let Some(run) = std::str::from_utf8(member).ok().and_then(RunId::parse) {
+            if let Some(run) = RunId::read(member) {
                 overdue.push(Overdue { run, end_ms: *end as u64, patience: soon.max(leases.longest) });
             }
         }

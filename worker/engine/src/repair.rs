@@ -12,13 +12,13 @@ mod lines;
 use std::collections::HashSet;
 
 use flota_producer::{
-    Envelope, Priority,
+    Envelope, JobId, Priority,
     keys::QueueKeys,
     link::{Link, LinkError},
 };
 use redis::Cmd;
 
-use crate::store::{self, BATCH};
+use crate::store::{self, BATCH, RunId};
 
 /// How many suspects one script call asks about: each costs a walk through the ready lists.
 const SUSPECTS: usize = 16;
@@ -73,17 +73,24 @@ async fn unseen(link: &Link, keys: &QueueKeys, ids: Vec<Vec<u8>>) -> Result<Vec<
     seen.extend(lines::behind_somebody(link, keys).await?);
     seen.extend(pieces(link, |cursor| scan("HSCAN", &keys.parked(), cursor), 2).await?);
     for member in pieces(link, |cursor| scan("ZSCAN", &keys.delayed(), cursor), 2).await? {
-        let marked = member.starts_with(b"h:") || member.starts_with(b"l:");
-        seen.insert(if marked { member[2..].to_vec() } else { member });
+        seen.insert(Priority::unmarked(&member).to_vec());
     }
     for priority in [Priority::High, Priority::Normal, Priority::Low] {
         seen.extend(list(link, &keys.ready(priority)).await?);
     }
     for member in pieces(link, |cursor| scan("ZSCAN", &keys.running(), cursor), 2).await? {
-        let id = member.iter().rposition(|byte| *byte == b':').map_or(&member[..], |end| &member[..end]);
-        seen.insert(id.to_vec());
+        seen.insert(job_of(&member).to_vec());
     }
     Ok(ids.into_iter().filter(|id| !seen.contains(id)).collect())
+}
+
+/// What stands for the job in a member of the running set. An id may have colons in it, whatever else may not.
+fn job_of(member: &[u8]) -> &[u8] {
+    let end = match RunId::read(member) {
+        Some(_) => Some(JobId::BYTES),
+        None => member.iter().rposition(|byte| *byte == b':'),
+    };
+    &member[..end.unwrap_or(member.len())]
 }
 
 fn scan(command: &str, key: &str, cursor: &str) -> Cmd {

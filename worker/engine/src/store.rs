@@ -1,6 +1,7 @@
 //! One typed function per script, beside the meaning of its answer; fetch alone is called where it waits at the bell
 //! (`fetch.rs`). Others read what they need by plain commands. Nothing here decides anything.
 
+mod run_id;
 mod settlement;
 
 use std::{sync::LazyLock, time::Duration};
@@ -9,9 +10,9 @@ use flota_producer::{
     JobId, Priority,
     keys::QueueKeys,
     link::{Link, LinkError},
-    script, script_with,
+    script_with,
 };
-use redis::{RedisWrite, Script, ToRedisArgs};
+use redis::Script;
 
 use crate::{
     browse::LiveState,
@@ -19,69 +20,37 @@ use crate::{
     repair::{SuspectedJob, Treatment},
 };
 
-pub use self::settlement::{Settlement, Step, settle};
+pub use self::{
+    run_id::RunId,
+    settlement::{Settlement, Step, settle},
+};
 
-/// What scripts share that move lines on.
-const LINE: &str = include_str!("scripts/line.lua");
-/// And what those share that end jobs.
-const END: &str = concat!(include_str!("scripts/lock.lua"), include_str!("scripts/line.lua"));
-
+/// A script by its name, with those before it whose functions it calls.
 macro_rules! script {
-    ($name:ident, $script:literal) => {
-        pub(crate) static $name: LazyLock<Script> =
-            LazyLock::new(|| script($script, include_str!(concat!("scripts/", $script, ".lua"))));
-    };
-    ($name:ident, $script:literal, $shared:expr) => {
+    ($name:ident, $script:literal $(, $shared:literal)*) => {
         pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
-            script_with($shared, $script, include_str!(concat!("scripts/", $script, ".lua")))
+            let shared = concat!($(include_str!(concat!("scripts/", $shared, ".lua"))),*);
+            script_with(shared, $script, include_str!(concat!("scripts/", $script, ".lua")))
         });
     };
 }
 
-script!(FETCH, "fetch");
+script!(FETCH, "fetch", "member");
 script!(HEARTBEAT, "heartbeat");
-script!(SETTLE, "settle", END);
+script!(SETTLE, "settle", "lock", "line");
 script!(PROMOTE, "promote");
-script!(RECOVER, "recover", END);
+script!(RECOVER, "recover", "lock", "line");
 script!(BEGIN, "begin");
-script!(CANCEL, "cancel", END);
+script!(CANCEL, "cancel", "member", "lock", "line");
 script!(UNPARK, "unpark");
 script!(SET_ASIDE, "set_aside");
 script!(HURRY, "hurry");
-script!(PURGE, "purge", END);
-script!(REPAIR, "repair", LINE);
+script!(PURGE, "purge", "lock", "line");
+script!(REPAIR, "repair", "member", "line");
 script!(SET_CONTROL, "set_control");
 
 /// Most runs or jobs in one script call: what Lua can unpack, with room to spare.
 pub const BATCH: usize = 500;
-
-/// One run of one job. Its text `id:run` is the member of the `running` set, and the fence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RunId {
-    /// The job.
-    pub id: JobId,
-    /// Number of the run.
-    pub run: u32,
-}
-
-impl RunId {
-    /// The member of the `running` set.
-    pub fn member(self) -> String {
-        format!("{}:{}", self.id, self.run)
-    }
-
-    /// Reads a member; `None` for the permanent member and for what was not written by a script of ours.
-    pub fn parse(member: &str) -> Option<Self> {
-        let (id, run) = member.rsplit_once(':')?;
-        Some(Self { id: id.parse().ok()?, run: run.parse().ok()? })
-    }
-}
-
-impl ToRedisArgs for RunId {
-    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
-        out.write_arg_fmt(format_args!("{}:{}", self.id, self.run));
-    }
-}
 
 /// What recover does with one suspect.
 #[derive(Debug)]
@@ -132,12 +101,11 @@ pub async fn heartbeat(
     let mut call = HEARTBEAT.key(keys.running());
     call.key(keys.cancelled()).arg(lease.as_millis() as u64);
     for run in runs {
-        call.arg(run.member()).arg(run.id);
+        call.arg(run).arg(run.id);
     }
-    let (lost, cancelled): (Vec<String>, Vec<String>) = link.invoke(&call).await?;
+    let (lost, cancelled): (Vec<RunId>, Vec<RunId>) = link.invoke(&call).await?;
     failpoint!("heartbeat-sent", crate::chaos::lost());
-    let runs = |members: Vec<String>| members.iter().filter_map(|member| RunId::parse(member)).collect();
-    Ok(Pulse { lost: runs(lost), cancelled: runs(cancelled) })
+    Ok(Pulse { lost, cancelled })
 }
 
 /// Writes down that runs start, each with its counters. Answers the time of Redis, Unix ms, and the positions of those
@@ -150,7 +118,7 @@ pub async fn begin(
     let mut call = BEGIN.key(keys.running());
     call.key(keys.marks());
     for (run, marks) in starts {
-        call.arg(run.member()).arg(run.id).arg(marks);
+        call.arg(run).arg(run.id).arg(marks);
     }
     let (now_ms, lost): (u64, Vec<usize>) = link.invoke(&call).await?;
     Ok((now_ms, lost.into_iter().map(|position| position - 1).collect()))
@@ -182,11 +150,11 @@ pub async fn recover(
     }
     call.key(keys.outcomes()).key(keys.bell()).key(keys.cancelled()).key(keys.in_line()).arg(worker);
     for suspect in suspects {
-        call.arg(suspect.run.member()).arg(suspect.run.id).arg(suspect.end_ms);
+        call.arg(suspect.run).arg(suspect.run.id).arg(suspect.end_ms);
         call.arg(&suspect.marks).arg(&suspect.record).arg(&suspect.unique).arg(suspect.priority.mark());
         call.arg(&suspect.line);
     }
-    let (back, buried): (Vec<String>, Vec<String>) = link.invoke(&call).await?;
+    let (back, buried): (Vec<RunId>, Vec<RunId>) = link.invoke(&call).await?;
     failpoint!("recovered", crate::chaos::lost());
     Ok((back.len(), buried.len()))
 }
@@ -213,16 +181,19 @@ pub async fn cancel(
     })
 }
 
+/// Why something is parked that is no job of ours.
+pub const NO_ID: &str = "it is no id of a job, which is 16 bytes";
+
 /// Parks what is no run of ours, by its member of the running set.
 pub async fn set_aside(link: &Link, keys: &QueueKeys, member: &[u8]) -> Result<(), LinkError> {
     let id = member.rsplitn(2, |byte| *byte == b':').last().unwrap_or(member);
     let mut call = SET_ASIDE.key(keys.running());
-    call.key(keys.parked()).arg(member).arg(id).arg("the id is not a UUID");
+    call.key(keys.parked()).arg(member).arg(id).arg(NO_ID);
     link.invoke::<u64>(&call).await.map(drop)
 }
 
 /// Moves shelved jobs to ready. Answers how many moved.
-pub async fn unpark(link: &Link, keys: &QueueKeys, jobs: &[(Vec<u8>, Priority)]) -> Result<usize, LinkError> {
+pub async fn unpark(link: &Link, keys: &QueueKeys, jobs: &[(JobId, Priority)]) -> Result<usize, LinkError> {
     let mut call = UNPARK.key(keys.parked());
     for priority in [Priority::Normal, Priority::High, Priority::Low] {
         call.key(keys.ready(priority));

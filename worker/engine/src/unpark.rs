@@ -60,7 +60,7 @@ impl Unparker {
     }
 
     /// Puts those of these jobs back in line that a processor here can run.
-    async fn take_back(&self, ids: &[Vec<u8>]) -> Result<usize, LinkError> {
+    async fn take_back(&self, ids: &[JobId]) -> Result<usize, LinkError> {
         let count = put_back(&self.link, &self.keys, ids, |body| self.priority_of_known(body)).await?;
         if 0 < count {
             self.observer.observe(&Event::Unparked { queue: &self.queue, count });
@@ -84,8 +84,7 @@ pub async fn release(link: &Link, keys: &QueueKeys, only: &[JobId]) -> Result<us
         |body: &[u8]| Some(Envelope::decode(body).map_or(Priority::Normal, |envelope| envelope.priority));
     let mut moved = 0;
     for ids in only.chunks(BATCH) {
-        let ids: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();
-        moved += put_back(link, keys, &ids, any).await?;
+        moved += put_back(link, keys, ids, any).await?;
     }
     let mut walk = Walk::default();
     while only.is_empty()
@@ -100,17 +99,13 @@ pub async fn release(link: &Link, keys: &QueueKeys, only: &[JobId]) -> Result<us
 async fn put_back(
     link: &Link,
     keys: &QueueKeys,
-    ids: &[Vec<u8>],
+    ids: &[JobId],
     priority_of: impl Fn(&[u8]) -> Option<Priority>,
 ) -> Result<usize, LinkError> {
-    let ids: Vec<&Vec<u8>> = ids.iter().filter(|id| is_id(id)).collect();
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    let bodies: Vec<Option<Vec<u8>>> = link.query(redis::cmd("HMGET").arg(keys.jobs()).arg(&ids)).await?;
-    let wanted = ids.into_iter().zip(bodies);
-    let wanted = wanted.filter_map(|(id, body)| Some((id.clone(), priority_of(&body?)?)));
-    let wanted: Vec<(Vec<u8>, Priority)> = wanted.collect();
+    let bodies: Vec<Option<Vec<u8>>> = link.query(redis::cmd("HMGET").arg(keys.jobs()).arg(ids)).await?;
+    let wanted = ids.iter().zip(bodies);
+    let wanted: Vec<(JobId, Priority)> =
+        wanted.filter_map(|(id, body)| Some((*id, priority_of(&body?)?))).collect();
     if wanted.is_empty() { Ok(0) } else { store::unpark(link, keys, &wanted).await }
 }
 
@@ -119,28 +114,24 @@ async fn put_back(
 struct Walk {
     cursor: u64,
     /// Found and not yet given out: a small hash comes whole, whatever was asked for.
-    found: Vec<Vec<u8>>,
+    found: Vec<JobId>,
     is_over: bool,
 }
 
 impl Walk {
     /// The next ids, at most [`BATCH`]; `None` when there are no more.
-    async fn next(&mut self, link: &Link, keys: &QueueKeys) -> Result<Option<Vec<Vec<u8>>>, LinkError> {
+    async fn next(&mut self, link: &Link, keys: &QueueKeys) -> Result<Option<Vec<JobId>>, LinkError> {
         while self.found.is_empty() && !self.is_over {
             let mut scan = redis::cmd("HSCAN");
             scan.arg(keys.parked()).arg(self.cursor).arg("COUNT").arg(BATCH);
             // Ids and reasons in turn.
             let (next, entries): (u64, Vec<Vec<u8>>) = link.query(&scan).await?;
-            self.found = entries.into_iter().step_by(2).collect();
+            // What is no id of ours would be set aside again as soon as it is fetched.
+            self.found = entries.iter().step_by(2).filter_map(|field| JobId::read(field)).collect();
             (self.cursor, self.is_over) = (next, next == 0);
         }
         let rest = self.found.split_off(self.found.len().min(BATCH));
         let ids = std::mem::replace(&mut self.found, rest);
         Ok((!ids.is_empty()).then_some(ids))
     }
-}
-
-/// What is no id of ours would be set aside again as soon as it is fetched.
-fn is_id(field: &[u8]) -> bool {
-    std::str::from_utf8(field).is_ok_and(|id| id.parse::<JobId>().is_ok())
 }

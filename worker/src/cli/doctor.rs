@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use clap::Parser;
 use flota_engine::repair::{self, Treatment};
-use flota_producer::clock;
+use flota_producer::{JobId, clock};
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -125,7 +125,7 @@ async fn places(global: &Global, redis: &Redis, pool: Option<&PgPool>, repair: b
         if nowhere.is_empty() {
             continue;
         }
-        let ids: Vec<_> = nowhere.iter().map(|id| String::from_utf8_lossy(id).into_owned()).collect();
+        let ids: Vec<_> = nowhere.iter().map(|id| JobId::shown(id)).collect();
         found.push(format!(
             "{} in {queue} ({}{})",
             ids.len(),

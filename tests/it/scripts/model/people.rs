@@ -9,7 +9,7 @@ use flota_producer::JobId;
 
 use super::{Model, list_of_member};
 use crate::scripts::{
-    contents::unmarked,
+    contents::{member_of, unmarked},
     step::{cancelled_record, envelope_of},
 };
 
@@ -20,7 +20,7 @@ impl Model {
             return Cancelled::Unknown;
         }
         let marks = self.marks(id);
-        if self.contents.running.contains_key(&RunId { id, run: marks.run + 1 }.member()) {
+        if self.contents.running.contains_key(&member_of(RunId { id, run: marks.run + 1 })) {
             self.contents.cancelled.insert(text);
             return Cancelled::Requested;
         }

@@ -155,14 +155,16 @@ async fn everything_met_its_fate(scene: &Scene) -> anyhow::Result<()> {
 /// What waits for a newer worker does so with a reason, and can be cancelled.
 async fn unpark(scene: &Scene, parked: &HashSet<JobId>, odd: &[JobId]) -> anyhow::Result<()> {
     let query = redis::cmd("HGETALL").arg(scene.keys().parked()).to_owned();
-    let reasons: HashMap<String, Vec<u8>> = scene.link.query(&query).await?;
+    let reasons: HashMap<JobId, Vec<u8>> = scene.link.query(&query).await?;
     anyhow::ensure!(reasons.values().all(|reason| !reason.is_empty()), "a parked job has no reason");
-    let missing = parked.iter().filter(|id| !reasons.contains_key(&id.to_string())).count();
+    let missing = parked.iter().filter(|id| !reasons.contains_key(*id)).count();
     anyhow::ensure!(missing == 0, "{missing} envelopes should wait for a newer worker and do not");
-    let known: HashSet<String> = parked.iter().chain(odd).map(ToString::to_string).collect();
-    for id in reasons.keys() {
-        anyhow::ensure!(known.contains(id), "{id} waits for a newer worker and should not");
-        let done = inspect::cancel(&scene.link, &scene.keys(), id.parse()?, "story").await?;
+    for id in reasons.into_keys() {
+        anyhow::ensure!(
+            parked.contains(&id) || odd.contains(&id),
+            "{id} waits for a newer worker and should not"
+        );
+        let done = inspect::cancel(&scene.link, &scene.keys(), id, "story").await?;
         anyhow::ensure!(done == Cancelled::Now, "the parked job {id} could not be cancelled: {done:?}");
     }
     Ok(())

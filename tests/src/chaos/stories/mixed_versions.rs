@@ -89,11 +89,11 @@ async fn from_the_future(scene: &Scene) -> anyhow::Result<Vec<JobId>> {
     let mut jobs = Vec::new();
     for number in 0..FROM_THE_FUTURE {
         let job = JobId::from(uuid::Uuid::now_v7());
-        let (keys, id) = (scene.keys(), job.to_string());
+        let keys = scene.keys();
         let body = format!(r#"{{"v":3,"kind":"errand","body":{{"number":{number}}}}}"#);
         let mut pipeline = redis::pipe();
-        pipeline.atomic().cmd("HSET").arg(keys.jobs()).arg(&id).arg(body).ignore();
-        pipeline.cmd("RPUSH").arg(keys.ready(Priority::Normal)).arg(&id).ignore();
+        pipeline.atomic().cmd("HSET").arg(keys.jobs()).arg(job).arg(body).ignore();
+        pipeline.cmd("RPUSH").arg(keys.ready(Priority::Normal)).arg(job).ignore();
         scene.link.pipeline::<()>(&pipeline).await?;
         scene.history.tell(What::Accepted { job });
         jobs.push(job);

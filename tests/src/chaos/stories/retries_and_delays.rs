@@ -134,7 +134,7 @@ async fn longest_overdue(scene: &Scene, clock: &RedisTime, due: &HashMap<JobId, 
     let mut longest = 0;
     loop {
         let asked = clock.now_ms();
-        let first: Vec<(String, f64)> = scene.link.query(&next).await?;
+        let first: Vec<(Vec<u8>, f64)> = scene.link.query(&next).await?;
         let waiting = first.first().map(|(_, due)| *due as u64).filter(|due| *due <= last);
         let Some(waiting) = waiting else { return Ok(longest) };
         longest = longest.max(asked as i64 - waiting as i64);

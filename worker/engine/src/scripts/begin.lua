@@ -1,6 +1,6 @@
 -- begin: write down that runs are about to start whose job was lost before, so that only what started is charged.
 -- KEYS  1 running zset   2 marks hash
--- ARGV  per run: id:run, id, marks
+-- ARGV  per run: its member, id, marks
 -- Returns {now ms, indexes of lost runs}: for those the lease was gone and nothing changed
 local PER_RUN = 3
 local t = redis.call('TIME')

@@ -7,7 +7,7 @@ local id, record, lock, line = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
 if redis.call('HEXISTS', KEYS[1], id) == 0 then return 'unknown' end
 local marks = redis.call('HGET', KEYS[5], id) or ''
 local run = tonumber(string.match(marks, '^run=(%d+)') or '0') + 1
-local running = redis.call('ZSCORE', KEYS[6], id .. ':' .. string.format('%.0f', run))
+local running = redis.call('ZSCORE', KEYS[6], member_of(id, run))
 redis.call('ZREM', KEYS[6], '')            -- changes nothing, but is allowed at maxmemory; what follows then is too
 if running then
   redis.call('SADD', KEYS[3], id)

@@ -1,5 +1,5 @@
 -- fetch: lease up to n ready jobs to one worker. Bodies of a few come along, those of many are read by a plain HMGET.
--- KEYS  1 2 3 ready lists in the order to look   4 running zset id:run -> lease end ms   5 marks hash id -> counters
+-- KEYS  1 2 3 ready lists in the order to look   4 running zset member of a run -> lease end ms   5 marks hash id -> counters
 --       6 config hash   7 bell list   8 cancelled set   9 outcomes stream   10 jobs hash
 --       11 starts hash "<window ms>:<slice>" -> jobs that were started in it
 -- ARGV  n, lease ms, most entries of the outcomes stream, most bytes of it, most jobs whose bodies come along
@@ -110,7 +110,7 @@ if #windows > 0 then redis.call('PEXPIRE', KEYS[11], 2 * 86400000) end
 local deadline = string.format('%.0f', now + lease)
 local leases, known = {}, {}
 if redis.call('EXISTS', KEYS[5]) == 0 then
-  for i, id in ipairs(ids) do leases[2 * i - 1] = deadline; leases[2 * i] = id .. ':1' end
+  for i, id in ipairs(ids) do leases[2 * i - 1] = deadline; leases[2 * i] = #id == ID and id or member_of(id, 1) end
 else
   local marks = redis.call('HMGET', KEYS[5], unpack(ids))
   for i, id in ipairs(ids) do
@@ -121,7 +121,7 @@ else
       known[#known + 1] = marks[i]
     end
     leases[2 * i - 1] = deadline
-    leases[2 * i] = id .. ':' .. string.format('%.0f', run)
+    leases[2 * i] = member_of(id, run)
   end
 end
 redis.call('ZADD', KEYS[4], unpack(leases))

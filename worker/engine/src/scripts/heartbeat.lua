@@ -1,7 +1,7 @@
 -- heartbeat: lengthen the leases of runs that are still going; tell which are lost and which are to stop.
 -- KEYS  1 running zset   2 cancelled set
--- ARGV  lease ms, then per run: id:run, id
--- Returns {lost, cancelled}: lists of id:run
+-- ARGV  lease ms, then per run: its member, id
+-- Returns {lost, cancelled}: lists of members
 local t = redis.call('TIME')
 local deadline = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000) + tonumber(ARGV[1]))
 local members, ids = {}, {}

@@ -2,9 +2,9 @@
 -- Called only with suspects seen expired twice over one unbroken connection (docs/life-of-a-job.md).
 -- KEYS  1 running zset   2 jobs hash   3 marks hash   4 ready   5 ready:high   6 ready:low   7 outcomes stream
 --       8 bell list   9 cancelled set   10 in_line hash
--- ARGV  worker name, then per suspect: id:run, id, lease end as it was seen, marks, record ("" unless it is buried), unique key ("" none),
+-- ARGV  worker name, then per suspect: its member, id, lease end as it was seen, marks, record ("" unless it is buried), unique key ("" none),
 --       priority ("" | "h:" | "l:"), line ("" none)
--- Returns {ready again, buried}: lists of id:run. A suspect whose lease was lengthened meanwhile is left alone.
+-- Returns {ready again, buried}: lists of members. A suspect whose lease was lengthened meanwhile is left alone.
 local PER_RUN = 8
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)

@@ -28,8 +28,8 @@ local function is_somewhere(id, line)
   for _, mark in ipairs({ '', 'h:', 'l:' }) do
     if redis.call('ZSCORE', KEYS[5], mark .. id) then return true end
   end
-  local run = string.format('%.0f', last_run(redis.call('HGET', KEYS[8], id)) + 1)
-  if redis.call('ZSCORE', KEYS[6], id .. ':' .. run) then return true end
+  local run = last_run(redis.call('HGET', KEYS[8], id)) + 1
+  if redis.call('ZSCORE', KEYS[6], member_of(id, run)) then return true end
   return redis.call('HEXISTS', KEYS[7], id) == 1
 end
 

@@ -2,13 +2,13 @@
 -- KEYS  1 running zset   2 jobs hash   3 marks hash   4 delayed zset   5 ready   6 ready:high   7 ready:low
 --       8 outcomes stream   9 cancelled set   10 bell list   11 parked hash   12 in_line hash
 -- ARGV  1 worker name   2 how many runs simply end: no lock, no line, and a record   3 their records, a line each
---       4 and on: id:run of each of these, then per other run: id:run, id, step ("end" | "delay" | "release" |
+--       4 and on: the member of each of these, then per other run: its member, id, step ("end" | "delay" | "release" |
 --       "shelve"), detail (delay ms or reason), marks, record ("" none), unique key ("" none),
 --       priority ("" | "h:" | "l:"), line ("" none)
 -- Returns {now ms, indexes of lost runs}: for those the lease was gone and nothing changed
 local PER_RUN = 9
 local FIRST = 4
-local ID = 36                              -- characters of a job's id
+local ID = 16                              -- bytes of a job's id, with which the member of its run begins
 local simple = tonumber(ARGV[2])
 local others = FIRST + simple
 local t = redis.call('TIME')
@@ -29,8 +29,9 @@ end
 
 for n = 1, simple do
   if held[n] then
-    mine[#mine + 1] = members[n]
-    ended[#ended + 1] = string.sub(members[n], 1, ID)
+    local member = members[n]
+    mine[#mine + 1] = member
+    ended[#ended + 1] = #member == ID and member or string.sub(member, 1, ID)
   else lost[#lost + 1] = n end
 end
 -- As one text, unless some of it must not be heard.

@@ -11,8 +11,7 @@ impl Story {
     async fn line(&self, order: &str) -> Vec<JobId> {
         let mut range = redis::cmd("LRANGE");
         range.arg(self.keys.line(Some("acme"), order)).arg(0).arg(-1);
-        let ids: Vec<String> = self.link.query(&range).await.unwrap();
-        ids.iter().map(|id| id.parse().unwrap()).collect()
+        self.link.query(&range).await.unwrap()
     }
 
     /// As if a relay had taken the row and nobody had heard of it since.

@@ -126,7 +126,7 @@ impl LimitKeys {
         self.base.clone()
     }
 
-    /// The same with `:turns`, a sorted set: job id → its turn, by the clock of the allowance.
+    /// The same with `:turns`, a sorted set: job id as text → its turn, by the clock of the allowance.
     pub fn turns(&self) -> String {
         format!("{}:turns", self.base)
     }

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use flota_engine::{
-    Status, Verdict,
+    ErrorClass, Status, Verdict,
     browse::{self, LiveState},
     control, inspect,
     purge::{self, Purged},
 };
-use flota_producer::Priority;
+use flota_producer::{JobId, Priority};
 use flota_tests::{
     fleet::{TestQueue, drain},
     toys::{Act, toy},
@@ -132,4 +132,69 @@ async fn what_is_no_job_is_shown_where_it_was_parked_and_a_purge_takes_it_away()
     );
     assert_eq!((purged, queue.counts().await.parked), (Purged::default(), 0));
     assert_eq!(queue.leftovers().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_nearly_an_id_or_a_run_stops_nothing_and_is_out_of_the_way_soon() {
+    let queue = TestQueue::new().await;
+    let (ready, delayed, running) =
+        (queue.keys.ready(Priority::Normal), queue.keys.delayed(), queue.keys.running());
+    let (jobs, text, id) = (queue.keys.jobs(), JobId::mint().to_string(), JobId::mint());
+    let nearly: [Vec<u8>; 7] = [
+        [id.bytes(), &b":1"[..]].concat(),
+        [id.bytes(), &b":02"[..]].concat(),
+        [id.bytes(), &b":4294967296"[..]].concat(),
+        [id.bytes(), &b"\n"[..]].concat(),
+        id.bytes()[1..].to_vec(),
+        text.clone().into_bytes(),
+        Vec::new(),
+    ];
+    for entry in &nearly {
+        tell(&queue, &[b"RPUSH", ready.as_bytes(), entry]).await;
+        tell(&queue, &[b"ZADD", running.as_bytes(), b"1", entry]).await;
+        tell(&queue, &[b"ZADD", delayed.as_bytes(), b"1", &[b"h:", &entry[..]].concat()]).await;
+    }
+    tell(&queue, &[b"HSET", jobs.as_bytes(), text.as_bytes(), b"{}"]).await;
+    // Nobody's, and yet of the form that ours have.
+    tell(&queue, &[b"RPUSH", ready.as_bytes(), JobId::mint().bytes()]).await;
+    tell(&queue, &[b"ZADD", running.as_bytes(), b"1", b":2:2:2:2:2:2:2:2"]).await;
+    tell(&queue, &[b"ZADD", delayed.as_bytes(), b"1", b"h:h:h:h:h:h:h:h:"]).await;
+    let fleet = queue.start();
+
+    let job = queue.enqueue(toy([Act::Succeed])).await;
+    let retried =
+        queue.enqueue(toy([Act::Fail(ErrorClass::Network), Act::Succeed]).priority(Priority::High)).await;
+
+    queue.witness.wait_for(job, Verdict::Complete).await;
+    queue.witness.wait_for(retried, Verdict::Complete).await;
+    let rest = async || {
+        let counts = queue.counts().await;
+        (counts.ready, counts.delayed, counts.running) == (0, 0, 0)
+    };
+    flota_tests::fleet::eventually(PATIENCE, "nothing is in the way", rest).await;
+    drain(fleet, PATIENCE).await;
+    let parked: Vec<Vec<u8>> = queue.link.query(redis::cmd("HKEYS").arg(queue.keys.parked())).await.unwrap();
+    assert!(parked.contains(&text.into_bytes()) && parked.contains(&nearly[4]), "{parked:?}");
+    assert_eq!(queue.records().await.len(), 3, "two jobs, one of them twice");
+}
+
+#[tokio::test]
+async fn an_idempotency_key_or_a_lock_that_says_something_else_refuses_no_job() {
+    let queue = TestQueue::new().await;
+    let said: [&[u8]; 5] =
+        [b"", b"yes", b"0199a7c2-9c1e-7cc3-98c4-dc0c0c07398f hash", b"\xff\xfe", b"sixteen letters!"];
+    for (n, said) in said.iter().enumerate() {
+        let (key, lock) = (queue.keys.dedup(None, &n.to_string()), queue.keys.unique(None, &n.to_string()));
+        tell(&queue, &[b"SET", key.as_bytes(), said]).await;
+        tell(&queue, &[b"SET", lock.as_bytes(), said]).await;
+
+        let first = queue
+            .producer
+            .enqueue(toy([Act::Succeed]).key(n.to_string()).unique(n.to_string()))
+            .await
+            .unwrap();
+        let again = queue.producer.enqueue(toy([Act::Succeed]).key(n.to_string())).await.unwrap();
+
+        assert_eq!((first.deduplicated, again.id, again.deduplicated), (false, first.id, true), "{said:?}");
+    }
 }

@@ -12,7 +12,9 @@
 -- Deduplication comes before back-pressure, so a repeated enqueue is never refused.
 -- A job in order joins the end of its line, and becomes ready only if nobody is before it.
 local PER_JOB = tonumber(ARGV[1])
+local PLAIN = 2
 local FIRST = 3
+local MOST_WAKES = 64                      -- more workers need not be woken at once: each wakes the next
 local ID = 16                              -- bytes of a job's id
 local LONGEST = 10 * 366 * 86400000        -- ten years; much more and Redis would refuse the key after the first write
 local now
@@ -33,8 +35,23 @@ local live = redis.call('HMGET', KEYS[1], unpack(ids))
 local max = tonumber(redis.call('HGET', KEYS[7], 'max_len') or '0')
 local room = max > 0 and max - redis.call('HLEN', KEYS[1]) or math.huge
 
+-- Nothing has to be decided when no job has an option, none was here before, and there is room for all.
+local plain = PER_JOB == PLAIN and #ids <= room
+local seen = {}
+for n, id in ipairs(ids) do
+  if live[n] or seen[id] then plain = false end
+  seen[id] = true
+end
+if plain then
+  -- Refused at maxmemory, so nothing is ever half done; so is the first write below.
+  redis.call('HSET', KEYS[1], unpack(ARGV, FIRST))
+  redis.call('RPUSH', KEYS[2], unpack(ids))
+  if redis.call('LLEN', KEYS[6]) < MOST_WAKES then redis.call('RPUSH', KEYS[6], '1') end
+  return {}
+end
+
 local list_of = { [''] = 2, ['h:'] = 3, ['l:'] = 4 }
-local jobs, first, due, strings, taken, out = {}, 1, {}, {}, {}, {}
+local jobs, due, strings, taken, out = {}, {}, {}, {}, {}
 local ready = { [2] = {}, [3] = {}, [4] = {} }
 local lines, behind = {}, {}
 
@@ -52,17 +69,6 @@ local function holder_of(lock)
   if taken[lock] then return taken[lock] end
   local id = redis.call('GET', lock)
   if id and redis.call('HEXISTS', KEYS[1], id) == 1 then return id end
-end
-
--- True when nothing has to be decided: no job has an option, none was here before, and there is room for all.
-local function are_plain()
-  if PER_JOB > 2 or #ids > room then return false end
-  local seen = {}
-  for n, id in ipairs(ids) do
-    if live[n] or seen[id] then return false end
-    seen[id] = true
-  end
-  return true
 end
 
 -- A word of the job whose words begin here, of those that only jobs with options have.
@@ -107,11 +113,7 @@ local function line_of(key)
   return line
 end
 
-local to_decide = #ids
-if are_plain() then
-  to_decide, jobs, first, ready[2] = 0, ARGV, FIRST, ids
-end
-for n = 1, to_decide do
+for n = 1, #ids do
   local at = (n - 1) * PER_JOB + FIRST
   local id, word, other = ids[n], verdict(n, at)
   if word ~= 'queued' then
@@ -155,8 +157,7 @@ for n = 1, to_decide do
 end
 if #jobs == 0 then return out end
 
--- The first write is refused at maxmemory, so nothing is ever half done.
-redis.call('HSET', KEYS[1], unpack(jobs, first))
+redis.call('HSET', KEYS[1], unpack(jobs))
 for _, command in ipairs(strings) do redis.call(unpack(command)) end
 if #due > 0 then redis.call('ZADD', KEYS[5], unpack(due)) end
 for _, line in ipairs(lines) do
@@ -175,5 +176,5 @@ for list = 2, 4 do
     woken = true
   end
 end
-if woken and redis.call('LLEN', KEYS[6]) < 64 then redis.call('RPUSH', KEYS[6], '1') end
+if woken and redis.call('LLEN', KEYS[6]) < MOST_WAKES then redis.call('RPUSH', KEYS[6], '1') end
 return out

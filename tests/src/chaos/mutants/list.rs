@@ -24,12 +24,18 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "enqueue-to-nowhere",
         bug: "an accepted job is not put in line",
-        changes: &[script!("enqueue", "redis.call('RPUSH', KEYS[list], unpack(ready[list]))", "")],
+        changes: &[
+            script!("enqueue", "redis.call('RPUSH', KEYS[list], unpack(ready[list]))", ""),
+            script!("enqueue", "redis.call('RPUSH', KEYS[2], unpack(ids))", ""),
+        ],
     },
     Mutant {
         name: "enqueue-forgets-body",
         bug: "an accepted job is put in line without its body",
-        changes: &[script!("enqueue", "redis.call('HSET', KEYS[1], unpack(jobs, first))", "")],
+        changes: &[
+            script!("enqueue", "redis.call('HSET', KEYS[1], unpack(jobs))", ""),
+            script!("enqueue", "redis.call('HSET', KEYS[1], unpack(ARGV, FIRST))", ""),
+        ],
     },
     Mutant {
         name: "settle-without-fence",

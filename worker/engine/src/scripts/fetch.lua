@@ -77,7 +77,10 @@ if n == 0 then return { stamp, {}, {}, {}, math.max(1, wait), {} } end
 local ids = {}
 for list = 1, 3 do
   if #ids < n then
-    for _, id in ipairs(redis.call('LPOP', KEYS[list], n - #ids) or {}) do ids[#ids + 1] = id end
+    local popped = redis.call('LPOP', KEYS[list], n - #ids) or {}
+    if #ids == 0 then ids = popped else
+      for _, id in ipairs(popped) do ids[#ids + 1] = id end
+    end
   end
 end
 local taken = #ids

@@ -27,20 +27,30 @@ local function is_asked_to_stop(id)
   return redis.call('SISMEMBER', KEYS[9], id) == 1
 end
 
-for n = 1, simple do
-  if held[n] then
-    local member = members[n]
-    mine[#mine + 1] = member
-    ended[#ended + 1] = #member == ID and member or string.sub(member, 1, ID)
-  else lost[#lost + 1] = n end
+-- True when all that simply end are still ours: then their records are heard as the one text they came in.
+local function are_ours()
+  for n = 1, simple do
+    if not held[n] then return false end
+  end
+  return simple > 0
 end
--- As one text, unless some of it must not be heard.
-if simple > 0 and #lost == 0 then records[1] = ARGV[3] end
-if #lost > 0 then
+
+if are_ours() then
+  records[1] = ARGV[3]
+  for n = 1, simple do
+    local member = members[n]
+    mine[n] = member
+    ended[n] = #member == ID and member or string.sub(member, 1, ID)
+  end
+else
   local n = 0
   for record in string.gmatch(ARGV[3], '[^\n]+') do
     n = n + 1
-    if held[n] then records[#records + 1] = record end
+    if held[n] then
+      records[#records + 1] = record
+      mine[#mine + 1] = members[n]
+      ended[#ended + 1] = string.sub(members[n], 1, ID)
+    else lost[#lost + 1] = n end
   end
 end
 

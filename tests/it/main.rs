@@ -22,6 +22,7 @@ mod live_or_sandbox;
 mod llm_budget;
 mod lock_files;
 mod memory_of_files;
+mod memory_of_pictures;
 mod online;
 mod operate;
 mod ops;

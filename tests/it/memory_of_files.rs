@@ -27,7 +27,7 @@ const RECORDINGS: usize = 2;
 const QUEUES: &str = "[defaults]\nconcurrency = 4\n[queues.email]\n[queues.ocr]\n[queues.notification]\n[queues.transcription]\ntimeout = \"3m\"\n";
 
 /// A fleet with a sandbox.
-async fn stage() -> (Sandbox, Installation) {
+pub(crate) async fn stage() -> (Sandbox, Installation) {
     let options = SandboxOptions { keeps_requests: false, ..SandboxOptions::default() };
     let (sandbox, mut flota) =
         (Sandbox::start_with(options).await.expect("a sandbox"), Installation::new().await);
@@ -42,7 +42,7 @@ async fn stage() -> (Sandbox, Installation) {
 }
 
 /// A file in the bucket.
-async fn store(sandbox: &Sandbox, folder: &Path, media_type: &str, content: &[u8]) -> String {
+pub(crate) async fn store(sandbox: &Sandbox, folder: &Path, media_type: &str, content: &[u8]) -> String {
     let (path, key) = (folder.join("file"), StorageKey::mint(None).expect("a key").to_string());
     std::fs::write(&path, content).expect("room on the disk");
     crate::storage::client_of(sandbox).put_file(&key, media_type, &path, |_| ()).await.expect("it is stored");
@@ -175,36 +175,6 @@ async fn several_mails_with_all_the_files_that_a_provider_takes_go_out_whole_and
         assert_eq!(arrived, MAILS, "{provider}");
         worker.stop().await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_must_be_whole_in_memory_costs_what_is_taken_for_it_and_the_least_memory_runs_it_alone() {
-    /// As much as Vision takes.
-    const BYTES: usize = 7_000_000;
-    const COPIES: usize = 4;
-    /// What the program allocates besides.
-    const BESIDES: usize = 8 * MIB;
-    let folder = tempfile::tempdir().unwrap();
-    let picture = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
-    let (sandbox, mut flota) = stage().await;
-    flota.set("FLOTA_FILE_MEMORY", "16MiB");
-    let file =
-        |bytes: usize| picture.iter().copied().chain((0..bytes).map(|at| at as u8)).collect::<Vec<u8>>();
-    let small = store(&sandbox, folder.path(), "image/gif", &file(100)).await;
-    let large = store(&sandbox, folder.path(), "image/gif", &file(BYTES)).await;
-    let job = |key: &str| ("read_image", json!({ "image": { "storage": key } }));
-    let worker = flota.start(&["worker"]).await;
-    let process = worker.process.pid();
-    all_succeed(&flota, &[job(&small)]).await;
-    let before = allocated(process).unwrap();
-
-    let jobs = vec![job(&large); 3];
-    let ((), most) = most_allocated(process, all_succeed(&flota, &jobs)).await.unwrap();
-
-    let grown = most.saturating_sub(before);
-    println!("{:.2} copies of {BYTES} bytes at most", grown as f64 / BYTES as f64);
-    assert!(grown < COPIES * BYTES + BESIDES, "{grown} bytes more");
-    worker.stop().await;
 }
 
 fn mail(key: &str) -> Value {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use flota_engine::{ErrorClass, Failure, INVALID_PAYLOAD, Remedy};
 use flota_producer::{Invalid, link::LinkError};
 use flota_providers::{
-    ErrorClass as ProviderClass, ProviderError, Standing, email::templates::TemplateError,
-    ffmpeg::FfmpegError, picture::BadPicture, recording::BadRecording,
+    ErrorClass as ProviderClass, ProviderError, Standing, barcode::Unsearched,
+    email::templates::TemplateError, ffmpeg::FfmpegError, picture::BadPicture, recording::BadRecording,
 };
 
 use crate::{
@@ -108,6 +108,15 @@ pub enum Error {
     },
 }
 
+impl From<Unsearched> for Error {
+    fn from(error: Unsearched) -> Self {
+        match error {
+            Unsearched::Refused(error) => error.into(),
+            Unsearched::Picture(error) => error.into(),
+        }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
@@ -121,9 +130,7 @@ impl From<Error> for Failure {
             Error::Endpoint(error) => from_endpoint(&error),
             Error::Place(error) => from_place(&error),
             Error::File(error) => from_file(&error),
-            Error::Picture(error) => {
-                Self { code: Some(error.code().into()), ..Self::permanent(error.to_string()) }
-            }
+            Error::Picture(error) => from_picture(&error),
             Error::Recording(error) => from_recording(&error),
             // A subscription is on the list because it has ended, for whoever was not told the first time.
             Error::Suppressed { channel: Channel::Push, .. } => Self {
@@ -246,6 +253,15 @@ fn from_file(error: &FileError) -> Failure {
             Failure { code: Some("file_memory".into()), ..park(ErrorClass::RateLimited, FOR_MEMORY, message) }
         }
     }
+}
+
+fn from_picture(error: &BadPicture) -> Failure {
+    let message = error.to_string();
+    let failure = match error {
+        BadPicture::Unread => Failure::internal(message),
+        _ => Failure::permanent(message),
+    };
+    Failure { code: Some(error.code().into()), ..failure }
 }
 
 fn from_recording(error: &Untranscribable) -> Failure {

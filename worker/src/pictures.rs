@@ -1,10 +1,10 @@
 //! The pictures of a job, one after the other: opened, searched for barcodes, and sent in batches to whoever reads text.
 //!
-//! Pictures lie on the disk until they are looked at, one by one, and until their batch is sent; memory for that is taken
-//! from what the process spends on files. A picture that cannot be read has an error in the result while
-//! the others keep theirs; the job fails when it is its only picture, when none could be read, or when a repeat helps: the
-//! service is away, or met trouble with some of the pictures. The repeat reads only those that have not been (`kept.rs`);
-//! at the last of [`TRIES`] what is still in trouble keeps its error.
+//! Pictures lie on the disk and are read there: when they are looked at, when they are searched, and when their batch is
+//! sent. A picture that cannot be read has an error in the result while the others keep theirs; the job fails when it is its
+//! only picture, when none could be read, or when a repeat helps: the service is away, or met trouble with some of the
+//! pictures. The repeat reads only those that have not been (`kept.rs`); at the last of [`TRIES`] what is still in trouble
+//! keeps its error.
 
 mod kept;
 
@@ -13,8 +13,8 @@ use std::time::Instant;
 use flota_engine::{ErrorClass, Failure, Job, Remedy};
 use flota_producer::{MediaSource, ReadImage, clock};
 use flota_providers::{
-    barcode::{self, Barcode},
-    content::{Content, HELD},
+    barcode,
+    content::HELD,
     ocr::{self, Batch, TextReaders, Wanted},
     picture::{MOST_BYTES, Picture},
     pipeline::PASSED_OVER,
@@ -34,9 +34,6 @@ use crate::{
 /// At this try of a job the pictures that met trouble keep their error, so that the others are not lost with them: tries of
 /// `server_error` as queues.toml comes.
 const TRIES: u32 = 3;
-/// Bytes of memory that a byte of a picture costs while its batch is sent: itself, encoded (4/3) in the request as it is put
-/// together, and once more as it is written.
-const COPIES: u64 = 4;
 /// Most of each text that is left when several do not fit into the outcome, in characters of all texts together.
 const MOST_SHORTENED: usize = 1_600;
 /// Largest list of shortened results, in bytes.
@@ -52,7 +49,7 @@ struct Reading<'a> {
     /// What is asked of every batch.
     batch: Batch,
     /// The pictures of the next batch, each with its place.
-    waiting: Vec<(usize, Content)>,
+    waiting: Vec<(usize, Picture)>,
     /// By picture.
     results: Vec<Map<String, Value>>,
     first_failure: Option<Failure>,
@@ -121,48 +118,37 @@ impl<'a> Reading<'a> {
 
     /// Fetches one picture, searches it for barcodes and puts it into the batch.
     async fn look(&mut self, place: usize, source: &MediaSource) -> Result<(), Failure> {
-        let content = match self.fetch(source).await {
-            Ok(content) => content,
+        let picture = match self.open(source).await {
+            Ok(picture) => picture,
             Err(error) => return self.note(&[place], error.into()),
         };
-        match self.search(&content).await {
-            Ok(None) => {}
-            Ok(Some(codes)) => _ = self.results[place].insert("barcodes".to_owned(), json!(codes)),
-            Err(error) => return self.note(&[place], error.into()),
+        if self.asked.barcodes {
+            match self.services.barcodes.read(picture.clone()).await {
+                Ok(codes) => _ = self.results[place].insert("barcodes".to_owned(), json!(codes)),
+                Err(error) => return self.note(&[place], Error::from(error).into()),
+            }
         }
         if self.readers.is_some() {
-            if !ocr::fits(self.waiting.iter().map(|(_, content)| content.length()), content.length()) {
+            let waiting = self.waiting.iter().map(|(_, picture)| picture.content().length());
+            if !ocr::fits(waiting, picture.content().length()) {
                 self.flush().await?;
             }
-            self.waiting.push((place, content));
+            self.waiting.push((place, picture));
         }
         Ok(())
     }
 
-    async fn fetch(&self, source: &MediaSource) -> Result<Content, Error> {
-        let held: usize = self.waiting.iter().map(|(_, content)| content.held()).sum();
+    async fn open(&self, source: &MediaSource) -> Result<Picture, Error> {
+        let held: usize = self.waiting.iter().map(|(_, picture)| picture.content().held()).sum();
         let file = self.services.spool.gather(MOST_BYTES).holding(HELD - held);
-        files::fetch(source, file, self.job, self.services).await
-    }
-
-    /// Looks whether it is a picture, and for barcodes where they are asked for.
-    async fn search(&self, content: &Content) -> Result<Option<Vec<Barcode>>, Error> {
-        let picture = self.open(std::slice::from_ref(content), 1).await?.pop();
-        let Some(picture) = picture.filter(|_| self.asked.barcodes) else { return Ok(None) };
-        Ok(Some(self.services.barcodes.read(picture).await?))
-    }
-
-    async fn open(&self, contents: &[Content], copies: u64) -> Result<Vec<Picture>, Error> {
-        let files = self.services.file_memory.load(contents, copies).await?;
-        Ok(files.into_iter().map(Picture::look_at).collect::<Result<_, _>>()?)
+        Ok(Picture::open(files::fetch(source, file, self.job, self.services).await?).await?)
     }
 
     /// Sends the batch, and shares its results out.
     async fn flush(&mut self) -> Result<(), Failure> {
-        let (places, contents): (Vec<usize>, Vec<Content>) =
+        let (places, pictures): (Vec<usize>, Vec<Picture>) =
             std::mem::take(&mut self.waiting).into_iter().unzip();
         let (Some(readers), false) = (self.readers, places.is_empty()) else { return Ok(()) };
-        let pictures = self.open(&contents, COPIES).await?;
         let answer = readers.read(Batch { pictures, ..self.batch.clone() }).await;
         let receipt = match answer {
             Ok(receipt) => receipt,

@@ -1,13 +1,14 @@
 //! Barcodes on a picture, read in this process: no call, no cost, no account.
 //!
 //! Decoding takes memory and a whole core, so it runs on threads for blocking work, and only so many bytes of pictures
-//! are decoded at a time; the others wait in line without holding a thread. `gray` unpacks a picture and makes it
+//! are decoded at a time; the others wait in line without holding a thread. `unpack` decodes a picture, `gray` makes it
 //! smaller, `scan` looks at it from several angles, `confirm` doubts what a single line said, `check_digit` computes.
 
 mod check_digit;
 mod confirm;
 mod gray;
 mod scan;
+mod unpack;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -15,12 +16,18 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 pub use self::check_digit::CheckDigit;
-use crate::{ErrorClass, ProviderError, picture::Picture};
+use self::{gray::Gray, unpack::Failed};
+use crate::{
+    ErrorClass, ProviderError,
+    picture::{BadPicture, Picture},
+};
 
 /// The name of this reader in errors.
 pub const PROVIDER: &str = "barcode";
 /// Memory for pictures that are being decoded, in all, in MiB.
 pub const MEMORY_MIB: u32 = 512;
+/// Most of a file that is held in memory besides, in MiB: what its decoder does not read little by little.
+pub const MOST_AT_ONCE_MIB: u64 = 8;
 const DECODE: &str = "decode";
 /// One pass over the largest search takes about two seconds; there may be seven.
 const LONG_ENOUGH: Duration = Duration::from_secs(8);
@@ -86,6 +93,17 @@ impl Barcode {
     }
 }
 
+/// Why a picture was not searched.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsearched {
+    /// It cannot be decoded, or takes too much memory. Searching it again changes nothing.
+    #[error(transparent)]
+    Refused(#[from] ProviderError),
+    /// It could not be read.
+    #[error(transparent)]
+    Picture(#[from] BadPicture),
+}
+
 /// Reads barcodes with a bound on memory and threads. Cheap to clone; clones share the bound.
 #[derive(Debug, Clone)]
 pub struct BarcodeReader {
@@ -117,11 +135,14 @@ impl BarcodeReader {
     /// The codes on a picture, sorted; none is no error.
     ///
     /// # Errors
-    /// `Permanent` for a picture that takes too much memory or cannot be decoded.
-    pub async fn read(&self, picture: Picture) -> Result<Vec<Barcode>, ProviderError> {
+    /// See [`Unsearched`].
+    pub async fn read(&self, picture: Picture) -> Result<Vec<Barcode>, Unsearched> {
         let needed = u32::try_from(picture.decoded_bytes().div_ceil(MIB)).unwrap_or(u32::MAX);
         if MEMORY_MIB < needed {
-            return Err(too_much_memory(needed));
+            return Err(too_much_memory(needed).into());
+        }
+        if MOST_AT_ONCE_MIB * MIB < picture.bytes_at_once() {
+            return Err(too_much_at_once(&picture).into());
         }
         let (memory, long_enough) = (Arc::clone(&self.memory), self.long_enough);
         // The semaphore is never closed, so there is always a permit in the end.
@@ -129,11 +150,22 @@ impl BarcodeReader {
         let decoding = tokio::task::spawn_blocking(move || {
             // The permit goes with the thread: a job that is given up leaves it working, and its memory taken.
             let _permit = permit;
-            let gray = gray::decode(&picture)?;
+            let gray = gray(&picture)?;
             drop(picture);
             Ok(scan::all(&gray, long_enough))
         });
-        decoding.await.unwrap_or_else(|_| Err(undecodable()))
+        decoding.await.unwrap_or_else(|_| Err(undecodable().into()))
+    }
+}
+
+/// The shades of a picture, when nothing is left of its pixels.
+fn gray(picture: &Picture) -> Result<Gray, Unsearched> {
+    match unpack::pixels(picture) {
+        Ok(unpacked) => Ok(gray::of(&unpacked).ok_or_else(undecodable)?),
+        Err(Failed::Icon) => Err(not_searched().into()),
+        Err(Failed::NotAsPromised) => Err(undecodable().into()),
+        Err(Failed::Damaged(error)) => Err(undecodable().with_source(error).into()),
+        Err(Failed::Unread) => Err(BadPicture::Unread.into()),
     }
 }
 
@@ -143,6 +175,20 @@ fn too_much_memory(needed: u32) -> ProviderError {
          or save it with 8 bits per colour and not progressive."
     );
     ProviderError::new(PROVIDER, DECODE, ErrorClass::Permanent, message).with_code("too_large_decoded")
+}
+
+fn too_much_at_once(picture: &Picture) -> ProviderError {
+    let (format, needed) = (picture.format(), picture.bytes_at_once().div_ceil(MIB));
+    let message = format!(
+        "Decoding the {format} takes {needed} MiB of the file at once, more than the {MOST_AT_ONCE_MIB} that are held in \
+         memory; save it as PNG or JPEG without metadata, or make it smaller."
+    );
+    ProviderError::new(PROVIDER, DECODE, ErrorClass::Permanent, message).with_code("too_large_at_once")
+}
+
+fn not_searched() -> ProviderError {
+    let message = "Icons are not searched for barcodes; save the picture as PNG or JPEG.";
+    ProviderError::new(PROVIDER, DECODE, ErrorClass::Permanent, message).with_code("format")
 }
 
 fn undecodable() -> ProviderError {

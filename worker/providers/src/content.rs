@@ -12,6 +12,7 @@ pub(crate) mod json;
 mod pieces;
 mod reader;
 mod request;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use tokio::task::spawn_blocking;
 pub(crate) use self::{
     gathering::Unkept,
     request::{Sending, Unread},
+    window::Window,
 };
 pub use self::{
     gathering::{FetchError, Gathering, HELD, Spool, SpoolError},

@@ -104,7 +104,7 @@ pub fn fits(batch: impl ExactSizeIterator<Item = u64>, more: u64) -> bool {
 }
 
 fn length(picture: &Picture) -> u64 {
-    picture.bytes().len() as u64
+    picture.content().length()
 }
 
 /// One service that reads text, with its pipeline.

@@ -2,7 +2,8 @@
 //!
 //! The format is found in the bytes, not in a name. Headers and the chain of blocks tell how large it would be when
 //! decoded, whether it moves and whether it is whole, so that bombs and torsos are refused before anybody unpacks or
-//! pays for them. What is read from here on takes a [`Picture`], and so cannot forget to look.
+//! pays for them. What is read from here on takes a [`Picture`], and so cannot forget to look. The file stays where it is:
+//! however large it is, little of it is in memory at a time.
 
 mod bitmaps;
 mod chunks;
@@ -13,9 +14,12 @@ mod tiff;
 
 use std::fmt;
 
-use bytes::Bytes;
+use tokio::task::spawn_blocking;
 
-use crate::error::TOO_LARGE;
+use crate::{
+    content::{Content, Window},
+    error::TOO_LARGE,
+};
 
 /// Largest picture, in bytes: what Vision takes (<https://cloud.google.com/vision/quotas>).
 pub const MOST_BYTES: usize = 20_000_000;
@@ -55,7 +59,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// A picture that cannot be read. Sending it again changes nothing.
+/// A picture that cannot be read. But for [`Self::Unread`], sending it again changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPicture {
     /// There is nothing in it.
@@ -63,7 +67,7 @@ pub enum BadPicture {
     Empty,
     /// Too many bytes.
     #[error("the picture has {0} bytes, more than the {MOST_BYTES} that are read; make it smaller")]
-    TooLarge(usize),
+    TooLarge(u64),
     /// It is something else, whatever its name says.
     #[error(
         "the file is {0}, whatever its name says; use a picture in JPEG, PNG, GIF, BMP, WebP, TIFF or ICO"
@@ -94,6 +98,9 @@ pub enum BadPicture {
     /// It has more than one frame or page.
     #[error("the {0} has several frames or pages, and nobody says which to read; send one of them alone")]
     Several(Format),
+    /// The disk does not give it back.
+    #[error("the picture lies on a disk that could not be read; the job is repeated later")]
+    Unread,
 }
 
 impl BadPicture {
@@ -109,6 +116,7 @@ impl BadPicture {
             Self::BadHeader(_) => "bad_header",
             Self::TooManyPixels { .. } => "too_many_pixels",
             Self::Several(_) => "several_frames",
+            Self::Unread => "disk",
         }
     }
 }
@@ -116,7 +124,7 @@ impl BadPicture {
 /// A whole picture of a known format and a size that can be decoded.
 #[derive(Clone)]
 pub struct Picture {
-    bytes: Bytes,
+    content: Content,
     format: Format,
     header: Header,
 }
@@ -124,7 +132,7 @@ pub struct Picture {
 impl fmt::Debug for Picture {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Header { width, height, .. } = self.header;
-        write!(formatter, "{} of {width} x {height} in {} bytes", self.format, self.bytes.len())
+        write!(formatter, "{} of {width} x {height} in {} bytes", self.format, self.content.length())
     }
 }
 
@@ -139,39 +147,46 @@ struct Header {
     several: bool,
     /// The last block is there.
     whole: bool,
+    /// How much of the file its decoder keeps in memory, in bytes: pixels that it does not unpack as it reads, and data
+    /// beside them that it gathers.
+    at_once: u64,
 }
 
 impl Picture {
-    /// Looks at a file.
+    /// Looks at a file where that keeps nobody waiting.
     ///
     /// # Errors
     /// See [`BadPicture`].
-    pub fn look_at(bytes: Bytes) -> Result<Self, BadPicture> {
-        if bytes.is_empty() {
+    pub async fn open(content: Content) -> Result<Self, BadPicture> {
+        // A look that never came to its end says nothing of the picture.
+        spawn_blocking(move || Self::look_at(content)).await.unwrap_or(Err(BadPicture::Unread))
+    }
+
+    /// Looks at a file: walks through all of it, so call it where that may take a moment.
+    ///
+    /// # Errors
+    /// See [`BadPicture`].
+    pub fn look_at(content: impl Into<Content>) -> Result<Self, BadPicture> {
+        let content = content.into();
+        if content.length() == 0 {
             return Err(BadPicture::Empty);
         }
-        if MOST_BYTES < bytes.len() {
-            return Err(BadPicture::TooLarge(bytes.len()));
+        if (MOST_BYTES as u64) < content.length() {
+            return Err(BadPicture::TooLarge(content.length()));
         }
-        let format = sniff::format(&bytes)?;
-        let header = match format {
-            Format::Jpeg => jpeg::header(&bytes),
-            Format::Png => chunks::png(&bytes),
-            Format::Gif => chunks::gif(&bytes),
-            Format::Webp => chunks::webp(&bytes),
-            Format::Tiff => tiff::header(&bytes),
-            Format::Bmp => bitmaps::bmp(&bytes),
-            Format::Ico => bitmaps::ico(&bytes),
-        };
-        // A header that cannot be read to its end is cut off like any other block.
-        let header = header.ok_or(BadPicture::Truncated(format))?;
-        judge(format, header)?;
-        Ok(Self { bytes, format, header })
+        let file = Window::new(content.clone());
+        let looked = look_through(&file);
+        // What was judged without all of its bytes was not judged.
+        if file.trouble().is_some() {
+            return Err(BadPicture::Unread);
+        }
+        let (format, header) = looked?;
+        Ok(Self { content, format, header })
     }
 
     /// The file.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+    pub fn content(&self) -> &Content {
+        &self.content
     }
 
     /// Its format.
@@ -188,6 +203,33 @@ impl Picture {
     pub fn decoded_bytes(&self) -> u64 {
         self.pixels() * self.header.bytes_per_pixel
     }
+
+    /// How much of the file decoding keeps in memory at once, in bytes.
+    pub fn bytes_at_once(&self) -> u64 {
+        self.header.at_once
+    }
+
+    /// Reads the file, to decode it.
+    pub(crate) fn window(&self) -> Window {
+        Window::new(self.content.clone())
+    }
+}
+
+fn look_through(file: &Window) -> Result<(Format, Header), BadPicture> {
+    let format = sniff::format(file)?;
+    let header = match format {
+        Format::Jpeg => jpeg::header(file),
+        Format::Png => chunks::png(file),
+        Format::Gif => chunks::gif(file),
+        Format::Webp => chunks::webp(file),
+        Format::Tiff => tiff::header(file),
+        Format::Bmp => bitmaps::bmp(file),
+        Format::Ico => bitmaps::ico(file),
+    };
+    // A header that cannot be read to its end is cut off like any other block.
+    let header = header.ok_or(BadPicture::Truncated(format))?;
+    judge(format, header)?;
+    Ok((format, header))
 }
 
 /// Whether a picture with this header is read. Pure.

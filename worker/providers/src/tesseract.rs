@@ -1,8 +1,8 @@
 //! Text of pictures through Tesseract, a program on this machine: nothing leaves it, and nobody is paid.
 //!
-//! Each picture is one process with a deadline, fed and read through pipes: no shell, no files, nothing of a job on its
-//! command line but languages from a list. It is killed when its time is over or its job is given up. It takes a core, so
-//! only so many run at a time. It names no labels.
+//! Each picture is one process with a deadline: no shell, no file with a name, nothing of a job on its command line but
+//! languages from a list. Its input is the picture, through a pipe or, where that lies on the disk, the file itself. It is
+//! killed when its time is over or its job is given up. It takes a core, so only so many run at a time. It names no labels.
 
 mod languages;
 
@@ -15,9 +15,10 @@ use tokio::{
 };
 
 use crate::{
-    ErrorClass, ProviderError, Receipt,
+    ErrorClass, ProviderError, Receipt, Standing,
     child::{self, Bounds, Failed, Heard},
-    content::{Content, HELD, Spool},
+    content::{Content, HELD, Spool, SpoolError},
+    error::UNREAD,
     ocr::{Reading, Wanted, gathered},
     picture::{Format, Picture},
     pipeline::{Client, Target},
@@ -89,23 +90,23 @@ impl TesseractClient {
     async fn read_one(&self, picture: &Picture, sparse: bool, languages: &str) -> Reading {
         check(picture)?;
         let layout = if sparse { SPARSE } else { PAGE };
-        let text = self.run(&["-", "-", "--psm", layout, "-l", languages], picture.bytes()).await?;
+        let text = self.run(&["-", "-", "--psm", layout, "-l", languages], picture.content()).await?;
         // Pages end with a form feed.
         Ok(json!({ "text": text.replace('\x0c', "").trim_end(), "labels": [] }))
     }
 
     async fn languages(&self) -> Result<Vec<String>, ProviderError> {
-        let list = self.run(&["--list-langs"], b"").await?;
+        let list = self.run(&["--list-langs"], &Content::default()).await?;
         // The first line is a heading; `osd` tells scripts apart and reads nothing.
         let names = list.lines().skip(1).map(str::trim).filter(|name| !name.is_empty() && *name != "osd");
         Ok(names.map(str::to_owned).collect())
     }
 
     /// Runs the program with this on its standard input and answers its standard output.
-    async fn run(&self, arguments: &[&str], input: &[u8]) -> Result<String, ProviderError> {
+    async fn run(&self, arguments: &[&str], input: &Content) -> Result<String, ProviderError> {
         // The semaphore is never closed, so there is always a permit in the end.
         let _turn = self.turns.acquire().await.ok();
-        let mut command = Command::new(&self.program);
+        let (spool, mut command) = (Spool::default(), Command::new(&self.program));
         command
             .args(arguments)
             // It parses what strangers made, so it is not handed the secrets of this process.
@@ -113,8 +114,12 @@ impl TesseractClient {
             .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             // One thread for each: the turns already fill the cores.
             .env("OMP_THREAD_LIMIT", "1")
-            .stdin(Stdio::piped());
-        let output = Spool::default().gather(MOST_TEXT);
+            .stdin(match input {
+                Content::Held(_) => Stdio::piped(),
+                Content::OnDisk { .. } => input.as_input(&spool).await.map_err(unread)?,
+            });
+        let input: &[u8] = if let Content::Held(bytes) = input { bytes } else { b"" };
+        let output = spool.gather(MOST_TEXT);
         let bounds = Bounds { time: self.timeout, output, complaints: MOST_TEXT as u64 };
         match child::run(&mut command, input, bounds).await {
             Ok(Heard { succeeded: true, output: Content::Held(text), .. }) => {
@@ -160,6 +165,14 @@ fn refused(said: &str) -> ProviderError {
     let said = one_line(said.as_bytes(), MOST_SAID);
     let message = format!("Tesseract could not read the picture; save it again as PNG. It said: {said}");
     ProviderError::new(PROVIDER, READ, ErrorClass::Permanent, message).with_code("unreadable")
+}
+
+fn unread(error: SpoolError) -> ProviderError {
+    let message = "The picture could not be read from the disk; the job is repeated later.";
+    ProviderError::new(PROVIDER, READ, ErrorClass::ServerError, message)
+        .with_code(UNREAD)
+        .with_standing(Standing::OneRecipient)
+        .with_source(error.source)
 }
 
 fn too_slow(timeout: Duration) -> ProviderError {

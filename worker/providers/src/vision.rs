@@ -2,15 +2,14 @@
 //!
 //! Each picture has an error of its own while the HTTP status is 200, so that is looked at first; those that failed on
 //! Google's side are asked for once more, alone. A refused token is renewed once. A call only reads, so a lost answer is
-//! asked for again.
+//! asked for again. Pictures are encoded while they are sent, and anew for each of these.
 
 mod annotation;
 
 use std::{fmt, sync::Arc};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future::BoxFuture;
-use reqwest::RequestBuilder;
+use reqwest::{RequestBuilder, header::CONTENT_TYPE};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,6 +18,7 @@ use self::annotation::{Annotated, Annotation, RpcError};
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
+    content::{Pieces, json},
     error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     google_token::{Credential, TokenSource},
@@ -39,6 +39,7 @@ pub const MOST_IMAGE_BYTES: usize = 7_300_000;
 /// The reason of a refused API key (<https://cloud.google.com/apis/design/errors>, `google.api.ErrorReason`).
 const BAD_KEY: &str = "API_KEY_INVALID";
 const ANNOTATE: &str = "annotate";
+const JSON: &str = "application/json";
 /// What a request is refused with whose credential is good and whose content is not.
 const NOTHING_ASKED: &str = "INVALID_ARGUMENT";
 /// Most pictures of one call (<https://cloud.google.com/vision/quotas>).
@@ -148,10 +149,10 @@ impl VisionClient {
     async fn ask(
         &self,
         operation: &'static str,
-        body: &Value,
+        body: &Pieces,
         credential: &Credential,
     ) -> Result<HttpAnswer, ProviderError> {
-        let mut request: RequestBuilder = self.api.post("/images:annotate").json(body);
+        let mut request: RequestBuilder = self.api.post("/images:annotate").header(CONTENT_TYPE, JSON);
         request = match credential {
             Credential::ApiKey(key) => request.header("x-goog-api-key", key.expose_secret()),
             Credential::Bearer(token) => request.bearer_auth(token.expose_secret()),
@@ -159,7 +160,7 @@ impl VisionClient {
         if let Some(project) = &self.project {
             request = request.header("x-goog-user-project", project);
         }
-        self.api.call(operation, request, Repeat::Safe).await
+        self.api.call_with(operation, request, body.sending(None), Repeat::Safe).await
     }
 
     fn refused(
@@ -212,7 +213,7 @@ impl Probe for VisionClient {
     fn probe(&self, now_unix: i64) -> BoxFuture<'_, Result<Probed, ProviderError>> {
         Box::pin(async move {
             let credential = self.tokens.credential(now_unix).await?;
-            let answer = self.ask(PROBE, &json!({ "requests": [] }), &credential).await?;
+            let answer = self.ask(PROBE, &body([].into_iter(), &Wanted::default()), &credential).await?;
             let found = match &credential {
                 Credential::ApiKey(_) => "the key is accepted",
                 Credential::Bearer(_) => "the service account got a token, which is accepted",
@@ -229,20 +230,16 @@ impl Probe for VisionClient {
     }
 }
 
-fn body<'a>(pictures: impl Iterator<Item = &'a Picture>, wanted: &Wanted) -> Value {
-    let features = features(wanted);
-    let requests: Vec<Value> = pictures
-        .map(|picture| {
-            let mut request = json!({ "features": features });
-            // Moved in, where `json!` would copy it.
-            request["image"]["content"] = STANDARD.encode(picture.bytes()).into();
-            if !wanted.languages.is_empty() {
-                request["imageContext"] = json!({ "languageHints": wanted.languages });
-            }
-            request
-        })
-        .collect();
-    Value::from_iter([("requests", requests)])
+/// The request, written around its pictures.
+fn body<'a>(pictures: impl Iterator<Item = &'a Picture>, wanted: &Wanted) -> Pieces {
+    let mut asked = json!({ "features": features(wanted) });
+    if !wanted.languages.is_empty() {
+        asked["imageContext"] = json!({ "languageHints": wanted.languages });
+    }
+    let content = |picture: &Picture| json::base64(picture.content().clone());
+    let image = |picture| json::with_field(&json!({}), "content", content(picture));
+    let requests = pictures.map(|picture| json::with_field(&asked, "image", image(picture)));
+    json::with_field(&json!({}), "requests", json::list(requests)).joined()
 }
 
 fn features(wanted: &Wanted) -> Vec<Value> {
@@ -259,7 +256,7 @@ fn features(wanted: &Wanted) -> Vec<Value> {
 
 /// Refuses what the API would refuse after the upload; what is sent has no reading yet.
 fn check(picture: &Picture) -> Reading {
-    if picture.bytes().len() <= MOST_IMAGE_BYTES {
+    if picture.content().length() <= MOST_IMAGE_BYTES as u64 {
         return Ok(Value::Null);
     }
     let message = "The picture is larger than 7.3 MB, which is what fits into a request; make it smaller.";

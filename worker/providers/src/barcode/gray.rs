@@ -1,23 +1,8 @@
-//! A picture as shades of gray, made smaller while it is unpacked to one size that is quick to search.
-//!
-//! The only place where pixels are decoded. What the decoder is about to write is compared with what the header
-//! promised, so a file that lies about itself fails instead of growing.
+//! A picture as shades of gray, made smaller to one size that is quick to search.
 
-use std::io::Cursor;
+use image::ColorType;
 
-use image::{
-    ColorType, ImageDecoder, ImageResult,
-    codecs::{
-        bmp::BmpDecoder, gif::GifDecoder, jpeg::JpegDecoder, png::PngDecoder, tiff::TiffDecoder,
-        webp::WebPDecoder,
-    },
-};
-
-use super::{DECODE, PROVIDER, undecodable};
-use crate::{
-    ErrorClass, ProviderError,
-    picture::{Format, Picture},
-};
+use super::unpack::Unpacked;
 
 /// Pixels that are searched. A code fills a good part of a photo, so a phone's 12 million say no more than 3 do.
 const MOST_SEARCHED: u64 = 4_000_000;
@@ -35,43 +20,11 @@ pub(super) struct Gray {
     pub(super) height: u32,
 }
 
-/// Unpacks a picture.
-pub(super) fn decode(picture: &Picture) -> Result<Gray, ProviderError> {
-    let file = Cursor::new(&picture.bytes()[..]);
-    let unpacked = match picture.format() {
-        Format::Jpeg => JpegDecoder::new(file).and_then(|decoder| unpack(decoder, picture)),
-        Format::Png => PngDecoder::new(file).and_then(|decoder| unpack(decoder, picture)),
-        Format::Gif => GifDecoder::new(file).and_then(|decoder| unpack(decoder, picture)),
-        Format::Bmp => BmpDecoder::new(file).and_then(|decoder| unpack(decoder, picture)),
-        Format::Webp => WebPDecoder::new(file).and_then(|decoder| unpack(decoder, picture)),
-        Format::Tiff => TiffDecoder::new(file).and_then(|decoder| unpack(decoder, picture)),
-        Format::Ico => return Err(not_searched()),
-    };
-    match unpacked {
-        Ok(Some(gray)) => Ok(gray),
-        Ok(None) => Err(undecodable()),
-        // The decoder's words may quote the file; they are for the log of whoever looks into it.
-        Err(error) => Err(undecodable().with_source(error)),
-    }
-}
-
-fn not_searched() -> ProviderError {
-    let message = "Icons are not searched for barcodes; save the picture as PNG or JPEG.";
-    ProviderError::new(PROVIDER, DECODE, ErrorClass::Permanent, message).with_code("format")
-}
-
-/// `None` when the file is not what its header promised.
-fn unpack(decoder: impl ImageDecoder, picture: &Picture) -> ImageResult<Option<Gray>> {
-    let (width, height) = decoder.dimensions();
-    let color = decoder.color_type();
-    let length = decoder.total_bytes();
-    if picture.pixels() != u64::from(width) * u64::from(height) || picture.decoded_bytes() < length {
-        return Ok(None);
-    }
-    let Some(shade) = shade_of(color) else { return Ok(None) };
-    let mut pixels = vec![0; length as usize];
-    decoder.read_image(&mut pixels)?;
-    Ok(Some(smaller(&pixels, width, height, usize::from(color.bytes_per_pixel()), shade)))
+/// Makes shades of a picture. `None` for colours that nobody prints.
+pub(super) fn of(unpacked: &Unpacked) -> Option<Gray> {
+    let Unpacked { pixels, width, height, color } = unpacked;
+    let shade = shade_of(*color)?;
+    Some(smaller(pixels, *width, *height, usize::from(color.bytes_per_pixel()), shade))
 }
 
 /// How a pixel of a decoder becomes a shade.

@@ -4,11 +4,12 @@ use super::{
     Header,
     numbers::{little_u16, little_u32},
 };
+use crate::content::Window;
 
 /// A header of OS/2 has sides of 16 bits.
 const OF_OS2: u32 = 12;
 
-pub(super) fn bmp(file: &[u8]) -> Option<Header> {
+pub(super) fn bmp(file: &Window) -> Option<Header> {
     let pixels_at = u64::from(little_u32(file, 10)?);
     let is_os2 = little_u32(file, 14)? == OF_OS2;
     let (width, height, bits, packed) = if is_os2 {
@@ -21,21 +22,22 @@ pub(super) fn bmp(file: &[u8]) -> Option<Header> {
     };
     let row = (u64::from(width) * u64::from(bits)).div_ceil(32) * 4;
     let end = pixels_at.saturating_add(row.saturating_mul(u64::from(height)));
-    let whole = packed || end <= file.len() as u64;
-    Some(Header { width, height, bytes_per_pixel: 4, several: false, whole })
+    let whole = packed || end <= file.length();
+    Some(Header { width, height, bytes_per_pixel: 4, several: false, whole, at_once: 0 })
 }
 
 /// An icon holds the same picture in several sizes, so several are no reason to refuse it.
-pub(super) fn ico(file: &[u8]) -> Option<Header> {
-    let count = usize::from(little_u16(file, 4)?);
-    let mut header = Header { width: 0, height: 0, bytes_per_pixel: 4, several: false, whole: true };
+pub(super) fn ico(file: &Window) -> Option<Header> {
+    let count = u64::from(little_u16(file, 4)?);
+    let mut header =
+        Header { width: 0, height: 0, bytes_per_pixel: 4, several: false, whole: true, at_once: 0 };
     for at in (0..count).map(|number| 6 + 16 * number) {
         // Zero stands for 256.
-        let side = |at| file.get(at).map(|side| if *side == 0 { 256 } else { u32::from(*side) });
+        let side = |at| file.byte(at).map(|side| if side == 0 { 256 } else { u32::from(side) });
         header.width = header.width.max(side(at)?);
         header.height = header.height.max(side(at + 1)?);
         let end = u64::from(little_u32(file, at + 8)?) + u64::from(little_u32(file, at + 12)?);
-        header.whole &= end <= file.len() as u64;
+        header.whole &= end <= file.length();
     }
     Some(header)
 }

@@ -1,6 +1,7 @@
 //! The format of a file by its first bytes, and a word for what is no picture, so that people see the mix-up.
 
 use super::{BadPicture, Format};
+use crate::content::Window;
 
 const PICTURES: [(&[u8], Format); 8] = [
     (b"\xff\xd8\xff", Format::Jpeg),
@@ -26,23 +27,39 @@ const OTHERS: [(&[u8], &str); 10] = [
     (b"\x7fELF", "a program"),
 ];
 
-/// How far into a PDF its encryption is looked for: anywhere, since it stands in the trailer.
+/// Says in a PDF that it is encrypted: anywhere, since it stands in the trailer. Its first byte is in it only once.
 const ENCRYPTED: &[u8] = b"/Encrypt";
 
-pub(super) fn format(file: &[u8]) -> Result<Format, BadPicture> {
+pub(super) fn format(file: &Window) -> Result<Format, BadPicture> {
     if let Some((_, format)) = PICTURES.iter().find(|(start, _)| file.starts_with(start)) {
         return Ok(*format);
     }
-    if file.starts_with(b"RIFF") && file.get(8..12) == Some(b"WEBP") {
+    if file.starts_with(b"RIFF") && file.array(8) == Some(*b"WEBP") {
         return Ok(Format::Webp);
     }
     if file.starts_with(b"%PDF-") {
-        let is_encrypted = file.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED);
-        return Err(if is_encrypted { BadPicture::EncryptedPdf } else { BadPicture::Pdf });
+        return Err(if is_encrypted(file) { BadPicture::EncryptedPdf } else { BadPicture::Pdf });
     }
-    if file.get(4..8) == Some(b"ftyp") {
+    if file.array(4) == Some(*b"ftyp") {
         return Err(BadPicture::NotAPicture("HEIC, AVIF or a video"));
     }
     let other = OTHERS.iter().find(|(start, _)| file.starts_with(start));
     Err(BadPicture::NotAPicture(other.map_or("of no known format", |(_, what)| what)))
+}
+
+fn is_encrypted(file: &Window) -> bool {
+    let (mut at, mut found) = (0, 0);
+    loop {
+        let piece = file.piece(at);
+        if piece.is_empty() {
+            return false;
+        }
+        at += piece.len() as u64;
+        for byte in piece {
+            found = if byte == ENCRYPTED[found] { found + 1 } else { usize::from(byte == ENCRYPTED[0]) };
+            if found == ENCRYPTED.len() {
+                return true;
+            }
+        }
+    }
 }

@@ -1,19 +1,30 @@
 //! Pictures that must not be decoded, and pictures that lie: each is refused with a sentence and a word.
 
-use bytes::Bytes;
 use flota_providers::{
-    ErrorClass,
-    barcode::BarcodeReader,
+    ErrorClass, ProviderError,
+    barcode::{BarcodeReader, Unsearched},
     picture::{BadPicture, Format, MOST_BYTES, Picture},
 };
 
 use crate::{
     apis::PIXEL,
-    pictures_made::{bmp, gif, jpeg, png, tiff, webp, white_png},
+    pictures_made::{bmp, gif, jpeg, on_disk, png, tiff, webp, white_png},
 };
 
+/// Looks at it in memory and on the disk, which is the same.
 fn look_at(file: impl Into<Vec<u8>>) -> Result<Format, BadPicture> {
-    Picture::look_at(Bytes::from(file.into())).map(|picture| picture.format())
+    let file = file.into();
+    let looked = Picture::look_at(on_disk(&file));
+    let shown = |looked: Result<Picture, BadPicture>| looked.map(|picture| format!("{picture:?}"));
+    assert_eq!(shown(looked.clone()), shown(Picture::look_at(file)));
+    looked.map(|picture| picture.format())
+}
+
+async fn refused(reader: &BarcodeReader, file: Vec<u8>) -> ProviderError {
+    match reader.read(Picture::look_at(on_disk(&file)).unwrap()).await {
+        Err(Unsearched::Refused(refused)) => refused,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -57,7 +68,7 @@ fn what_is_cut_off_or_moves_or_is_empty_is_refused() {
         (webp(10, 10, 0x02), BadPicture::Several(Format::Webp)),
         (tiff(10, 10, 4, 8), BadPicture::Several(Format::Tiff)),
         (png(0, 10, &[], true), BadPicture::BadHeader(Format::Png)),
-        (vec![b'B'; MOST_BYTES + 1], BadPicture::TooLarge(MOST_BYTES + 1)),
+        (vec![b'B'; MOST_BYTES + 1], BadPicture::TooLarge(MOST_BYTES as u64 + 1)),
     ];
 
     for (file, expected) in rows {
@@ -109,9 +120,10 @@ fn no_cut_and_no_flipped_byte_breaks_the_look() {
                 let mut other = file.clone();
                 other[at] ^= flip;
                 // Whatever comes out: it came out, and a picture that passes is small enough.
-                if let Ok(picture) = Picture::look_at(other.into()) {
+                if let Ok(picture) = Picture::look_at(other.clone()) {
                     assert!(picture.pixels() <= 75_000_000);
                 }
+                let _ = look_at(other);
                 looked += 1;
             }
             let _ = look_at(&file[..at]);
@@ -128,8 +140,8 @@ async fn a_header_that_lies_about_its_pixels_fails_without_growing() {
     // The width in the header: the pixels behind it are of another.
     lying[16..20].copy_from_slice(&60_u32.to_be_bytes());
 
-    let read = reader.read(Picture::look_at(honest.into()).unwrap()).await;
-    let refused = reader.read(Picture::look_at(lying.into()).unwrap()).await.unwrap_err();
+    let read = reader.read(Picture::look_at(honest).unwrap()).await;
+    let refused = refused(&reader, lying).await;
 
     assert_eq!(read.unwrap(), []);
     assert_eq!((refused.class, refused.code.as_deref()), (ErrorClass::Permanent, Some("undecodable")));
@@ -141,7 +153,7 @@ async fn a_picture_as_long_as_a_street_is_searched_in_the_memory_of_a_picture() 
     let reader = BarcodeReader::new(1);
 
     for (width, height) in [(2_000_000, 1), (1, 2_000_000), (300_000, 12), (12, 300_000)] {
-        let picture = Picture::look_at(white_png(width, height).into()).unwrap();
+        let picture = Picture::look_at(on_disk(&white_png(width, height))).unwrap();
         assert_eq!(reader.read(picture).await.unwrap(), [], "{width} x {height}");
     }
 }
@@ -153,7 +165,7 @@ async fn what_takes_too_much_memory_is_refused_before_it_is_decoded() {
     let mut file = png(75_000_000, 1, &[], true);
     file[16..29].copy_from_slice(&deep);
 
-    let refused = reader.read(Picture::look_at(file.into()).unwrap()).await.unwrap_err();
+    let refused = refused(&reader, file).await;
 
     assert_eq!(refused.code.as_deref(), Some("too_large_decoded"));
     assert!(refused.message.contains("573 MiB"), "{refused}");

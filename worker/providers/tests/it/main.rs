@@ -21,6 +21,8 @@ mod ocr_accuracy;
 #[cfg(test)]
 mod pictures_made;
 #[cfg(test)]
+mod pictures_on_disk;
+#[cfg(test)]
 mod pipeline;
 #[cfg(test)]
 mod proxy;

@@ -3,11 +3,17 @@
 //! The accuracy that docs/ocr-accuracy.md states is computed here; `UPDATE_DOCS=1` writes it. A code that is read but is
 //! not there fails the test: a missed code is asked for again, a wrong one sells the wrong thing.
 
-use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    fs::{self, File},
+    path::PathBuf,
+    time::Duration,
+};
 
-use bytes::Bytes;
 use flota_providers::{
     barcode::BarcodeReader,
+    content::Content,
     ocr::Wanted,
     picture::Picture,
     price_tag::PriceTag,
@@ -83,7 +89,7 @@ fn labels() -> Labels {
 }
 
 fn picture(file: &str) -> Picture {
-    Picture::look_at(Bytes::from(fs::read(folder().join(file)).unwrap())).unwrap()
+    Picture::look_at(Content::of_file(File::open(folder().join(file)).unwrap()).unwrap()).unwrap()
 }
 
 async fn codes_on(file: &str, reader: &BarcodeReader) -> Vec<Code> {

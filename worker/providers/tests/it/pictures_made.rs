@@ -1,6 +1,53 @@
 //! Pictures made for tests: headers that promise anything, with as much behind them as a test needs.
 
+use std::io::Write;
+
+use flota_providers::content::Content;
 use image::{ExtendedColorType, ImageEncoder, codecs};
+
+/// The same file on the disk.
+pub(crate) fn on_disk(file: &[u8]) -> Content {
+    let mut place = tempfile::tempfile().unwrap();
+    place.write_all(file).unwrap();
+    Content::of_file(place).unwrap()
+}
+
+/// A real PNG with this chunk before its pixels.
+pub(crate) fn png_with(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let (file, mut chunk) = (white_png(300, 200), chunk(name, data));
+    let sum = checksum(&chunk[4..8 + data.len()]);
+    chunk.splice(8 + data.len().., sum.to_be_bytes());
+    [&file[..33], &chunk, &file[33..]].concat()
+}
+
+/// The checksum of a chunk (CRC-32, ISO/IEC 15948 annex D).
+fn checksum(bytes: &[u8]) -> u32 {
+    let step = |sum: u32| if sum & 1 == 1 { 0xedb8_8320 ^ (sum >> 1) } else { sum >> 1 };
+    let table: Vec<u32> = (0..256).map(|byte| (0..8).fold(byte, |sum, _| step(sum))).collect();
+    !bytes.iter().fold(u32::MAX, |sum, byte| table[usize::from(sum as u8 ^ byte)] ^ (sum >> 8))
+}
+
+/// About so many zeros in the stream of zlib (RFC 1950, RFC 1951): one of them, and repeats of 258 in fixed codes.
+pub(crate) fn packed_zeros(length: usize) -> Vec<u8> {
+    let (mut stream, mut bits, mut count) = (vec![0x78, 0x01], 0_u32, 0);
+    let mut put = |code: u32, length: u32| {
+        bits |= code << count;
+        count += length;
+        while 8 <= count {
+            stream.push(bits as u8);
+            bits >>= 8;
+            count -= 8;
+        }
+    };
+    // The last block, of fixed codes, and a zero (0x30). Codes begin with their highest bit.
+    put(0b011, 3);
+    put(0b0000_1100, 8);
+    // 258 bytes (0b1100_0101) from one byte before (0b00000).
+    (0..length / 258).for_each(|_| put(0b1010_0011, 13));
+    put(0, 7 + 7);
+    // Nobody comes as far as the checksum who has no room for the zeros.
+    [stream, vec![0; 4]].concat()
+}
 
 /// A chunk of a PNG. Nobody who only walks the chunks looks at the checksum.
 fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
@@ -45,6 +92,36 @@ pub(crate) fn tiff(width: u32, height: u32, strip: u32, next: u32) -> Vec<u8> {
     };
     let rows = [row(256, width), row(257, height), row(273, 8), row(279, strip)].concat();
     [&b"II*\0\x08\0\0\0\x04\0"[..], &rows, &next.to_le_bytes()].concat()
+}
+
+/// A TIFF of this size and compression with strips at these places of these lengths, and so many bytes behind its tables.
+pub(crate) fn tiff_of_parts(
+    width: u32,
+    height: u32,
+    compression: u32,
+    strips: &[(u32, u32)],
+    bytes: usize,
+) -> Vec<u8> {
+    let count = strips.len() as u32;
+    let row = |tag: u16, count: u32, value: u32| {
+        [&tag.to_le_bytes()[..], &4_u16.to_le_bytes(), &count.to_le_bytes(), &value.to_le_bytes()].concat()
+    };
+    let table = |number: fn(&(u32, u32)) -> u32| -> Vec<u8> {
+        strips.iter().flat_map(|strip| number(strip).to_le_bytes()).collect()
+    };
+    let (starts, lengths) = (table(|strip| strip.0), table(|strip| strip.1));
+    let behind = 8 + 2 + 5 * 12 + 4;
+    // A table of one number stands in its row.
+    let place = |of_one: u32, at: u32| if count == 1 { of_one } else { at };
+    let rows = [
+        row(256, 1, width),
+        row(257, 1, height),
+        row(259, 1, compression),
+        row(273, count, place(strips[0].0, behind)),
+        row(279, count, place(strips[0].1, behind + 4 * count)),
+    ];
+    let head = [&b"II*\0\x08\0\0\0\x05\0"[..], &rows.concat(), &[0; 4]].concat();
+    [head, starts, lengths, vec![0; bytes]].concat()
 }
 
 /// A BMP of 24 bits of this size without its pixels.

@@ -1,11 +1,13 @@
 //! Several pictures in one call to Vision, the token that goes with it, and the order of readers.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use flota_providers::{
-    ErrorClass,
+    ErrorClass, Standing,
     api::ApiSettings,
+    content::Content,
     google_token::{ApiKey, Credential, ServiceAccount, TokenSource},
     ocr::{Batch, TextReader, TextReaders, Wanted},
     picture::Picture,
@@ -17,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     apis::{PIXEL, pixel},
+    pictures_made::on_disk,
     receiver::{Answer, Receiver},
     tesseract::script,
 };
@@ -43,12 +46,12 @@ fn account(token_uri: &str) -> ServiceAccount {
     ServiceAccount::from_json(&file.to_string(), SOON).unwrap()
 }
 
-/// A picture of about so many bytes: a GIF with a long comment.
+/// A picture of about so many bytes on the disk: a GIF with a long comment.
 fn heavy(bytes: usize) -> Picture {
     let comment = [&b"!\xfe"[..], &[&[255][..], &[b' '; 255]].concat().repeat(bytes / 256), b"\0"].concat();
     let mut file = PIXEL.to_vec();
     file.splice(19..19, comment);
-    Picture::look_at(file.into()).unwrap()
+    Picture::look_at(on_disk(&file)).unwrap()
 }
 
 fn sent(receiver: &Receiver) -> Vec<Value> {
@@ -130,6 +133,42 @@ async fn a_batch_stays_below_ten_megabytes_and_what_is_too_large_is_not_sent() {
     assert_eq!(google.received().len(), 1);
     assert_eq!(read.detail.unwrap()["images"][2]["error"]["code"], "too_large");
     assert_eq!((alone.class, alone.code.as_deref()), (ErrorClass::Permanent, Some("too_large")));
+}
+
+#[tokio::test]
+async fn a_picture_on_the_disk_is_sent_whole_with_its_length_and_anew_with_another_token() {
+    let granted = json!({ "access_token": "t", "expires_in": 3600, "token_type": "Bearer" });
+    let tokens = answering(200, &granted).await;
+    let google = answering(401, &json!({ "error": { "status": "UNAUTHENTICATED" } })).await;
+    let (large, small) = (heavy(3_000_000), pixel());
+
+    let client = client(&google, Arc::new(account(&tokens.url())));
+    let refused = client.read(&[large.clone(), small], &Wanted::default(), NOW).await.unwrap_err();
+
+    let received = google.received();
+    assert_eq!((refused.class, received.len()), (ErrorClass::Auth, 2));
+    let bytes = large.content().whole().await.unwrap();
+    for (got, body) in received.iter().zip(sent(&google)) {
+        let content = |at: usize| body["requests"][at]["image"]["content"].as_str().unwrap().to_owned();
+        assert!(content(0) == STANDARD.encode(&bytes) && content(1) == STANDARD.encode(PIXEL));
+        assert_eq!(got.header("content-length"), got.body.len().to_string());
+        assert_eq!(got.header("content-type"), "application/json");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_that_gets_shorter_on_the_disk_breaks_the_call_off_and_is_no_fault_of_google() {
+    let google = answering(200, &json!({ "responses": [{}] })).await;
+    let file = tempfile::tempfile().unwrap();
+    let large = heavy(3_000_000).content().whole().await.unwrap();
+    (&file).write_all(&large).unwrap();
+    let picture = Picture::look_at(Content::of_file(file.try_clone().unwrap()).unwrap()).unwrap();
+
+    file.set_len(2_000_000).unwrap();
+    let error = client(&google, key()).read(&[picture], &Wanted::default(), NOW).await.unwrap_err();
+
+    assert_eq!((error.class, error.code.as_deref()), (ErrorClass::ServerError, Some("disk")));
+    assert_eq!((error.standing, google.received().len()), (Standing::OneRecipient, 0));
 }
 
 #[test]

@@ -221,7 +221,7 @@ async fn a_picture_is_read_with_a_token_of_the_service_account() {
         project: Some("shop".into()),
     };
     let wanted = Wanted { labels: true, languages: vec!["es".into()], ..Wanted::default() };
-    let picture = Picture::look_at(PIXEL.into()).unwrap();
+    let picture = Picture::look_at(PIXEL).unwrap();
 
     let receipt = VisionClient::new(settings).unwrap().read(&[picture], &wanted, now()).await.unwrap();
 
@@ -239,7 +239,7 @@ async fn one_of_several_pictures_fails_on_order_and_is_asked_for_once_more() {
         project: None,
     };
     let client = VisionClient::new(settings).unwrap();
-    let picture = Picture::look_at(PIXEL.into()).unwrap();
+    let picture = Picture::look_at(PIXEL).unwrap();
     let three = [picture.clone(), picture.clone(), picture];
     let one = Fault { ok_with_error: true, item: Some(1), ..Fault::of("google_vision") };
     let whole = Fault { ok_with_error: true, ..Fault::of("google_vision") };

@@ -30,7 +30,6 @@ use flota_worker::{
     llm::LlmSettings,
     processors,
     sandbox::{BrowserSubscription, Fault, Reset, Sandbox},
-    services::Services,
     suppressions::Suppressions,
     transcription::SpeechSettings,
 };
@@ -66,16 +65,6 @@ impl Stage {
 
     /// With these models too.
     async fn set_like(configured: bool, more: &[(&'static str, &str)], speech: SpeechSettings) -> Self {
-        Self::set_and(configured, more, speech, |_| ()).await
-    }
-
-    /// With something changed in the services.
-    async fn set_and(
-        configured: bool,
-        more: &[(&'static str, &str)],
-        speech: SpeechSettings,
-        change: impl FnOnce(&mut Services),
-    ) -> Self {
         let sandbox = Sandbox::start().await.expect("the stage is set");
         let files = tempfile::tempdir().expect("the stage is set");
         let (vapid_public_key, private) = new_vapid_pair().expect("the stage is set");
@@ -113,7 +102,6 @@ impl Stage {
         };
         let mut services = assemble::services(&environment, ground).expect("the stage is set");
         services.suppressions = Suppressions::empty();
-        change(&mut services);
         let fleet = queue.start_with(processors::registry().bind(services));
         Self { queue, sandbox, files, vapid_public_key, fleet }
     }

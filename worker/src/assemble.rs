@@ -21,7 +21,6 @@ pub(crate) use self::integrations::push as vapid_key;
 use crate::{
     config::env::Environment,
     endpoints::{Endpoints, Places},
-    file_memory::{self, FileMemory},
     files::Files,
     limits::CallTimeouts,
     llm::{Defaults, Llm, LlmSettings},
@@ -159,7 +158,6 @@ pub fn services(environment: &Environment, ground: Ground<'_>) -> Result<Service
         uploads: Uploads::default(),
         storage: piped(more.storage.as_ref(), |it| Ok(storage::client(it, timeouts)), pipeline)?,
         files: more.files_dir.clone().map(Files::new),
-        file_memory: FileMemory::new(more.file_memory.unwrap_or(file_memory::DEFAULT)),
         spool,
     })
 }

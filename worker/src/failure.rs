@@ -31,8 +31,6 @@ const FOR_POSTGRES: Duration = Duration::from_secs(5);
 
 /// How long work waits for room on the disk: a worker elsewhere may have some.
 const FOR_ROOM: Duration = Duration::from_secs(30);
-/// How long work waits after it has waited in line for memory.
-const FOR_MEMORY: Duration = Duration::from_secs(1);
 /// How long work waits for Redis to say whether it may begin.
 const FOR_REDIS: Duration = Duration::from_secs(1);
 
@@ -248,9 +246,6 @@ fn from_file(error: &FileError) -> Failure {
         // A backlog is not buried because somebody has to make room.
         FileError::Spool(_) => {
             Failure { code: Some("spool".into()), ..park(ErrorClass::Internal, FOR_ROOM, message) }
-        }
-        FileError::NoMemory(_) => {
-            Failure { code: Some("file_memory".into()), ..park(ErrorClass::RateLimited, FOR_MEMORY, message) }
         }
     }
 }

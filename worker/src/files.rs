@@ -17,7 +17,7 @@ use flota_providers::{
 };
 
 pub(crate) use self::to_whatsapp::to_whatsapp;
-use crate::{bucket, failure::Error, file_memory::NoMemory, processors::caller, services::Services};
+use crate::{bucket, failure::Error, processors::caller, services::Services};
 
 /// Folder for long results, inside the directory.
 const RESULTS: &str = "results";
@@ -64,9 +64,6 @@ pub enum FileError {
     /// The disk has no room for it while the job works with it.
     #[error("{0}; the job waits. Make room there, or let FLOTA_SPOOL_DIR name a directory that has some")]
     Spool(#[from] SpoolError),
-    /// Memory has no room for it now.
-    #[error(transparent)]
-    NoMemory(NoMemory),
 }
 
 /// The directory that jobs may read from.

@@ -20,7 +20,6 @@ pub mod dev;
 pub mod endpoints;
 pub mod exit;
 pub mod failure;
-pub mod file_memory;
 pub mod files;
 pub mod http;
 pub mod limits;

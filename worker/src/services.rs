@@ -22,7 +22,6 @@ use url::Url;
 
 use crate::{
     endpoints::{Endpoints, Places},
-    file_memory::FileMemory,
     files::Files,
     llm::Llm,
     pictures::ReadPictures,
@@ -75,8 +74,6 @@ pub struct Services {
     pub files: Option<Files>,
     /// Where files lie while jobs work with them.
     pub spool: Spool,
-    /// Memory for files that have to be whole in it.
-    pub file_memory: FileMemory,
 }
 
 /// Clients that differ in where they may go.

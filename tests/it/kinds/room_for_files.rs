@@ -1,33 +1,11 @@
-//! Files for which there is no room: in memory, where they have to be whole in it, and on the disk, where they are not.
+//! Files for which there is no room on the disk.
 
 use flota_producer::{WhatsappFile, WhatsappMedia};
 use flota_tests::chaos::disk::SmallDisk;
-use flota_worker::file_memory::FileMemory;
 
 use super::*;
 
 const MIB: usize = 1024 * 1024;
-const MEMORY: u64 = 16 * MIB as u64;
-
-/// A stage with little memory for files.
-async fn with_little_memory() -> Stage {
-    let little = |services: &mut Services| services.file_memory = FileMemory::new(MEMORY);
-    Stage::set_and(true, &[], SpeechSettings::built_in(), little).await
-}
-
-#[tokio::test]
-async fn pictures_that_cost_more_than_all_there_is_are_read_alone() {
-    let stage = with_little_memory().await;
-    // A picture and what nobody looks at behind it.
-    let heavy = [WHITE, &vec![0; 5 * MIB]].concat();
-    stage.put("heavy.gif", &heavy);
-    let jobs = [(); 3].map(|()| NewJob::new(ReadImage::new(MediaSource::file("heavy.gif"))));
-
-    for job in jobs {
-        assert_eq!(stage.complete(job).await["text"], "TOTAL 42.00");
-    }
-    stage.end().await;
-}
 
 #[tokio::test]
 async fn a_file_for_which_the_disk_has_no_room_waits_until_there_is_some_and_leaves_nothing_behind() {

@@ -3,8 +3,8 @@
 //! Whoever gets a file gathers it piece by piece ([`Gathering`]): it stays in memory while it is small, and goes to a file
 //! without a name when it is not, so that many large files at once take room on the disk and none in memory, and nothing
 //! is left behind even after SIGKILL. From there on it is read from any place and as often as is needed: each reader has a
-//! position of its own. A request around a file is put together from [`Pieces`] and read while it is sent. What needs all of
-//! it in memory at once asks for that ([`Content::whole`]) and has made room for it.
+//! position of its own. A request around a file is put together from [`Pieces`] and read while it is sent. Nothing that works
+//! for a job has all of a file in memory.
 
 mod gathering;
 mod in_base64;
@@ -110,7 +110,7 @@ impl Content {
         self.piece(0, most).await
     }
 
-    /// All of it in memory. The caller has made room for that.
+    /// All of it in memory, for whoever knows that it is small.
     ///
     /// # Errors
     /// When the disk does not give it.

@@ -15,10 +15,9 @@ use tokio::{
 };
 
 use crate::{
-    ErrorClass, ProviderError, Receipt, Standing,
+    ErrorClass, ProviderError, Receipt,
     child::{self, Bounds, Failed, Heard},
     content::{Content, HELD, Spool, SpoolError},
-    error::UNREAD,
     ocr::{Reading, Wanted, gathered},
     picture::{Format, Picture},
     pipeline::{Client, Target},
@@ -116,7 +115,10 @@ impl TesseractClient {
             .env("OMP_THREAD_LIMIT", "1")
             .stdin(match input {
                 Content::Held(_) => Stdio::piped(),
-                Content::OnDisk { .. } => input.as_input(&spool).await.map_err(unread)?,
+                Content::OnDisk { .. } => {
+                    let unread = |error: SpoolError| ProviderError::unread(PROVIDER, READ, error.source);
+                    input.as_input(&spool).await.map_err(unread)?
+                }
             });
         let input: &[u8] = if let Content::Held(bytes) = input { bytes } else { b"" };
         let output = spool.gather(MOST_TEXT);
@@ -165,14 +167,6 @@ fn refused(said: &str) -> ProviderError {
     let said = one_line(said.as_bytes(), MOST_SAID);
     let message = format!("Tesseract could not read the picture; save it again as PNG. It said: {said}");
     ProviderError::new(PROVIDER, READ, ErrorClass::Permanent, message).with_code("unreadable")
-}
-
-fn unread(error: SpoolError) -> ProviderError {
-    let message = "The picture could not be read from the disk; the job is repeated later.";
-    ProviderError::new(PROVIDER, READ, ErrorClass::ServerError, message)
-        .with_code(UNREAD)
-        .with_standing(Standing::OneRecipient)
-        .with_source(error.source)
 }
 
 fn too_slow(timeout: Duration) -> ProviderError {

@@ -43,8 +43,6 @@ pub struct Integrations {
     pub files_dir: Option<PathBuf>,
     /// `FLOTA_SPOOL_DIR`: where files lie while jobs work with them.
     pub spool_dir: Option<PathBuf>,
-    /// `FLOTA_FILE_MEMORY`: for files that have to be whole in memory, in bytes.
-    pub file_memory: Option<u64>,
 }
 
 /// Our key pair towards push services.
@@ -177,7 +175,6 @@ pub(super) fn read(reader: &mut Reader<'_>, production: bool) -> Integrations {
         storage: storage::read(reader, production),
         files_dir: reader.parse("FLOTA_FILES_DIR", directory),
         spool_dir: reader.parse("FLOTA_SPOOL_DIR", spool::directory),
-        file_memory: reader.parse("FLOTA_FILE_MEMORY", spool::memory),
     }
 }
 

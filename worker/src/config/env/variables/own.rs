@@ -90,14 +90,6 @@ pub(super) const PROCESSES: &[Variable] = &[
          with the job or the process. It needs room for the largest files that run at once: 100 MiB for each WhatsApp \
          document and each recording.",
     ),
-    plain(
-        FLEET,
-        "FLOTA_FILE_MEMORY",
-        Some("256MiB"),
-        "1GiB",
-        "Memory that one process spends on files that have to be whole in it: pictures cost four times their \
-         size. Jobs wait for it and are not charged. 16MiB to 64GiB.",
-    ),
     secret(
         FLEET,
         "FLOTA_ENCRYPTION_KEYS",

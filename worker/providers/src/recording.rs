@@ -4,11 +4,13 @@
 //! pays for a file that is cut off, has no sound or is longer than it may be. What is transcribed from here on takes a
 //! [`Recording`], and so cannot forget to look. Turning other formats into these is for [`crate::ffmpeg`].
 
+mod allowance;
 mod length;
 mod sniff;
 
 use std::{fmt, time::Duration};
 
+use self::allowance::MOST_MIB;
 use crate::content::Content;
 
 /// Beginning of a file in which its format is looked for, in bytes: three packets of a transport stream.
@@ -94,6 +96,11 @@ pub enum BadRecording {
     /// It cannot be read.
     #[error("the {0} recording is damaged; save it again")]
     Damaged(AudioFormat),
+    /// A packet, or what stands before the sound, has more bytes than are read at once. No recorder makes such files.
+    #[error(
+        "the {0} recording holds more than {MOST_MIB} MiB in one piece, which is not read; save it again without pictures"
+    )]
+    TooMuchAtOnce(AudioFormat),
     /// A film without a sound track.
     #[error(
         "the {0} file has no sound track, so there is nothing to transcribe; send the file that has the sound"
@@ -116,6 +123,7 @@ impl BadRecording {
             Self::Foreign(_) => "foreign_format",
             Self::Truncated(_) => "truncated",
             Self::Damaged(_) => "damaged",
+            Self::TooMuchAtOnce(_) => "too_large_at_once",
             Self::NoSound(_) => "no_sound",
             Self::Unread => "disk",
             Self::TooShort(_) => "too_short",

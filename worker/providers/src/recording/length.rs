@@ -14,7 +14,10 @@ use symphonia::{
     default::get_probe,
 };
 
-use super::{AudioFormat, BadRecording};
+use super::{
+    AudioFormat, BadRecording,
+    allowance::{Allowance, Allowed},
+};
 use crate::content::Content;
 
 /// A header may promise a little more than there is: the last packet, or what encoders add at both ends.
@@ -37,12 +40,16 @@ struct Walked {
 const TAG_HEADER: usize = 10;
 
 pub(super) fn of(content: &Content, format: AudioFormat) -> Result<Duration, BadRecording> {
-    let stream = MediaSourceStream::new(Box::new(content.reader()), MediaSourceStreamOptions::default());
+    let allowance = Allowance::new();
+    let source = Allowed { reader: content.reader(), allowance: allowance.clone() };
+    let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
     let found = get_probe().probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default());
-    let mut reader = found.map_err(|error| refusal(&error, format))?;
+    let too_much = || BadRecording::TooMuchAtOnce(format);
+    let mut reader =
+        found.map_err(|error| if allowance.is_used_up() { too_much() } else { refusal(&error, format) })?;
     let track = reader.default_track(TrackType::Audio).ok_or(BadRecording::NoSound(format))?;
     let (id, base, promised) = (track.id, track.time_base, track.duration);
-    let walked = walk(reader.as_mut(), id, format)?;
+    let walked = walk(reader.as_mut(), id, format, &allowance)?;
     let base = base.ok_or(BadRecording::Damaged(format))?;
     let seconds = |units: u64| units as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get());
     let span = walked.end.saturating_sub(walked.first.unwrap_or_default());
@@ -59,9 +66,15 @@ pub(super) fn of(content: &Content, format: AudioFormat) -> Result<Duration, Bad
     Duration::try_from_secs_f64(there).map_err(|_| BadRecording::Damaged(format))
 }
 
-fn walk(reader: &mut dyn FormatReader, track: u32, format: AudioFormat) -> Result<Walked, BadRecording> {
+fn walk(
+    reader: &mut dyn FormatReader,
+    track: u32,
+    format: AudioFormat,
+    allowance: &Allowance,
+) -> Result<Walked, BadRecording> {
     let mut walked = Walked::default();
     loop {
+        allowance.renew();
         match reader.next_packet() {
             Ok(Some(packet)) if packet.track_id == track => {
                 let (starts, lasts) = (packet.pts.get(), packet.dur.get());
@@ -72,6 +85,7 @@ fn walk(reader: &mut dyn FormatReader, track: u32, format: AudioFormat) -> Resul
             Ok(Some(_)) => {}
             // A second stream after the first: only chained Ogg, of which the first is what it is about.
             Ok(None) | Err(Error::ResetRequired) => return Ok(walked),
+            Err(_) if allowance.is_used_up() => return Err(BadRecording::TooMuchAtOnce(format)),
             Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
                 walked.broke_off = true;
                 return Ok(walked);

@@ -64,6 +64,25 @@ fn what_ends_too_early_is_told_from_what_is_whole() {
 }
 
 #[test]
+fn a_packet_as_long_as_the_file_is_not_read() {
+    /// A cluster with one block of sound after the others (RFC 9559), which claims and has so many bytes.
+    fn with_a_block_of(bytes: usize) -> Vec<u8> {
+        let mut file = asset("live.webm").to_vec();
+        file.extend(*b"\x1f\x43\xb6\x75\x01\xff\xff\xff\xff\xff\xff\xff\xe7\x82\x7f\xff\xa3\x01\0\0");
+        file.extend((bytes as u64 + 4).to_be_bytes()[3..].iter());
+        file.extend(*b"\x81\0\0\x80");
+        file.resize(file.len() + bytes, 0);
+        file
+    }
+
+    let usual = Recording::look_at(with_a_block_of(1 << 20));
+    let made_for_it = Recording::look_at(with_a_block_of(20 << 20));
+
+    assert!(usual.is_ok(), "{usual:?}");
+    assert_eq!(made_for_it.unwrap_err().code(), "too_large_at_once");
+}
+
+#[test]
 fn what_is_no_usable_recording_is_refused_by_what_is_inside() {
     let header = asset("speech.wav").slice(..44);
     let mut empty_wav = header.to_vec();

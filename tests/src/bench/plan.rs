@@ -85,7 +85,7 @@ pub struct Plan {
     pub backlogs: Vec<u64>,
     /// Worker processes, in one run each.
     pub fleets: Vec<usize>,
-    /// How many times each of 256 slots runs a job of 100 ms.
+    /// How many times each of 256 slots runs a job of 100 ms: so often that the end, where they empty one by one, hardly counts.
     pub waves: usize,
 }
 
@@ -117,7 +117,7 @@ impl Plan {
             idle_secs: 20,
             backlogs: vec![1_000, 100_000, 1_000_000],
             fleets: vec![1, 8, 32],
-            waves: 50,
+            waves: 200,
         }
     }
 

@@ -5,6 +5,8 @@
 //! read by a separate task while the next fetch is already under way; those of a few come along, which saves a quiet queue
 //! a round trip.
 
+mod lateness;
+
 use std::{
     sync::{
         Arc,
@@ -27,13 +29,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
+use self::lateness::{is_late, patience};
 use crate::{
     event::Event,
     failpoint,
     lease::{Leases, StopReason},
     leased::{FetchReply, Fetched, Leased, Slot},
     marks::Marks,
-    policy::{Ended, QueuePolicy},
+    policy::Ended,
     quarantine::{self, Care, Leave, Quarantine},
     run::{RunContext, admit},
     slots::{Places, Slots},
@@ -43,7 +46,7 @@ use crate::{
 /// Most ids in one fetch.
 const MOST: usize = 256;
 /// Most jobs whose bodies come along: copying more of them inside of a script would hold Redis up.
-const WITH_BODIES: usize = 8;
+const WITH_BODIES: usize = 32;
 /// How long one wait at the bell lasts. A poll stands behind every wake-up, so a lost one costs at most this.
 pub(crate) const BELL_WAIT: Duration = Duration::from_secs(5);
 /// Entries of the outcomes stream from which on nothing is fetched: history that Postgres does not take must not fill
@@ -94,7 +97,14 @@ impl Fetcher {
                     (troubled, drained) = (false, reply.jobs.len() < wanted);
                     let wait = reply.wait.min(LONGEST_WAIT);
                     if !reply.jobs.is_empty() {
-                        deliveries.spawn(self.clone().deliver(reply, asked, places, stop.clone()));
+                        let has_all = reply.with_bodies;
+                        let delivery =
+                            self.clone().deliver(reply, asked, places, stop.clone(), deliveries.clone());
+                        if has_all {
+                            delivery.await;
+                        } else {
+                            deliveries.spawn(delivery);
+                        }
                         // What came goes to work first. In a busy process more places are free after that.
                         yield_now().await;
                     } else if !wait.is_zero() {
@@ -194,6 +204,7 @@ impl Fetcher {
         asked: Instant,
         mut places: Places,
         stop: CancellationToken,
+        deliveries: TaskTracker,
     ) {
         // From here on the leases are lengthened; whether the runs may start is seen when the bodies are there (`is_late`).
         let now = std::time::Instant::now();
@@ -243,7 +254,10 @@ impl Fetcher {
         }
         // The runner lives longer than the fetcher; if it is gone the process is ending and leases run out.
         drop(self.runs.send(runs));
-        self.deliver_suspects(noted, alone, &stop).await;
+        if !noted.is_empty() || alone.is_some() {
+            // They may have to wait for others, and the next fetch does not wait for them.
+            deliveries.spawn(async move { self.deliver_suspects(noted, alone, &stop).await });
+        }
     }
 
     /// Hands over jobs that lost workers before, as carefully as each has to be run.
@@ -345,18 +359,6 @@ impl Fetcher {
     }
 }
 
-/// True when a fetch was read so late that nobody should rely on its leases: the process was frozen, none of its threads had
-/// time, or the bodies were long in coming. A worker that lives sends a heartbeat within two of them; one that did not may
-/// go on not doing so, and its leases are never more than a lease away from their end. Both times are of Redis, in Unix ms.
-fn is_late(fetched_ms: u64, read_ms: u64, policy: &QueuePolicy) -> bool {
-    patience(policy).as_millis() <= u128::from(read_ms.saturating_sub(fetched_ms))
-}
-
-/// How old a fetch may be.
-fn patience(policy: &QueuePolicy) -> Duration {
-    policy.lease.min(policy.heartbeat * 2)
-}
-
 /// True when this end has come; one that is not set yet lies `patience` ahead.
 fn has_passed(end: &mut Option<Instant>, patience: Duration) -> bool {
     let now = Instant::now();
@@ -376,20 +378,6 @@ fn order(round: u64) -> [Priority; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_fetch_is_late_after_two_heartbeats_or_a_lease_and_never_for_a_clock_that_went_back() {
-        let with = |lease, heartbeat| QueuePolicy {
-            lease: Duration::from_secs(lease),
-            heartbeat: Duration::from_secs(heartbeat),
-            ..crate::policy::tests::policy()
-        };
-
-        let (usual, hasty) = (with(30, 5), with(3, 2));
-
-        assert_eq!([19_999, 20_000, 0].map(|read| is_late(10_000, read, &usual)), [false, true, false]);
-        assert_eq!([12_999, 13_000].map(|read| is_late(10_000, read, &hasty)), [false, true]);
-    }
 
     #[test]
     fn of_eight_fetches_one_starts_with_normal_jobs_and_one_with_low_ones() {

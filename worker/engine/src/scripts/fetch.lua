@@ -85,8 +85,10 @@ for list = 1, 3 do
 end
 local taken = #ids
 
+-- Hardly any queue has marks or cancelled jobs: one look tells that there are neither.
+local is_usual = redis.call('EXISTS', KEYS[5], KEYS[8]) == 0
 local cancelled = {}
-if taken > 0 and redis.call('EXISTS', KEYS[8]) == 1 then
+if taken > 0 and not is_usual and redis.call('EXISTS', KEYS[8]) == 1 then
   local left = {}
   for i, asked in ipairs(redis.call('SMISMEMBER', KEYS[8], unpack(ids))) do
     if asked == 1 and redis.call('HEXISTS', KEYS[10], ids[i]) == 0 then
@@ -112,7 +114,7 @@ if #windows > 0 then redis.call('PEXPIRE', KEYS[11], 2 * 86400000) end
 
 local deadline = string.format('%.0f', now + lease)
 local leases, known = {}, {}
-if redis.call('EXISTS', KEYS[5]) == 0 then
+if is_usual or redis.call('EXISTS', KEYS[5]) == 0 then
   for i, id in ipairs(ids) do leases[2 * i - 1] = deadline; leases[2 * i] = #id == ID and id or member_of(id, 1) end
 else
   local marks = redis.call('HMGET', KEYS[5], unpack(ids))

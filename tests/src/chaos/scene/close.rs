@@ -106,11 +106,16 @@ impl Scene {
     pub async fn come_to_rest(&self) -> anyhow::Result<()> {
         let (began, pool) = (Instant::now(), self.pool()?);
         let patience = if Mutant::chosen().is_some() { MUTANT_AT_REST_WITHIN } else { AT_REST_WITHIN };
+        let mut looks_at_rest = 0;
         loop {
             let left = leftovers(&self.link).await;
             let outbox = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox").fetch_one(&pool).await;
             let refused = |name: &String| name.contains(":refused");
-            if left.as_ref().is_ok_and(|left| left.iter().all(refused)) && matches!(outbox, Ok(0)) {
+            let is_at_rest =
+                left.as_ref().is_ok_and(|left| left.iter().all(refused)) && matches!(outbox, Ok(0));
+            // One look goes from key to key, and what moves on meanwhile is in none of them.
+            looks_at_rest = if is_at_rest { looks_at_rest + 1 } else { 0 };
+            if looks_at_rest == 2 {
                 return Ok(());
             }
             anyhow::ensure!(

@@ -56,8 +56,10 @@ async fn no_second_sees_more_starts_than_the_rate_of_a_queue_however_many_worker
 
     // Ninety are three seconds' worth, and the first thirty of them may go at once.
     assert!(Duration::from_secs(2) <= an_hours_worth, "{an_hours_worth:?}");
-    // After another one the short window is open again, and the long one alone holds.
-    sleep(Duration::from_millis(1_500)).await;
+    // A worker that may start nothing asks once a second. When one of the three has done so three times, the short window is
+    // open again, and the long one alone holds.
+    let asked = queue.witness.seen().fetched;
+    queue.witness.wait_until("the workers ask again", |seen| asked + 7 <= seen.fetched).await;
     assert_eq!(queue.witness.seen().ended, 90, "the longer window holds, too");
     assert!(control::unset(&queue.link, &queue.keys, Control::Rate).await.unwrap());
     queue.witness.wait_for_ended(200).await;

@@ -106,10 +106,11 @@ impl FleetHandle {
 
     /// How busy it is, queue by queue.
     pub fn load(&self) -> Vec<QueueLoad> {
-        let now = |gauge: &Gauge| {
-            let slots = gauge.slots.size();
+        let now = |gauge: &Gauge| QueueLoad {
+            queue: gauge.queue.clone(),
+            slots: gauge.slots.size(),
             // Those that have run and wait for Redis have leases and no places.
-            QueueLoad { queue: gauge.queue.clone(), slots, busy: gauge.leases.len().min(slots) }
+            busy: gauge.leases.len().saturating_sub(gauge.slots.seated()),
         };
         self.queues.iter().map(now).collect()
     }

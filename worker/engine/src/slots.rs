@@ -39,6 +39,7 @@ pub(crate) struct Place {
 pub(crate) struct Slots {
     free: Arc<Semaphore>,
     seats: Arc<Semaphore>,
+    all_seats: usize,
     size: AtomicUsize,
     wanted: AtomicUsize,
     known: CancellationToken,
@@ -48,7 +49,8 @@ impl Slots {
     pub(crate) fn new(size: usize) -> Self {
         let [free, seats] = [size; 2].map(|size| Arc::new(Semaphore::new(size)));
         let known = CancellationToken::new();
-        Self { free, seats, size: AtomicUsize::new(size), wanted: AtomicUsize::new(size), known }
+        let [places, wanted] = [size; 2].map(AtomicUsize::new);
+        Self { free, seats, all_seats: size, size: places, wanted, known }
     }
 
     /// Resolves when it has been found out how many there should be, or after `patience`.
@@ -64,6 +66,11 @@ impl Slots {
     /// How many there are.
     pub(crate) fn size(&self) -> usize {
         self.size.load(Ordering::Relaxed)
+    }
+
+    /// How many runs have ended and wait in a seat for Redis to know of it.
+    pub(crate) fn seated(&self) -> usize {
+        self.all_seats - self.seats.available_permits()
     }
 
     /// All free places up to `most`, at least one. `None` when it is time to stop.
@@ -207,9 +214,9 @@ mod tests {
         third.free();
         drop(next);
 
-        assert_eq!(slots.free.available_permits(), 1, "the third found no seat");
+        assert_eq!((slots.free.available_permits(), slots.seated()), (1, 2), "the third found no seat");
         ran.clear();
         third.free();
-        assert_eq!(slots.free.available_permits(), 2);
+        assert_eq!((slots.free.available_permits(), slots.seated()), (2, 1));
     }
 }

@@ -38,9 +38,8 @@ end
 if are_ours() then
   records[1] = ARGV[3]
   for n = 1, simple do
-    local member = members[n]
-    mine[n] = member
-    ended[n] = #member == ID and member or string.sub(member, 1, ID)
+    mine[n] = members[n]
+    ended[n] = string.sub(members[n], 1, ID)
   end
 else
   local n = 0

@@ -17,7 +17,8 @@ use serde_json::Value;
 
 use crate::{
     receiver::{Answer, Receiver},
-    smtp_server::{CA, Protection, SmtpServer},
+    smtp,
+    smtp_server::{Protection, SmtpServer},
 };
 
 const NOW: i64 = 784_111_777;
@@ -46,20 +47,8 @@ fn mail() -> (Email, File) {
     (email, file)
 }
 
-fn smtp(server: &SmtpServer, tls: SmtpTls) -> SmtpMailer {
-    SmtpMailer::new(SmtpSettings {
-        host: "localhost".to_owned(),
-        port: server.port,
-        username: None,
-        password: None,
-        tls,
-        from_email: "noreply@example.com".to_owned(),
-        from_name: None,
-        timeout: DEADLINE,
-        pool_size: 1,
-        extra_root_ca_pem: Some(CA.to_vec()),
-    })
-    .unwrap()
+fn mailer(server: &SmtpServer, tls: SmtpTls) -> SmtpMailer {
+    SmtpMailer::new(SmtpSettings { timeout: DEADLINE, pool_size: 1, ..smtp::settings(server, tls) }).unwrap()
 }
 
 const PROTECTIONS: [(Protection, SmtpTls); 3] = [
@@ -85,7 +74,7 @@ fn is_about_the_file(error: &ProviderError) -> bool {
 async fn a_file_arrives_whole_at_a_mail_server_whatever_protects_the_way() {
     for (protection, tls) in PROTECTIONS {
         let server = SmtpServer::start(protection, &[]);
-        let mailer = smtp(&server, tls);
+        let mailer = mailer(&server, tls);
         let (email, _file) = mail();
 
         for _ in 0..2 {
@@ -102,7 +91,7 @@ async fn a_file_arrives_whole_at_a_mail_server_whatever_protects_the_way() {
 async fn a_mail_whose_file_is_cut_off_while_it_is_sent_is_not_taken_by_a_mail_server() {
     for (protection, tls) in PROTECTIONS {
         let server = SmtpServer::start(protection, &[]);
-        let mailer = smtp(&server, tls);
+        let mailer = mailer(&server, tls);
         let (email, file) = mail();
         file.set_len(LENGTH as u64 - 1).unwrap();
 

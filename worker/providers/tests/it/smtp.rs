@@ -11,7 +11,7 @@ use crate::smtp_server::{CA, CERTIFICATE, Fault, PASSWORD, Protection, SmtpServe
 
 const NOW: i64 = 784_111_777;
 
-fn settings(server: &SmtpServer, tls: SmtpTls) -> SmtpSettings {
+pub(crate) fn settings(server: &SmtpServer, tls: SmtpTls) -> SmtpSettings {
     SmtpSettings {
         host: "localhost".to_owned(),
         port: server.port,

@@ -40,6 +40,8 @@ pub const BASE_URL: &str = "https://openrouter.ai/api/v1";
 const COMPLETE: &str = "complete";
 /// What OpenRouter says when one model is too busy.
 pub const OVERLOADED: &str = "provider_overloaded";
+/// How OpenRouter says, with 400 and no word, that it has no such model.
+const UNKNOWN_MODEL: &str = "is not a valid model ID";
 /// The code of a model that says why it does not answer.
 pub const REFUSED: &str = "refusal";
 /// The code of an answer that was withheld or cut by a filter: the `finish_reason` of the same name.
@@ -218,7 +220,11 @@ impl ChatClient {
             ErrorClass::RateLimited { .. } => ErrorClass::RateLimited { retry_after: wait },
             other => other,
         };
-        let code = code_word.or(word).unwrap_or_else(|| status.to_string());
+        let code = match code_word.or(word) {
+            // 400 alone would say that the question is wrong, whoever is asked.
+            None if status == 400 && error.message.contains(UNKNOWN_MODEL) => "model_not_found".to_owned(),
+            code => code.unwrap_or_else(|| status.to_string()),
+        };
         let code: String = code.chars().filter(char::is_ascii_graphic).take(64).collect();
         let is_about_one = match class {
             ErrorClass::Quota => affordable(&error.message).is_some_and(|tokens| 0 < tokens),

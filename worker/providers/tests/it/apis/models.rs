@@ -100,6 +100,17 @@ async fn every_answer_of_a_model_api_has_its_class() {
 }
 
 #[tokio::test]
+async fn a_model_that_is_not_known_is_told_from_a_question_that_is_wrong() {
+    let said = |message: &str| json!({ "error": { "message": message, "code": 400 } });
+
+    let (_receiver, unknown) = answered(Api::Chat, 400, said("acme/one is not a valid model ID")).await;
+    let (_receiver, wrong) = answered(Api::Chat, 400, said("max_tokens is too large")).await;
+
+    assert_eq!(unknown.unwrap_err().code.as_deref(), Some("model_not_found"));
+    assert_eq!(wrong.unwrap_err().code.as_deref(), Some("400"));
+}
+
+#[tokio::test]
 async fn a_wish_to_wait_is_kept_in_all_its_forms() {
     let reset = (NOW + 30).to_string();
     let rows =

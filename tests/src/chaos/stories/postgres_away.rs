@@ -114,14 +114,28 @@ async fn end(scene: &mut Scene, way: Way) -> anyhow::Result<()> {
 async fn cancel_everything(scene: &Scene) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let url = scene.database_url();
     let mut connection = PgConnection::connect(&url).await?;
-    let lock = "BEGIN; LOCK TABLE outcomes, attempts, outbox IN ACCESS EXCLUSIVE MODE";
-    sqlx::raw_sql(lock).execute(&mut connection).await?;
+    hold_history(&mut connection).await?;
     Ok(tokio::spawn(async move {
         let cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
         while sqlx::raw_sql(cancel).execute(&mut connection).await.is_ok() {
             sleep(Duration::from_millis(50)).await;
         }
     }))
+}
+
+/// Locks the tables of history. Recorders at work lock some of them in another order: where Postgres ends that deadlock at
+/// our cost, we ask again; where at theirs, they do.
+async fn hold_history(connection: &mut PgConnection) -> anyhow::Result<()> {
+    let lock = "BEGIN; LOCK TABLE outcomes, attempts, outbox IN ACCESS EXCLUSIVE MODE";
+    while let Err(error) = sqlx::raw_sql(lock).execute(&mut *connection).await {
+        let deadlock = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .is_some_and(|code| code == "40P01");
+        ensure!(deadlock, error);
+        sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// Jobs that are enqueued now are accepted and done now.

@@ -117,6 +117,24 @@ async fn a_stream_of_unknown_length_goes_up_and_down_piece_by_piece() {
 }
 
 #[tokio::test]
+async fn what_amazon_is_sent_with_checksums_comes_back_whole_and_checked() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let compatible = settings(&sandbox);
+    let StoragePlace::Compatible { base_url } = compatible.place.clone() else { panic!("it is no Amazon") };
+    let place = StoragePlace::Aws { base_url: Some(base_url) };
+    let client = StorageClient::new(StorageSettings { place, ..compatible });
+    let file = tempfile::NamedTempFile::new().unwrap();
+
+    for length in [10, 10 * MIB, 17 * MIB] {
+        let (sent, key) = (content(length), key());
+        std::fs::write(file.path(), &sent).unwrap();
+        client.put_file(&key, OGG, file.path(), |_| ()).await.unwrap();
+
+        assert!(whole(&client, &key, length).await.unwrap() == sent, "{length} bytes came back otherwise");
+    }
+}
+
+#[tokio::test]
 async fn a_key_is_written_once_and_the_same_bytes_once_more_do_no_harm() {
     let (sandbox, client) = sandbox_and_client().await;
     let (first, key) = (content(100), key());

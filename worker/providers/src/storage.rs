@@ -22,6 +22,7 @@ use aws_sdk_s3::{
         retry::RetryConfig,
         timeout::{TimeoutConfig, TimeoutConfigBuilder},
     },
+    types::ChecksumAlgorithm,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::TaskTracker;
@@ -52,7 +53,7 @@ const STEP_TRIES: u32 = 3;
 /// Whose storage it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoragePlace {
-    /// Amazon S3: the bucket is in the host name, checksums are on.
+    /// Amazon S3: the bucket is in the host name, checksums (CRC32) are on.
     Aws {
         /// Another address than the region's own.
         base_url: Option<String>,
@@ -89,6 +90,9 @@ pub struct StorageClient {
     bucket: String,
     host: Box<str>,
     secrets: std::sync::Arc<Secrets>,
+    /// With what the parts of an upload are checked. Without a type of its own S3 takes the checksum of all of them
+    /// together (`COMPOSITE`) for this one.
+    checksum_of_parts: Option<ChecksumAlgorithm>,
     /// Uploads that are being taken back.
     aborts: TaskTracker,
 }
@@ -121,6 +125,8 @@ impl StorageClient {
             .disable_clock_skew_correction(true)
             .timeout_config(timeouts(timeout))
             .stalled_stream_protection(stall);
+        let is_aws = matches!(place, StoragePlace::Aws { .. });
+        let checksum_of_parts = is_aws.then_some(ChecksumAlgorithm::Crc32);
         let config = match place {
             StoragePlace::Aws { base_url: None } => config,
             StoragePlace::Aws { base_url: Some(url) } => config.endpoint_url(url),
@@ -131,8 +137,8 @@ impl StorageClient {
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired),
         };
         let s3 = S3::from_conf(config.build());
-        let aborts = TaskTracker::new();
-        Self { s3, bucket, host, secrets: std::sync::Arc::new(secrets), aborts }
+        let (secrets, aborts) = (std::sync::Arc::new(secrets), TaskTracker::new());
+        Self { s3, bucket, host, secrets, checksum_of_parts, aborts }
     }
 
     /// The name of the bucket.

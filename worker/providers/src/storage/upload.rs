@@ -2,7 +2,9 @@
 //!
 //! A part is a few megabytes in memory, signed with its hash and tried up to three times, while the next one is read. An
 //! upload in parts that does not end well, or is given up, is taken back, because unfinished parts are paid for and
-//! nobody sees them. Every object carries a mark: when the answer to an upload was lost and its repeat is told that the
+//! nobody sees them. Amazon S3 keeps a checksum of such an upload, which is announced when it begins, sent with every part,
+//! and named for each of them at the end (S3 user guide, "Checking object integrity for data uploads"): one without the
+//! others is refused. Every object carries a mark: when the answer to an upload was lost and its repeat is told that the
 //! key is taken, the mark says whether it is the same upload.
 
 use std::{
@@ -149,6 +151,7 @@ impl StorageClient {
         let mark = random_mark();
         let created = self.s3.create_multipart_upload().bucket(&self.bucket).key(key);
         let created = created.content_type(media_type).metadata(MARK, &mark);
+        let created = created.set_checksum_algorithm(self.checksum_of_parts.clone());
         let created = Box::pin(created.send()).await.map_err(|error| self.failed(PUT, &error))?;
         let id = created.upload_id.unwrap_or_default();
         let mut unfinished = Unfinished { client: self, key, id: Some(id.clone()) };
@@ -198,15 +201,16 @@ impl StorageClient {
         number: i32,
         part: Bytes,
     ) -> Result<CompletedPart, ProviderError> {
+        let algorithm = self.checksum_of_parts.clone();
+        let is_announced = algorithm.is_some();
         let request = self.s3.upload_part().bucket(&self.bucket).key(key).upload_id(id).part_number(number);
-        let request = request.body(ByteStream::from(part)).customize().config_override(repeated());
+        let request = request.set_checksum_algorithm(algorithm).body(ByteStream::from(part));
+        let request = request.customize().config_override(repeated());
         let sent = Box::pin(request.send()).await.map_err(|error| self.failed(PUT, &error))?;
         Ok(CompletedPart::builder()
             .part_number(number)
             .set_e_tag(sent.e_tag)
-            .set_checksum_crc32(sent.checksum_crc32)
-            .set_checksum_crc32_c(sent.checksum_crc32_c)
-            .set_checksum_crc64_nvme(sent.checksum_crc64_nvme)
+            .set_checksum_crc32(sent.checksum_crc32.filter(|_| is_announced))
             .build())
     }
 

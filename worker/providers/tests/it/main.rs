@@ -43,6 +43,8 @@ mod smtp_server;
 #[cfg(test)]
 mod smtp_wire;
 #[cfg(test)]
+mod storage_checksums;
+#[cfg(test)]
 mod tesseract;
 #[cfg(test)]
 mod vision_batches;

@@ -1,8 +1,8 @@
 //! Files in a bucket: Amazon S3, Cloudflare R2 or MinIO, through the SDK of S3.
 //!
 //! A key is written once: every upload says "only if there is none yet" (`If-None-Match: *`), so that nothing is ever
-//! replaced and a repeat does no harm. What is up to 8 MiB is sent from memory, up to 16 MiB in one piece from the disk,
-//! and more in parts (`upload.rs`). The SDK repeats the steps of an upload, three tries each, because what is kept has
+//! replaced and a repeat does no harm. What is less than 8 MiB is sent from memory, a file of up to 16 MiB in one piece from
+//! the disk, and a larger one, or a stream that goes on, in parts (`upload.rs`). The SDK repeats the steps of an upload, three tries each, because what is kept has
 //! often been paid for; everything else is repeated by the queue, which counts. What a failure means is in `classify.rs`.
 
 mod classify;

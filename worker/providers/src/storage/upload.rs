@@ -88,7 +88,7 @@ impl StorageClient {
     ) -> Result<Receipt, ProviderError> {
         let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
         let length = file.metadata().await.map_err(unreadable)?.len();
-        if length <= PART_BYTES as u64 || MOST_AT_ONCE < length {
+        if length < PART_BYTES as u64 || MOST_AT_ONCE < length {
             return self.put_parts(key, media_type, file, part_bytes(length), progress).await;
         }
         let mark = random_mark();

@@ -43,7 +43,7 @@ mod smtp_server;
 #[cfg(test)]
 mod smtp_wire;
 #[cfg(test)]
-mod storage_checksums;
+mod storage_uploads;
 #[cfg(test)]
 mod tesseract;
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Uploads to Amazon S3 are checked from end to end, and those to other services carry no checksum at all.
+//! Uploads as a server sees them: those to Amazon S3 are checked from end to end, those to other services carry no checksum
+//! at all, and large ones go in parts.
 //!
 //! The server of these tests remembers what it was asked and refuses what Amazon refuses (S3 API reference, `UploadPart` and
 //! `CompleteMultipartUpload`): checksums of parts that were not announced, and their lack when they were.
@@ -187,5 +188,33 @@ async fn what_goes_in_one_piece_is_checked_by_amazon_only() {
     assert_eq!(other.all().len(), 2);
     for asked in other.all() {
         assert_eq!(asked.checksums(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_file_goes_in_parts_only_beyond_sixteen_mebibytes_and_a_stream_from_eight_on() {
+    let (server, url) = Server::start().await;
+    let client = client(StoragePlace::Compatible { base_url: url });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut seen = 0;
+    let mut news = || {
+        let all: Vec<&str> = server.all()[seen..].iter().map(|asked| asked.what).collect();
+        seen += all.len();
+        all
+    };
+
+    for (length, expected) in [
+        (8 * MIB - 1, vec!["put"]),
+        (8 * MIB, vec!["put"]),
+        (16 * MIB, vec!["put"]),
+        (16 * MIB + 1, vec!["begin", "part", "part", "part", "complete"]),
+    ] {
+        file.as_file().set_len(length as u64).unwrap();
+        client.put_file("a/file", "audio/ogg", file.path(), |_| ()).await.unwrap();
+        assert_eq!(news(), expected, "a file of {length} bytes");
+    }
+    for (length, expected) in [(8 * MIB - 1, vec!["put"]), (8 * MIB, vec!["begin", "part", "complete"])] {
+        put_stream(&client, length).await;
+        assert_eq!(news(), expected, "a stream of {length} bytes");
     }
 }

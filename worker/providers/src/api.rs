@@ -4,7 +4,11 @@
 //! are kept for people, after our own credentials have been taken out of them: some providers quote what they were
 //! sent.
 
-use std::{fmt, sync::atomic::Ordering, time::Duration};
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use reqwest::{Client, RequestBuilder, redirect::Policy};
 use secrecy::SecretString;
@@ -12,7 +16,7 @@ use url::{Host, Url};
 
 use crate::{
     ErrorClass, ProviderError,
-    content::{Content, FetchError, Gathering, Sending},
+    content::{Content, FetchError, Gathering},
     error::UNREAD,
     exchange::{Exchange, HttpAnswer, Repeat},
     outbound::certificates,
@@ -148,15 +152,16 @@ impl Api {
         self.exchange(operation, repeat).run(request).await
     }
 
-    /// The same with a body that is read while it is sent. When that cannot be read to its end, nobody has taken it.
+    /// The same for a request whose body is read while it is sent. When that cannot be read to its end, which sets
+    /// `broke_off`, nobody has taken it.
     pub(crate) async fn call_with(
         &self,
         operation: &'static str,
         request: RequestBuilder,
-        Sending { body, broke_off }: Sending,
+        broke_off: &AtomicBool,
         repeat: Repeat,
     ) -> Result<HttpAnswer, ProviderError> {
-        let called = self.call(operation, request.body(body), repeat).await;
+        let called = self.call(operation, request, repeat).await;
         called.map_err(|error| {
             let is_known = error.code.as_deref() == Some(UNREAD);
             if is_known || !broke_off.load(Ordering::Relaxed) {
@@ -268,8 +273,8 @@ mod tests {
         let api = Api::new("mail", ApiSettings::new(url, Duration::from_millis(50)), "key".into()).unwrap();
         let mut classes = Vec::new();
         for broke_off in [false, true] {
-            let sending = Sending { body: "{}".into(), broke_off: std::sync::Arc::new(broke_off.into()) };
-            let sent = api.call_with("send", api.post("/"), sending, Repeat::MayDouble).await;
+            let request = api.post("/").body("{}");
+            let sent = api.call_with("send", request, &broke_off.into(), Repeat::MayDouble).await;
             classes.push(sent.unwrap_err().class);
         }
 

@@ -22,11 +22,11 @@ use std::{
     io::{self, Seek},
     os::unix::fs::FileExt,
     process::Stdio,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use bytes::Bytes;
-use reqwest::{Body, multipart::Part};
+use reqwest::multipart::Part;
 use tokio::task::spawn_blocking;
 
 pub(crate) use self::{
@@ -126,14 +126,10 @@ impl Content {
         Pieces::from(self.clone()).sha256().await
     }
 
-    /// It as the body of a request, read while it is sent.
-    pub(crate) fn body(&self) -> Body {
-        Pieces::from(self.clone()).body()
-    }
-
-    /// It as a part of a form, read while it is sent.
-    pub(crate) fn part(&self) -> Part {
-        Part::stream_with_length(self.body(), self.length())
+    /// It as a part of a form, read while it is sent; and what is set when it cannot be read to its end.
+    pub(crate) fn part(&self) -> (Part, Arc<AtomicBool>) {
+        let Sending { body, broke_off } = Pieces::from(self.clone()).sending(None);
+        (Part::stream_with_length(body, self.length()), broke_off)
     }
 
     /// It as the standard input of a program, which may open it anew and read at any place. What is held goes to the disk

@@ -6,12 +6,13 @@
 mod answer;
 mod models;
 
+use std::sync::{Arc, atomic::AtomicBool};
+
 use futures_util::future::BoxFuture;
+use reqwest::multipart::Form;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
-
-use reqwest::multipart::Form;
 
 pub use self::models::{Limits, limits};
 use crate::{
@@ -135,8 +136,9 @@ impl TranscriptionClient {
     ) -> Result<Receipt, ProviderError> {
         self.check(recording, wanted.format)?;
         let request = self.api.post("/audio/transcriptions").bearer_auth(self.api_key.expose_secret());
-        let request = request.multipart(self.form(recording, wanted)?);
-        let answer = self.api.call(TRANSCRIBE, request, Repeat::Safe).await?;
+        let (form, broke_off) = self.form(recording, wanted)?;
+        let answer =
+            self.api.call_with(TRANSCRIBE, request.multipart(form), &broke_off, Repeat::Safe).await?;
         let read = answer.is_success().then(|| answer::read(&answer, wanted.format)).flatten();
         let Some(mut detail) = read else { return Err(self.refused(TRANSCRIBE, &answer, now_unix)) };
         detail.insert("model".to_owned(), self.model.clone().into());
@@ -144,11 +146,11 @@ impl TranscriptionClient {
         Ok(Receipt { provider: PROVIDER, provider_ref, detail: Some(Value::Object(detail)) })
     }
 
-    fn form(&self, recording: &Recording, wanted: &Wanted) -> Result<Form, ProviderError> {
+    /// What is asked, and what is set when the recording in it cannot be read to its end.
+    fn form(&self, recording: &Recording, wanted: &Wanted) -> Result<(Form, Arc<AtomicBool>), ProviderError> {
         let format = recording.format();
-        let file = recording
-            .content()
-            .part()
+        let (file, broke_off) = recording.content().part();
+        let file = file
             .file_name(format!("audio.{}", format.extension()))
             .mime_str(format.media_type())
             .map_err(|_| permanent("format", "The media type of the file cannot be named."))?;
@@ -167,7 +169,7 @@ impl TranscriptionClient {
                 form = form.text(name, value);
             }
         }
-        Ok(form)
+        Ok((form, broke_off))
     }
 
     /// Refuses what the API would refuse after the upload.

@@ -18,7 +18,7 @@ use self::annotation::{Annotated, Annotation, RpcError};
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
-    content::{Pieces, json},
+    content::{Pieces, Sending, json},
     error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     google_token::{Credential, TokenSource},
@@ -160,7 +160,8 @@ impl VisionClient {
         if let Some(project) = &self.project {
             request = request.header("x-goog-user-project", project);
         }
-        self.api.call_with(operation, request, body.sending(None), Repeat::Safe).await
+        let Sending { body, broke_off } = body.sending(None);
+        self.api.call_with(operation, request.body(body), &broke_off, Repeat::Safe).await
     }
 
     fn refused(

@@ -60,12 +60,7 @@ struct Source {
 }
 
 impl Pieces {
-    /// It as the body of a request. For a repeat there is another one.
-    pub(crate) fn body(&self) -> reqwest::Body {
-        self.sending(None).body
-    }
-
-    /// The same for who has to know whether it broke off, and may have read it before: then this is its SHA-256.
+    /// It as the body of a request. For a repeat there is another one. Who has read it before gives its SHA-256.
     pub(crate) fn sending(&self, sha256: Option<[u8; 32]>) -> Sending {
         let broke_off = Arc::<AtomicBool>::default();
         if let Some(bytes) = self.as_bytes() {

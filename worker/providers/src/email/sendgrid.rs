@@ -20,7 +20,7 @@ use super::{
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
-    content::{Pieces, json},
+    content::{Pieces, Sending, json},
     error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     pipeline::{Answer, Client, Target},
@@ -104,7 +104,8 @@ impl SendgridClient {
             .post("/v3/mail/send")
             .bearer_auth(self.api_key.expose_secret())
             .header("content-type", "application/json");
-        let answer = self.api.call_with(SEND, request, body.sending(None), Repeat::MayDouble).await?;
+        let Sending { body, broke_off } = body.sending(None);
+        let answer = self.api.call_with(SEND, request.body(body), &broke_off, Repeat::MayDouble).await?;
         let refused = refusal(&answer);
         // A success has no body; one with errors inside is what proxies in front of an API make of its failures.
         if !matches!(answer.status, 200 | 202) || refused.is_some() {

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     ErrorClass, ProviderError, Receipt,
     api::{Api, ApiSettings, advice},
-    content::{Pieces, json},
+    content::{Pieces, Sending, json},
     error::{BLOCKED_FILE, TOO_LARGE},
     exchange::{HttpAnswer, Repeat},
     pipeline::{Answer, Client, Target},
@@ -151,7 +151,8 @@ impl SesClient {
             .header("authorization", authorization)
             .header("x-amz-date", date)
             .header("content-type", "application/json");
-        let answer = self.api.call_with(SEND, request, body.sending(Some(digest)), Repeat::MayDouble).await?;
+        let Sending { body, broke_off } = body.sending(Some(digest));
+        let answer = self.api.call_with(SEND, request.body(body), &broke_off, Repeat::MayDouble).await?;
         match answer.is_success().then(|| answer.json::<Sent>()).flatten() {
             Some(sent) => {
                 Ok(Receipt { provider: PROVIDER, provider_ref: Some(sent.message_id), detail: None })

@@ -93,14 +93,15 @@ impl WhatsappMediaClient {
         media_type: &'static str,
     ) -> Result<Receipt, ProviderError> {
         check(content.length(), &content.start(START).await.map_err(unread)?, media_type)?;
-        let file = content.part().file_name(name.to_owned()).mime_str(media_type);
+        let (file, broke_off) = content.part();
+        let file = file.file_name(name.to_owned()).mime_str(media_type);
         let file =
             file.map_err(|_| permanent(UPLOAD, "type", "The media type of the file cannot be named."))?;
         let form =
             Form::new().text("messaging_product", "whatsapp").text("type", media_type).part("file", file);
         let path = format!("/{}/media", self.phone_number_id);
         let request = self.api.post(&path).bearer_auth(self.access_token.expose_secret()).multipart(form);
-        let answer = self.api.call(UPLOAD, request, Repeat::Safe).await?;
+        let answer = self.api.call_with(UPLOAD, request, &broke_off, Repeat::Safe).await?;
         match answer.is_success().then(|| answer.json::<Uploaded>()).flatten() {
             Some(Uploaded { id }) => Ok(Receipt { provider: PROVIDER, provider_ref: Some(id), detail: None }),
             None => Err(refused(&self.api, UPLOAD, &answer, ErrorClass::ServerError)),

@@ -9,6 +9,8 @@ mod ffmpeg;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod http2_uploads;
+#[cfg(test)]
 #[expect(unreachable_pub, reason = "the crate of tests exports it")]
 #[path = "../../../../tests/src/installed.rs"]
 mod installed;

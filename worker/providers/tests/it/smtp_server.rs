@@ -145,17 +145,21 @@ fn serve(tcp: TcpStream, protection: Protection, shared: &Shared) {
 }
 
 pub(crate) fn tls(tcp: TcpStream) -> Box<dyn Stream> {
+    let connection = ServerConnection::new(Arc::new(tls_settings())).expect("a server connection");
+    Box::new(StreamOwned::new(connection, tcp))
+}
+
+/// The certificate of localhost, by which [`CA`] stands.
+pub(crate) fn tls_settings() -> ServerConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let certificates = CertificateDer::pem_slice_iter(CERTIFICATE).flatten().collect();
     let key = PrivateKeyDer::from_pem_slice(KEY).expect("a readable key");
-    let config = ServerConfig::builder_with_provider(provider)
+    ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions that the provider knows")
         .with_no_client_auth()
         .with_single_cert(certificates, key)
-        .expect("a key that fits its certificate");
-    let connection = ServerConnection::new(Arc::new(config)).expect("a server connection");
-    Box::new(StreamOwned::new(connection, tcp))
+        .expect("a key that fits its certificate")
 }
 
 #[derive(PartialEq, Eq)]

@@ -12,10 +12,10 @@ use url::Url;
 
 use super::{WhatsappSettings, answer::refused};
 use crate::{
-    ErrorClass, ProviderError, Receipt, Standing,
+    ErrorClass, ProviderError, Receipt,
     api::Api,
     content::{Content, FetchError, Gathering},
-    error::{TOO_LARGE, UNREAD},
+    error::TOO_LARGE,
     exchange::{HttpAnswer, Repeat},
     pipeline::{Client, Target},
 };
@@ -92,7 +92,8 @@ impl WhatsappMediaClient {
         name: &str,
         media_type: &'static str,
     ) -> Result<Receipt, ProviderError> {
-        check(content.length(), &content.start(START).await.map_err(unread)?, media_type)?;
+        let start = content.start(START).await.map_err(|error| unread(UPLOAD, error))?;
+        check(content.length(), &start, media_type)?;
         let (file, broke_off) = content.part();
         let file = file.file_name(name.to_owned()).mime_str(media_type);
         let file =
@@ -123,7 +124,8 @@ impl WhatsappMediaClient {
         if answer.status != 200 {
             return Err(refused(&self.api, DOWNLOAD, &answer, ErrorClass::ServerError).into());
         }
-        if !is_digest(&described.sha256, content.sha256().await.map_err(unread)?) {
+        let digest = content.sha256().await.map_err(|error| unread(DOWNLOAD, error))?;
+        if !is_digest(&described.sha256, digest) {
             let message = "What was downloaded is not what WhatsApp described; the call is repeated later.";
             let error = ProviderError::new(PROVIDER, DOWNLOAD, ErrorClass::ServerError, message);
             return Err(error.with_code("sha256").into());
@@ -217,13 +219,10 @@ fn permanent(operation: &'static str, code: &str, message: &str) -> ProviderErro
     ProviderError::new(PROVIDER, operation, ErrorClass::Permanent, message).with_code(code)
 }
 
-/// It was kept on our own disk, which does not give it back now. That says nothing of WhatsApp, and is no try of the job.
-fn unread(error: std::io::Error) -> ProviderError {
-    let message = "The file lies on a disk that could not be read; the job is repeated later.";
-    ProviderError::new(PROVIDER, MEDIA, ErrorClass::ServerError, message)
-        .with_code(UNREAD)
-        .with_standing(Standing::NotSent)
-        .with_source(error)
+/// It was kept on our own disk, which does not give it back now. That says nothing of WhatsApp, and is a try of the job: a
+/// disk that never gives it must not keep the job for ever.
+fn unread(operation: &'static str, error: std::io::Error) -> ProviderError {
+    ProviderError::unread(PROVIDER, operation, error)
 }
 
 #[cfg(test)]

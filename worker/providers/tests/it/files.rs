@@ -131,17 +131,38 @@ async fn a_file_that_says_it_is_too_large_is_not_read() {
 #[tokio::test]
 async fn media_that_is_larger_than_whatsapp_says_ends_at_its_limit() {
     let (disk, api) = (Disk::new(), whatsapp_that_lies().await);
-    let client = WhatsappMediaClient::new(WhatsappSettings {
-        api: ApiSettings::new(format!("http://{api}"), Duration::from_secs(20)),
-        phone_number_id: "1".into(),
-        access_token: "EAAtoken".into(),
-    });
-
-    let fetched = client.unwrap().download("42", disk.spool().gather(2 * MIB)).await;
+    let fetched = media(api).download("42", disk.spool().gather(2 * MIB)).await;
 
     let error = FetchError::apart(fetched).unwrap_err();
     assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Permanent, Some("too_long")), "{error}");
     assert!(disk.is_empty());
+}
+
+/// WhatsApp's files at this address.
+fn media(api: SocketAddr) -> WhatsappMediaClient {
+    WhatsappMediaClient::new(WhatsappSettings {
+        api: ApiSettings::new(format!("http://{api}"), Duration::from_secs(20)),
+        phone_number_id: "1".into(),
+        access_token: "EAAtoken".into(),
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_even_be_begun_is_sent_to_nobody_and_costs_its_job_a_try() {
+    let whatsapp = Receiver::start(Answer { status: 200, ..Answer::default() }).await;
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(1_000).unwrap();
+    let content = Content::of_file(file.try_clone().unwrap()).unwrap();
+
+    file.set_len(0).unwrap();
+    let error = media(whatsapp.address).upload(&content, "a.png", "image/png").await.unwrap_err();
+
+    assert_eq!(
+        (error.class, error.code.as_deref(), error.operation),
+        (ErrorClass::ServerError, Some("disk"), "upload")
+    );
+    assert!(!error.was_not_sent() && whatsapp.received().is_empty(), "{error:?}");
 }
 
 /// An API that describes every file as one of three bytes, where it sends four mebibytes.

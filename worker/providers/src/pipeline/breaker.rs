@@ -13,7 +13,7 @@ use super::{
     observe::{CallEvent, CallObserver},
     stage::Stage,
 };
-use crate::{ErrorClass, ProviderError, Standing};
+use crate::{ErrorClass, ProviderError, Standing, error::UNREAD};
 
 type Hosts = Circuits<(&'static str, Box<str>), ()>;
 
@@ -83,11 +83,11 @@ fn host(facts: &Facts) -> (&'static str, Box<str>) {
 }
 
 /// What an answer says of its host. Only what an answering host alone can say is proof that it is well: a refusal for good
-/// may be our own, made before anything was sent.
+/// may be our own, made before anything was sent, and a file that our disk does not give breaks a call off on this side.
 fn health(answer: &Answer) -> Health {
     let Err(error) = answer else { return Health::Well };
     match error.class {
-        _ if error.was_not_sent() => Health::Unknown,
+        _ if error.was_not_sent() || error.code.as_deref() == Some(UNREAD) => Health::Unknown,
         // It answered, and what it said is about somebody else.
         ErrorClass::ServerError if error.standing == Standing::OneRecipient => Health::Well,
         ErrorClass::Auth | ErrorClass::Quota | ErrorClass::RateLimited { .. } => Health::Well,
@@ -95,5 +95,37 @@ fn health(answer: &Answer) -> Health {
         ErrorClass::ServerError | ErrorClass::Timeout | ErrorClass::Network | ErrorClass::Ambiguous => {
             Health::Ill
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Receipt;
+
+    #[test]
+    fn only_an_answer_is_proof_that_a_host_is_well_and_only_its_own_trouble_that_it_is_ill() {
+        let error = |class| ProviderError::new("llm", "complete", class, "Trouble.");
+        let failed = || error(ErrorClass::ServerError);
+        let limited = ErrorClass::RateLimited { retry_after: None };
+        for (error, expected) in [
+            (failed(), Health::Ill),
+            (error(ErrorClass::Timeout), Health::Ill),
+            (error(ErrorClass::Network), Health::Ill),
+            (error(ErrorClass::Ambiguous), Health::Ill),
+            (failed().with_standing(Standing::Overloaded), Health::Ill),
+            (failed().with_standing(Standing::OneRecipient), Health::Well),
+            (error(ErrorClass::Auth), Health::Well),
+            (error(limited), Health::Well),
+            (error(ErrorClass::Permanent), Health::Unknown),
+            (failed().with_standing(Standing::NotSent), Health::Unknown),
+            (error(limited).with_standing(Standing::Turn), Health::Unknown),
+            (ProviderError::unread("llm", "complete", "the disk is gone"), Health::Unknown),
+        ] {
+            let told = format!("{error:?}");
+            assert_eq!(health(&Err(error)), expected, "{told}");
+        }
+        let receipt = Receipt { provider: "llm", provider_ref: None, detail: None };
+        assert_eq!(health(&Ok(receipt)), Health::Well);
     }
 }

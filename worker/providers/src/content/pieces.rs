@@ -113,7 +113,8 @@ impl Pieces {
         if self.length <= PIECE as u64 && !self.is_on_disk() { digest() } else { run_blocking(digest).await }
     }
 
-    pub(super) fn is_on_disk(&self) -> bool {
+    /// True when some of it has to be read from the disk.
+    pub(crate) fn is_on_disk(&self) -> bool {
         self.pieces.iter().any(|piece| match piece {
             Piece::AsIs(content) => matches!(content, Content::OnDisk { .. }),
             Piece::Base64(of, _) => of.is_on_disk(),

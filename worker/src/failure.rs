@@ -242,7 +242,7 @@ fn from_file(error: &FileError) -> Failure {
         | FileError::NoKey(_)
         | FileError::Foreign(_)
         | FileError::NotTaken { .. } => Failure::permanent(message),
-        FileError::Disk(_) => Failure::internal(message),
+        FileError::Disk(_) => Failure { code: Some("disk".into()), ..Failure::internal(message) },
         // A backlog is not buried because somebody has to make room.
         FileError::Spool(_) => {
             Failure { code: Some("spool".into()), ..park(ErrorClass::Internal, FOR_ROOM, message) }
@@ -299,6 +299,8 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod notifications;
 

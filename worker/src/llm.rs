@@ -5,7 +5,8 @@
 //! 3. `budget.rs`, `purse.rs`: what a tenant may spend in a day or month, and what it has spent
 //! 4. `cache.rs`: answers that may be given again
 //! 5. `form.rs`: answers held to a JSON Schema
-//! 6. `ask.rs`: all of it in order, for one question
+//! 6. `in_vain.rs`: what a run fails with when models are not there
+//! 7. `ask.rs`: all of it in order, for one question
 //!
 //! Neither questions nor answers are logged.
 
@@ -13,6 +14,7 @@ mod ask;
 mod budget;
 mod cache;
 mod form;
+mod in_vain;
 mod models;
 mod money;
 mod purse;

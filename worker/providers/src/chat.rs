@@ -40,8 +40,12 @@ pub const BASE_URL: &str = "https://openrouter.ai/api/v1";
 const COMPLETE: &str = "complete";
 /// What OpenRouter says when one model is too busy.
 pub const OVERLOADED: &str = "provider_overloaded";
-/// How OpenRouter says, with 400 and no word, that it has no such model.
-const UNKNOWN_MODEL: &str = "is not a valid model ID";
+/// The code of a model that is not there, as OpenAI and servers like it say it.
+pub const UNKNOWN_MODEL: &str = "model_not_found";
+/// How OpenRouter says that, with 400 and no word of its own.
+const INVALID_ID: &str = "is not a valid model ID";
+/// What is said of it.
+const GONE_MODEL: &str = "It does not offer this model.";
 /// The code of a model that says why it does not answer.
 pub const REFUSED: &str = "refusal";
 /// The code of an answer that was withheld or cut by a filter: the `finish_reason` of the same name.
@@ -221,8 +225,8 @@ impl ChatClient {
             other => other,
         };
         let code = match code_word.or(word) {
-            // 400 alone would say that the question is wrong, whoever is asked.
-            None if status == 400 && error.message.contains(UNKNOWN_MODEL) => "model_not_found".to_owned(),
+            // 400 alone, or a bad request, would say that the question is wrong, whoever is asked.
+            _ if status == 400 && error.message.contains(INVALID_ID) => UNKNOWN_MODEL.to_owned(),
             code => code.unwrap_or_else(|| status.to_string()),
         };
         let code: String = code.chars().filter(char::is_ascii_graphic).take(64).collect();
@@ -233,7 +237,11 @@ impl ChatClient {
             _ => code == OVERLOADED,
         };
         let standing = if is_about_one { Standing::OneRecipient } else { Standing::Answered };
-        let error = self.api.error(operation, class, advice(operation, class), &error.message);
+        let advice = match class {
+            ErrorClass::Permanent if operation == COMPLETE && is_word_of_unknown(&code) => GONE_MODEL,
+            class => advice(operation, class),
+        };
+        let error = self.api.error(operation, class, advice, &error.message);
         error.with_code(code).with_server_wait(wait).with_standing(standing)
     }
 }
@@ -309,6 +317,15 @@ pub(crate) fn classify(
         }
         (_, class) => class,
     }
+}
+
+/// Whether the provider says that it does not have the model that was asked: its id is wrong, or it was taken away.
+pub fn is_unknown_model(error: &ProviderError) -> bool {
+    error.class == ErrorClass::Permanent && error.code.as_deref().is_some_and(is_word_of_unknown)
+}
+
+fn is_word_of_unknown(code: &str) -> bool {
+    matches!(code, "404" | "not_found" | UNKNOWN_MODEL)
 }
 
 /// Whether a status is the other side's trouble and not the question's.

@@ -27,6 +27,7 @@ use super::{
     budget::WhenSpent,
     cache::Kept,
     form::{Form, repair},
+    in_vain::InVain,
     models::Wanted,
     money::{Dollars, Price, Teller, cost},
     purse::{Held, TooLittle},
@@ -78,14 +79,15 @@ pub(super) struct Asking<'a> {
     question: Question,
     asked: Vec<String>,
     paid: Vec<Paid>,
+    in_vain: InVain,
     is_repaired: bool,
     is_over_budget: bool,
 }
 
 impl<'a> Asking<'a> {
     pub(super) fn new(llm: &'a Llm, job: &'a Job, question: Question) -> Self {
-        let (asked, paid) = (Vec::new(), Vec::new());
-        Self { llm, job, question, asked, paid, is_repaired: false, is_over_budget: false }
+        let (asked, paid, in_vain) = (Vec::new(), Vec::new(), InVain::default());
+        Self { llm, job, question, asked, paid, in_vain, is_repaired: false, is_over_budget: false }
     }
 
     /// Asks until there is an answer.
@@ -269,12 +271,15 @@ impl<'a> Asking<'a> {
 
     fn next(&mut self, error: ProviderError) -> Result<(), Error> {
         let Some(model) = self.llm.models.after(&self.question.wanted, &self.asked, &error) else {
+            let in_vain = std::mem::take(&mut self.in_vain);
+            let error = in_vain.told(&self.question.request.model, error, &self.question.wanted);
             return Err(self.told(error.into()));
         };
         info!(
             job.id = %self.job.id, code = error.code.as_deref(),
             "Model {} could not answer ({}); {model} is asked", self.question.request.model, error.class.name()
         );
+        self.in_vain.note(&self.question.request.model, error);
         self.take(&[model])
     }
 

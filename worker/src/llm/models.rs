@@ -119,9 +119,8 @@ fn obstacle(error: &ProviderError) -> Option<Obstacle> {
             Some(Obstacle::Policy)
         }
         // Overloaded is that one model; "rate_limit_exceeded" is our key.
-        (_, chat::OVERLOADED | "404" | "not_found" | "model_not_found" | "stalled") => {
-            Some(Obstacle::Trouble)
-        }
+        (_, chat::OVERLOADED | "stalled") => Some(Obstacle::Trouble),
+        _ if chat::is_unknown_model(error) => Some(Obstacle::Trouble),
         (ErrorClass::ServerError, _) if !error.was_not_sent() => Some(Obstacle::Trouble),
         // It says that trouble of its own will not pass.
         (ErrorClass::Permanent, _) if error.standing == Standing::OneRecipient => Some(Obstacle::Trouble),
@@ -171,8 +170,9 @@ mod tests {
     #[test]
     fn each_obstacle_has_its_own_way_out() {
         let tier = Wanted::Tier("default".into());
-        let table: [(ErrorClass, &str, &[&str]); 9] = [
+        let table: [(ErrorClass, &str, &[&str]); 10] = [
             (ErrorClass::ServerError, "502", &["haiku", "mini", "turbo"]),
+            (ErrorClass::Permanent, chat::UNKNOWN_MODEL, &["haiku", "mini", "turbo"]),
             (ErrorClass::Permanent, "404", &["haiku", "mini", "turbo"]),
             (
                 ErrorClass::RateLimited { retry_after: None },

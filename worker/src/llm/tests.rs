@@ -3,6 +3,7 @@
 mod budgets;
 mod credit;
 mod purses;
+mod unknown;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -29,6 +29,9 @@ pub(super) fn complete(call: &Call<'_>) -> Outcome {
     }
     let model =
         question["model"].as_str().or_else(|| question["models"][0].as_str()).unwrap_or("openrouter/auto");
+    if !is_id(model) {
+        return Err(unknown_model(model));
+    }
     let said = question["messages"].as_array().and_then(|all| all.last()).map_or("", |last| content(last));
     let tokens = said.split_whitespace().count();
     let usage = json!({
@@ -74,6 +77,17 @@ fn authorize(call: &Call<'_>) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(refuse(401, "authentication", "No auth credentials found"))
+}
+
+/// Ids are those of their maker and of the model, with a slash between; here every such model is there.
+fn is_id(model: &str) -> bool {
+    model.split_once('/').is_some_and(|(maker, name)| !maker.is_empty() && !name.is_empty())
+}
+
+/// OpenRouter says this without a word of its own.
+fn unknown_model(model: &str) -> Refusal {
+    let message = format!("{model} is not a valid model ID");
+    Refusal::new(Answer::json(400, &json!({ "error": { "message": message, "code": 400 } })), message)
 }
 
 /// What fits a schema: the question itself where it is JSON, else the least that the schema asks for.

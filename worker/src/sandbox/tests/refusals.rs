@@ -156,6 +156,9 @@ async fn a_language_model_says_the_type_of_its_refusal() {
     }
     let came = stage.post("/llm/v1/chat/completions", "flota_sandbox_revoked", &question()).await.unwrap();
     assert_eq!(came.json()["error"]["metadata"]["error_type"], "authentication");
+    let unknown = with(question(), "/model", json!("xyz"));
+    let came = stage.post("/llm/v1/chat/completions", credential::LLM, &unknown).await.unwrap();
+    assert_eq!(came.json(), json!({ "error": { "message": "xyz is not a valid model ID", "code": 400 } }));
 }
 
 #[tokio::test]

@@ -104,9 +104,17 @@ async fn a_model_that_is_not_known_is_told_from_a_question_that_is_wrong() {
     let said = |message: &str| json!({ "error": { "message": message, "code": 400 } });
 
     let (_receiver, unknown) = answered(Api::Chat, 400, said("acme/one is not a valid model ID")).await;
+    let with_a_word = json!({ "error": {
+        "message": "acme/one is not a valid model ID", "code": 400, "metadata": { "error_type": "invalid_request" },
+    } });
+    let (_receiver, still_unknown) = answered(Api::Chat, 400, with_a_word).await;
     let (_receiver, wrong) = answered(Api::Chat, 400, said("max_tokens is too large")).await;
 
-    assert_eq!(unknown.unwrap_err().code.as_deref(), Some("model_not_found"));
+    for unknown in [unknown, still_unknown] {
+        let error = unknown.unwrap_err();
+        assert_eq!(error.code.as_deref(), Some("model_not_found"));
+        assert!(error.message.starts_with("It does not offer this model."), "{error}");
+    }
     assert_eq!(wrong.unwrap_err().code.as_deref(), Some("400"));
 }
 

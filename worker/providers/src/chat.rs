@@ -241,7 +241,8 @@ impl ChatClient {
             ErrorClass::Permanent if operation == COMPLETE && is_word_of_unknown(&code) => GONE_MODEL,
             class => advice(operation, class),
         };
-        let error = self.api.error(operation, class, advice, &error.message);
+        let said = format!("{}{}", error.message, availability.instead());
+        let error = self.api.error(operation, class, advice, &said);
         error.with_code(code).with_server_wait(wait).with_standing(standing)
     }
 }

@@ -3,6 +3,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+/// Most models that an error names instead.
+const MOST_NAMED: usize = 5;
+
 /// A whole answer.
 #[derive(Deserialize, Default)]
 pub(super) struct Completion {
@@ -62,6 +65,18 @@ pub(super) struct Availability {
     pub(super) retryable: Option<bool>,
     #[serde(default)]
     pub(super) retry_after: Option<f64>,
+    /// Ids of models that it would take instead; its form is not documented, so anything else is passed over.
+    #[serde(default)]
+    fallback_models: Value,
+}
+
+impl Availability {
+    /// The models that are named instead of the one that was asked, as a sentence; empty when there are none.
+    pub(super) fn instead(&self) -> String {
+        let models = self.fallback_models.as_array().into_iter().flatten().filter_map(Value::as_str);
+        let models: Vec<&str> = models.take(MOST_NAMED).collect();
+        if models.is_empty() { String::new() } else { format!(" Instead there is: {}", models.join(", ")) }
+    }
 }
 
 impl ApiError {

@@ -119,6 +119,21 @@ async fn a_model_that_is_not_known_is_told_from_a_question_that_is_wrong() {
 }
 
 #[tokio::test]
+async fn models_that_are_named_instead_are_told_whatever_else_is_in_their_place() {
+    let said = |fallback_models: Value| {
+        let availability = json!({ "retryable": false, "fallback_models": fallback_models });
+        json!({ "error": { "message": "No endpoints found.", "code": 404, "availability": availability } })
+    };
+
+    let (_receiver, named) = answered(Api::Chat, 404, said(json!(["acme/two", "acme/three"]))).await;
+    let (_receiver, unnamed) = answered(Api::Chat, 404, said(json!({ "acme": 1 }))).await;
+
+    let [named, unnamed] = [named, unnamed].map(|result| result.unwrap_err().message);
+    assert!(named.ends_with("No endpoints found. Instead there is: acme/two, acme/three"), "{named}");
+    assert!(unnamed.ends_with("It said: No endpoints found."), "{unnamed}");
+}
+
+#[tokio::test]
 async fn a_wish_to_wait_is_kept_in_all_its_forms() {
     let reset = (NOW + 30).to_string();
     let rows =

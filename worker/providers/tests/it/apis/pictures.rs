@@ -90,18 +90,29 @@ async fn a_service_account_signs_once_and_a_refused_token_is_renewed_once() {
 async fn a_refused_service_account_waits_for_a_person_and_trouble_at_google_does_not() {
     let key = String::from_utf8(include_bytes!("../../data/service_account.key.pem").to_vec()).unwrap();
     let rows = [
-        (400, json!({ "error": "invalid_grant", "error_description": "Invalid JWT" }), ErrorClass::Auth),
-        (400, json!({ "error": "temporarily_unavailable" }), ErrorClass::ServerError),
-        (408, Value::Null, ErrorClass::ServerError),
-        (429, Value::Null, LIMITED),
-        (503, Value::Null, ErrorClass::ServerError),
+        (
+            400,
+            json!({ "error": "invalid_grant", "error_description": "Invalid JWT" }),
+            (ErrorClass::Auth, "invalid_grant"),
+        ),
+        (400, json!({ "error": "invalid_client" }), (ErrorClass::Auth, "invalid_client")),
+        (400, json!({ "error": "" }), (ErrorClass::Auth, "400")),
+        (
+            400,
+            json!({ "error": "temporarily_unavailable" }),
+            (ErrorClass::ServerError, "temporarily_unavailable"),
+        ),
+        (408, Value::Null, (ErrorClass::ServerError, "408")),
+        (429, Value::Null, (LIMITED, "429")),
+        (503, Value::Null, (ErrorClass::ServerError, "503")),
     ];
 
-    for (status, body, class) in rows {
+    for (status, body, expected) in rows {
         let google =
             Receiver::start(Answer { status, body: body.to_string().into(), ..Answer::default() }).await;
         let file = json!({ "client_email": "a@b", "private_key": key, "token_uri": google.url() });
         let account = ServiceAccount::from_json(&file.to_string(), Duration::from_secs(5)).unwrap();
-        assert_eq!(account.credential(NOW).await.unwrap_err().class, class, "{status} {body}");
+        let error = account.credential(NOW).await.unwrap_err();
+        assert_eq!((error.class, error.code.as_deref().unwrap_or_default()), expected, "{status} {body}");
     }
 }

@@ -96,9 +96,9 @@ fn the_inventory_lists_the_catalogue_and_every_page() {
         let entry = inventory.iter().find(|one| one.id == page.id);
         let place = format!("{FOLDER}/{}", page.name);
         match entry {
-            Some(entry) if entry.documentacion == place && entry.estado != State::Planificado => {}
+            Some(entry) if entry.documentacion == place && entry.estado == State::Activo => {}
             Some(entry) => problems.push(format!(
-                "{place}: the inventory has {} for {}, planned or under another name",
+                "{place}: the inventory has {} for {}, not activo or under another name",
                 entry.documentacion, page.id
             )),
             None => problems.push(format!("{place}: the inventory does not list {}", page.id)),

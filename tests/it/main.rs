@@ -38,6 +38,7 @@ mod run;
 mod scaling;
 mod schedules;
 mod scripts;
+mod service_account;
 mod smtp_server;
 mod ssrf;
 mod storage;

@@ -33,8 +33,8 @@ pub use payloads::{
     ChatMessage, ChatRole, CompleteChat, DeliverWebhook, EMAIL_TEMPLATES, EmailAttachment, EmailBody,
     EmailTemplate, EmailVariable, EmailVariableKind, KNOWN_TEMPLATES, KnownTemplate, MediaSource, PushKeys,
     PushSubscription, PushUrgency, ReadImage, SendEmail, SendPush, SendSms, SendWhatsapp, StorageKey,
-    TranscribeAudio, TranscriptFormat, WhatsappBody, WhatsappFile, WhatsappMedia, WhatsappRead,
-    WhatsappTemplate, WhatsappText,
+    TranscribeAudio, TranscriptFormat, TranscriptTimes, WhatsappBody, WhatsappFile, WhatsappMedia,
+    WhatsappRead, WhatsappTemplate, WhatsappText,
 };
 pub use producer::{Producer, Receipt};
 pub use script::{call, script, script_with};

@@ -15,7 +15,7 @@ mod webhook;
 mod whatsapp;
 
 pub use attachment::EmailAttachment;
-pub use audio::{TranscribeAudio, TranscriptFormat};
+pub use audio::{TranscribeAudio, TranscriptFormat, TranscriptTimes};
 pub use chat::{ChatMessage, ChatRole, CompleteChat};
 pub use email::{EMAIL_TEMPLATES, EmailBody, EmailTemplate, EmailVariable, EmailVariableKind, SendEmail};
 pub use image::ReadImage;

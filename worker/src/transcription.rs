@@ -18,7 +18,7 @@ mod subtitles;
 use std::time::Duration;
 
 use flota_engine::{Job, Receipt};
-use flota_producer::{TranscribeAudio, TranscriptFormat as Asked};
+use flota_producer::{TranscribeAudio, TranscriptFormat as Asked, TranscriptTimes};
 use flota_providers::{
     TOO_LARGE,
     content::Content,
@@ -121,5 +121,7 @@ fn wanted(asked: TranscribeAudio) -> Wanted {
         Asked::Vtt => TranscriptFormat::Vtt,
         Asked::VerboseJson => TranscriptFormat::VerboseJson,
     };
-    Wanted { language: asked.language, prompt: asked.prompt, format, temperature: asked.temperature }
+    let has_word_times = asked.timestamps == TranscriptTimes::Words;
+    let TranscribeAudio { language, prompt, temperature, .. } = asked;
+    Wanted { language, prompt, format, has_word_times, temperature }
 }

@@ -35,6 +35,9 @@ pub struct TranscribeAudio {
     /// How the transcript is written; `json` unless given. Models of the `gpt-4o` family write no other.
     #[serde(default, skip_serializing_if = "TranscriptFormat::is_json")]
     pub format: TranscriptFormat,
+    /// What has its times in `verbose_json`; `segments` unless given. For other formats it must not be given.
+    #[serde(default, skip_serializing_if = "TranscriptTimes::is_of_segments")]
+    pub timestamps: TranscriptTimes,
     /// 0 to 1: how freely the model guesses; its own choice unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1)))]
@@ -65,10 +68,29 @@ impl TranscriptFormat {
     }
 }
 
+/// What has its times in a transcript.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TranscriptTimes {
+    /// Each segment, which is about a sentence.
+    #[default]
+    Segments,
+    /// Each segment and each word. It takes the model a little longer; servers that know no words answer without.
+    Words,
+}
+
+impl TranscriptTimes {
+    fn is_of_segments(&self) -> bool {
+        *self == Self::Segments
+    }
+}
+
 impl TranscribeAudio {
     /// Without hints.
     pub fn new(audio: MediaSource) -> Self {
-        Self { audio, language: None, prompt: None, format: TranscriptFormat::Json, temperature: None }
+        let (format, timestamps) = (TranscriptFormat::default(), TranscriptTimes::default());
+        Self { audio, language: None, prompt: None, format, timestamps, temperature: None }
     }
 
     /// With its language.
@@ -80,6 +102,11 @@ impl TranscribeAudio {
     /// Written like this.
     pub fn format(self, format: TranscriptFormat) -> Self {
         Self { format, ..self }
+    }
+
+    /// As `verbose_json` with the times of each word.
+    pub fn with_word_times(self) -> Self {
+        Self { format: TranscriptFormat::VerboseJson, timestamps: TranscriptTimes::Words, ..self }
     }
 }
 
@@ -101,6 +128,8 @@ impl Payload for TranscribeAudio {
         Invalid::unless(language, "language", problem)?;
         let prompt = self.prompt.as_deref().is_none_or(|prompt| prompt.len() <= MAX_PROMPT);
         Invalid::unless(prompt, "prompt", "must have at most 2,000 bytes")?;
+        let has_times = self.timestamps.is_of_segments() || self.format == TranscriptFormat::VerboseJson;
+        Invalid::unless(has_times, "timestamps", "`words` needs `\"format\": \"verbose_json\"`")?;
         let temperature = self.temperature.is_none_or(|temperature| (0.0..=1.0).contains(&temperature));
         Invalid::unless(temperature, "temperature", "must be 0 to 1")
     }
@@ -133,6 +162,9 @@ mod tests {
     fn what_no_model_takes_is_refused_by_field() {
         let rows = [
             (r#","format":"verbose_json","temperature":0.2,"prompt":"Ana""#, Ok(())),
+            (r#","format":"verbose_json","timestamps":"words""#, Ok(())),
+            (r#","format":"srt","timestamps":"words""#, Err("timestamps")),
+            (r#","timestamps":"words""#, Err("timestamps")),
             (r#","language":"eo""#, Ok(())),
             (r#","language":"xx""#, Err("language")),
             (r#","language":"ES""#, Err("language")),
@@ -147,5 +179,16 @@ mod tests {
         }
         let error = checked(r#"{"audio":{"file":"a.ogg"},"format":"docx"}"#).unwrap_err();
         assert!(error.contains("unknown variant `docx`") && error.contains("srt"), "{error}");
+    }
+
+    #[test]
+    fn times_of_words_bring_the_format_that_has_them() {
+        let payload = TranscribeAudio::new(MediaSource::file("a.ogg")).with_word_times();
+
+        let written = r#"{"audio":{"file":"a.ogg"},"format":"verbose_json","timestamps":"words"}"#;
+        assert_eq!(
+            (payload.validate(), serde_json::to_string(&payload).unwrap()),
+            (Ok(()), written.to_owned())
+        );
     }
 }

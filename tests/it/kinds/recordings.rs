@@ -96,6 +96,25 @@ async fn a_transcript_comes_in_the_form_that_was_asked_for_with_what_it_cost() {
 }
 
 #[tokio::test]
+async fn words_have_their_times_where_a_job_asks_for_them() {
+    let stage = Stage::set(true).await;
+    stage.put("note.ogg", SPEECH);
+
+    let plain = stage.complete(NewJob::new(job("note.ogg").format(TranscriptFormat::VerboseJson))).await;
+    let words = stage.complete(NewJob::new(job("note.ogg").with_word_times())).await;
+
+    let timed = |word: &str, start: f64, end: f64| json!({ "word": word, "start": start, "end": end });
+    assert_eq!(words["words"], json!([timed("Buenos", 0.0, 3.41), timed("días", 3.41, 6.81)]));
+    assert_eq!((&words["segments"], plain.get("words")), (&plain["segments"], None));
+    let [of_plain, of_words] = [0, 1].map(|at| {
+        let body = String::from_utf8_lossy(&stage.sandbox.received("openai")[at].body).into_owned();
+        body.matches("name=\"timestamp_granularities[]\"").count()
+    });
+    assert_eq!((of_plain, of_words), (0, 2), "only the job that asks is sent with it");
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn every_format_of_the_catalogue_is_sent_as_what_it_is_under_whatever_name() {
     let stage = Stage::set(true).await;
     let rows = [

@@ -33,6 +33,9 @@ pub const BASE_URL: &str = "https://api.openai.com/v1";
 /// Largest file that the API takes, in bytes.
 pub const MOST_AUDIO_BYTES: usize = 25 * 1024 * 1024;
 const TRANSCRIBE: &str = "transcribe";
+/// What gets its times; only beside `verbose_json`
+/// (<https://platform.openai.com/docs/api-reference/audio/createTranscription>).
+const GRANULARITIES: &str = "timestamp_granularities[]";
 
 /// The account that asks.
 #[derive(Debug, Clone)]
@@ -91,6 +94,8 @@ pub struct Wanted {
     pub prompt: Option<String>,
     /// How the transcript is written.
     pub format: TranscriptFormat,
+    /// Whether [`TranscriptFormat::VerboseJson`] has the times of words too. Servers that know no such times ignore it.
+    pub has_word_times: bool,
     /// 0 to 1; the API's own choice when absent.
     pub temperature: Option<f64>,
 }
@@ -124,7 +129,7 @@ impl TranscriptionClient {
     /// Transcribes one recording.
     ///
     /// The receipt's detail holds `text`, which is the document for subtitles, `model` and `usage`; of
-    /// [`TranscriptFormat::VerboseJson`] also `language`, `duration` and `segments`.
+    /// [`TranscriptFormat::VerboseJson`] also `language`, `duration` and `segments`, and `words` where they were wanted.
     ///
     /// # Errors
     /// Before anything is sent when the model cannot do it; else what the API refuses.
@@ -168,6 +173,10 @@ impl TranscriptionClient {
             if let Some(value) = value {
                 form = form.text(name, value);
             }
+        }
+        if wanted.has_word_times && wanted.format == TranscriptFormat::VerboseJson {
+            // Words alone would come without segments.
+            form = form.text(GRANULARITIES, "segment").text(GRANULARITIES, "word");
         }
         Ok((form, broke_off))
     }

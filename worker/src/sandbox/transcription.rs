@@ -65,7 +65,8 @@ pub(super) fn transcribe(call: &Call<'_>) -> Outcome {
         "model": model, "file_bytes": file.content.len(), "language": fields["language"], "format": format, "seconds": seconds,
     });
     let text = if is_silent(&recording, &file.content) { "" } else { TEXT };
-    let answer = answer(format, usage(model, &recording), (text, recording.length()));
+    let timed = &fields["timestamp_granularities"];
+    let answer = answer(format, timed, usage(model, &recording), (text, recording.length()));
     Ok(Done::new(answer.with("x-request-id", format!("req_{}", new_id())), summary))
 }
 
@@ -120,7 +121,7 @@ fn usage(model: &str, recording: &Recording) -> Value {
     })
 }
 
-fn answer(format: &str, usage: Value, (text, length): (&str, Duration)) -> Answer {
+fn answer(format: &str, timed: &Value, usage: Value, (text, length): (&str, Duration)) -> Answer {
     let (minutes, seconds, millis) = (length.as_secs() / 60, length.as_secs() % 60, length.subsec_millis());
     let end = |point: char| format!("{:02}:{:02}:{seconds:02}{point}{millis:03}", minutes / 60, minutes % 60);
     let plain = |text: String| Answer::of(200, "text/plain; charset=utf-8", text);
@@ -135,15 +136,29 @@ fn answer(format: &str, usage: Value, (text, length): (&str, Duration)) -> Answe
                 "id": 0, "seek": 0, "start": 0.0, "end": length.as_secs_f64(), "text": text, "tokens": [50_364], "temperature": 0.0,
                 "avg_logprob": -0.2, "compression_ratio": 0.8, "no_speech_prob": 0.01,
             });
-            let segments = if text.is_empty() { json!([]) } else { json!([segment]) };
-            let body = json!({
-                "task": "transcribe", "language": "spanish", "duration": length.as_secs_f64(), "text": text,
-                "segments": segments, "usage": usage,
+            let mut body = json!({
+                "task": "transcribe", "language": "spanish", "duration": length.as_secs_f64(), "text": text, "usage": usage,
             });
+            let has = |what: &str| timed.as_array().is_some_and(|all| all.iter().any(|one| one == what));
+            if timed.is_null() || has("segment") {
+                body["segments"] = if text.is_empty() { json!([]) } else { json!([segment]) };
+            }
+            if has("word") {
+                body["words"] = words(text, length);
+            }
             Answer::json(200, &body)
         }
         _ => Answer::json(200, &json!({ "text": text, "usage": usage })),
     }
+}
+
+/// Every word takes equally long; they come without their points and commas.
+fn words(text: &str, length: Duration) -> Value {
+    let words: Vec<&str> = text.split_whitespace().map(|word| word.trim_matches(['.', ','])).collect();
+    let each = length.as_secs_f64() / words.len().max(1) as f64;
+    let time = |number: usize| (number as f64 * each * 100.0).round() / 100.0;
+    let timed = |(at, word): (usize, &&str)| json!({ "word": word, "start": time(at), "end": time(at + 1) });
+    words.iter().enumerate().map(timed).collect()
 }
 
 fn is_silent(recording: &Recording, file: &[u8]) -> bool {

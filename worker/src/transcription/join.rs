@@ -126,8 +126,19 @@ mod tests {
     }
 
     #[test]
+    fn words_keep_their_time_in_the_whole() {
+        let piece = |word: &str| json!({ "text": word, "duration": 61.5, "segments": [], "words": [{ "word": word, "start": 0.5, "end": 1.25 }] });
+
+        let whole = joined(TranscriptFormat::VerboseJson, pieces(piece("Hola"), piece("Adiós")));
+
+        let [first, second] = [("Hola", 0.5, 1.25), ("Adiós", 62.0, 62.75)]
+            .map(|(word, start, end)| json!({ "word": word, "start": start, "end": end }));
+        assert_eq!(whole["words"], json!([first, second]));
+    }
+
+    #[test]
     fn one_piece_is_left_as_it_is() {
-        let only = json!({ "text": "Hola", "segments": [], "language": "spanish" });
+        let only = json!({ "text": "Hola", "segments": [], "words": [], "language": "spanish" });
 
         let whole = joined(TranscriptFormat::VerboseJson, vec![(Duration::ZERO, only.clone())]);
 

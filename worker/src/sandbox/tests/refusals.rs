@@ -202,6 +202,17 @@ async fn a_transcription_needs_a_known_file_and_fitting_fields() {
     let srt = form(&[model, ("response_format", "srt")], "a.ogg", SPEECH);
     let came = stage.post_bytes("/openai/v1/audio/transcriptions", &headers, srt).await.unwrap();
     assert!(came.text.starts_with("1\n00:00:00,000 --> "), "{}", came.text);
+    let words = [model, ("response_format", "verbose_json"), ("timestamp_granularities[]", "word")];
+    let came = stage
+        .post_bytes("/openai/v1/audio/transcriptions", &headers, form(&words, "a.ogg", SPEECH))
+        .await
+        .unwrap();
+    let words = [came.json()["words"][0]["word"].clone(), came.json()["words"][1]["word"].clone()];
+    assert_eq!(
+        (words, &came.json()["segments"]),
+        ([json!("Buenos"), json!("días")], &Value::Null),
+        "as the vendor has it"
+    );
 }
 
 #[tokio::test]

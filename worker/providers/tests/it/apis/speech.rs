@@ -98,6 +98,26 @@ async fn each_format_is_asked_for_and_read_as_what_it_is() {
 }
 
 #[tokio::test]
+async fn times_of_words_are_asked_for_beside_those_of_segments_and_read_where_they_come() {
+    let verbose =
+        json!({ "text": "Hola", "segments": [], "words": [{ "word": "Hola", "start": 0.0, "end": 0.5 }] });
+    let wanted = |format| Hearing { has_word_times: true, ..as_format(format) };
+    let asks = |receiver: &Receiver| {
+        let sent = String::from_utf8_lossy(&receiver.received()[0].body).into_owned();
+        let part = |what: &str| format!("name=\"timestamp_granularities[]\"\r\n\r\n{what}\r\n");
+        (sent.contains(&part("segment")), sent.contains(&part("word")))
+    };
+
+    let verbose = verbose.to_string();
+    let (asked, result) =
+        heard("whisper-1", wanted(TranscriptFormat::VerboseJson), "text/plain", &verbose).await;
+    let (unasked, _) = heard("whisper-1", wanted(TranscriptFormat::Text), "text/plain", "Hola").await;
+
+    assert_eq!((asks(&asked), asks(&unasked)), ((true, true), (false, false)));
+    assert_eq!(result.unwrap().detail.unwrap()["words"][0]["word"], "Hola");
+}
+
+#[tokio::test]
 async fn a_success_that_is_no_transcript_is_a_fault_of_the_other_side_that_may_be_billed() {
     let error = json!({ "error": { "message": "no" } }).to_string();
     for (format, body) in [

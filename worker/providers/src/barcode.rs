@@ -162,7 +162,7 @@ impl BarcodeReader {
 fn gray(picture: &Picture) -> Result<Gray, Unsearched> {
     match unpack::pixels(picture) {
         Ok(unpacked) => Ok(gray::of(&unpacked).ok_or_else(undecodable)?),
-        Err(Failed::Icon) => Err(not_searched().into()),
+        Err(Failed::NotUnpacked(kind)) => Err(not_searched(kind).into()),
         Err(Failed::NotAsPromised) => Err(undecodable().into()),
         Err(Failed::Damaged(error)) => Err(undecodable().with_source(error).into()),
         Err(Failed::Unread) => Err(BadPicture::Unread.into()),
@@ -186,8 +186,8 @@ fn too_much_at_once(picture: &Picture) -> ProviderError {
     ProviderError::new(PROVIDER, DECODE, ErrorClass::Permanent, message).with_code("too_large_at_once")
 }
 
-fn not_searched() -> ProviderError {
-    let message = "Icons are not searched for barcodes; save the picture as PNG or JPEG.";
+fn not_searched(kind: &str) -> ProviderError {
+    let message = format!("{kind} are not searched for barcodes; save the picture as PNG or JPEG.");
     ProviderError::new(PROVIDER, DECODE, ErrorClass::Permanent, message).with_code("format")
 }
 

@@ -209,6 +209,11 @@ impl Picture {
         self.header.at_once
     }
 
+    /// True for a TIFF whose pixels are JPEGs: what is in it may be of any size, whatever its header says.
+    pub(crate) fn is_tiff_of_jpegs(&self) -> bool {
+        self.format == Format::Tiff && tiff::is_of_jpegs(&self.window())
+    }
+
     /// Reads the file, to decode it.
     pub(crate) fn window(&self) -> Window {
         Window::new(self.content.clone())

@@ -31,8 +31,8 @@ pub(super) struct Unpacked {
 
 /// Why there are no pixels.
 pub(super) enum Failed {
-    /// Icons are not unpacked.
-    Icon,
+    /// Pictures of this kind are not unpacked.
+    NotUnpacked(&'static str),
     /// The file is not what its header promised.
     NotAsPromised,
     /// A decoder gave up. Its words may quote the file; they are for the log of whoever looks into it.
@@ -54,8 +54,12 @@ pub(super) fn pixels(picture: &Picture) -> Result<Unpacked, Failed> {
         Format::Gif => decoded(GifDecoder::new(&mut file), picture),
         Format::Bmp => decoded(BmpDecoder::new(&mut file), picture),
         Format::Webp => decoded(WebPDecoder::new(&mut file), picture),
+        // The decoder unpacks each JPEG to the size that is written in it.
+        Format::Tiff if picture.is_tiff_of_jpegs() => {
+            return Err(Failed::NotUnpacked("TIFFs packed as JPEG"));
+        }
         Format::Tiff => decoded(TiffDecoder::new(&mut file), picture),
-        Format::Ico => return Err(Failed::Icon),
+        Format::Ico => return Err(Failed::NotUnpacked("Icons")),
     };
     // Decoders make something of a file that ends early, and what they make of it was not on the picture.
     if file.trouble().is_some() { Err(Failed::Unread) } else { unpacked }

@@ -8,7 +8,7 @@ use flota_providers::{
 
 use crate::{
     apis::PIXEL,
-    pictures_made::{bmp, gif, jpeg, on_disk, png, tiff, webp, white_png},
+    pictures_made::{bmp, gif, jpeg, on_disk, png, tiff, tiff_of_parts, tiff_of_rows, webp, white_png},
 };
 
 /// Looks at it in memory and on the disk, which is the same.
@@ -68,6 +68,11 @@ fn what_is_cut_off_or_moves_or_is_empty_is_refused() {
         (webp(10, 10, 0x02), BadPicture::Several(Format::Webp)),
         (tiff(10, 10, 4, 8), BadPicture::Several(Format::Tiff)),
         (png(0, 10, &[], true), BadPicture::BadHeader(Format::Png)),
+        // A width that is a fraction.
+        (
+            tiff_of_rows(&[(256, 5, 1, 8), (257, 4, 1, 1), (273, 4, 1, 8), (279, 4, 1, 4)], 0, &[]),
+            BadPicture::BadHeader(Format::Tiff),
+        ),
         (vec![b'B'; MOST_BYTES + 1], BadPicture::TooLarge(MOST_BYTES as u64 + 1)),
     ];
 
@@ -169,4 +174,14 @@ async fn what_takes_too_much_memory_is_refused_before_it_is_decoded() {
 
     assert_eq!(refused.code.as_deref(), Some("too_large_decoded"));
     assert!(refused.message.contains("573 MiB"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_tiff_of_jpegs_is_not_unpacked_as_they_say_themselves_how_large_they_are() {
+    let file = tiff_of_parts(10, 10, 7, &[(8, 20)], 20);
+
+    let refused = refused(&BarcodeReader::new(1), file).await;
+
+    assert_eq!((refused.class, refused.code.as_deref()), (ErrorClass::Permanent, Some("format")));
+    assert!(refused.message.contains("TIFFs packed as JPEG"), "{refused}");
 }

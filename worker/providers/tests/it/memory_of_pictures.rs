@@ -4,13 +4,13 @@
 use std::{fs::File, process::Command};
 
 use flota_providers::{
-    barcode::{BarcodeReader, MEMORY_MIB},
+    barcode::{BarcodeReader, MEMORY_MIB, Unsearched},
     content::Content,
     picture::Picture,
 };
 use futures_util::future::join_all;
 
-use crate::pictures_made::{packed_zeros, png_with, white_png};
+use crate::pictures_made::{packed_zeros, png_with, tiff_of_a_wide_tile, tiff_with_values, white_png};
 
 const INSIDE: &str = "FLOTA_TEST_MEMORY_OF_PICTURES";
 /// What the process holds besides the picture: program, runtime, the search.
@@ -23,17 +23,19 @@ fn peak() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
-/// Reads pictures in a process of its own that runs this test alone, and answers how much they took there, in MiB; `None`
-/// where that process has done so.
-fn taken_by(test: &str, file: fn() -> Vec<u8>, times: usize) -> Option<u64> {
+/// Reads each of these files so many times at once in a process of its own that runs this test alone, and answers how much
+/// that took there, in MiB; `None` where that process has done so. `refused` is the word that is expected for the file.
+fn taken_by(test: &str, files: &[fn() -> Vec<u8>], times: usize, refused: Option<&str>) -> Option<u64> {
     let Some(file) = std::env::var_os(INSIDE) else {
-        let place = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(place.path(), file()).unwrap();
-        let run = Command::new(std::env::current_exe().unwrap())
-            .args([&format!("memory_of_pictures::{test}"), "--exact", "--nocapture"])
-            .env(INSIDE, place.path())
-            .status();
-        assert!(run.unwrap().success());
+        for file in files {
+            let place = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(place.path(), file()).unwrap();
+            let run = Command::new(std::env::current_exe().unwrap())
+                .args([&format!("memory_of_pictures::{test}"), "--exact", "--nocapture"])
+                .env(INSIDE, place.path())
+                .status();
+            assert!(run.unwrap().success());
+        }
         return None;
     };
     let file = Content::of_file(File::open(file).unwrap()).unwrap();
@@ -43,8 +45,13 @@ fn taken_by(test: &str, file: fn() -> Vec<u8>, times: usize) -> Option<u64> {
     runtime.block_on(async {
         let reader = BarcodeReader::new(4);
         let picture = Picture::look_at(file).unwrap();
-        let read = join_all((0..times).map(|_| reader.read(picture.clone()))).await;
-        assert!(read.into_iter().all(|codes| codes.unwrap().is_empty()));
+        for read in join_all((0..times).map(|_| reader.read(picture.clone()))).await {
+            match (read, refused) {
+                (Ok(codes), None) => assert!(codes.is_empty()),
+                (Err(Unsearched::Refused(error)), Some(_)) => assert_eq!(error.code.as_deref(), refused),
+                (other, _) => panic!("{other:?}"),
+            }
+        }
     });
     Some(peak() - before)
 }
@@ -53,7 +60,7 @@ fn taken_by(test: &str, file: fn() -> Vec<u8>, times: usize) -> Option<u64> {
 #[test]
 fn two_of_the_worst_pictures_at_once_stay_within_the_memory_that_is_set_aside() {
     let test = "two_of_the_worst_pictures_at_once_stay_within_the_memory_that_is_set_aside";
-    let Some(taken) = taken_by(test, || white_png(9_250, 8_000), 2) else { return };
+    let Some(taken) = taken_by(test, &[|| white_png(9_250, 8_000)], 2, None) else { return };
 
     println!("two pictures of 74 million pixels at once: {taken} MiB");
     assert!(taken <= u64::from(MEMORY_MIB) + BESIDES_MIB, "{taken} MiB");
@@ -63,8 +70,9 @@ fn two_of_the_worst_pictures_at_once_stay_within_the_memory_that_is_set_aside() 
 #[test]
 fn a_profile_is_not_unpacked_however_small_it_is_packed() {
     let test = "a_profile_is_not_unpacked_however_small_it_is_packed";
-    let bomb = || png_with(b"iCCP", &[&b"bomb\0\0"[..], &packed_zeros(512 * 1024 * 1024)].concat());
-    let Some(taken) = taken_by(test, bomb, 1) else { return };
+    let bomb: fn() -> Vec<u8> =
+        || png_with(b"iCCP", &[&b"bomb\0\0"[..], &packed_zeros(512 * 1024 * 1024)].concat());
+    let Some(taken) = taken_by(test, &[bomb], 1, None) else { return };
 
     assert!(taken <= BESIDES_MIB, "{taken} MiB");
 }
@@ -72,9 +80,33 @@ fn a_profile_is_not_unpacked_however_small_it_is_packed() {
 #[test]
 fn texts_and_comments_of_a_picture_are_not_held_in_memory() {
     let test = "texts_and_comments_of_a_picture_are_not_held_in_memory";
-    let commented = || png_with(b"tEXt", &[&b"Comment\0"[..], &vec![b'x'; 19_000_000]].concat());
-    let Some(taken) = taken_by(test, commented, 1) else { return };
+    let commented: fn() -> Vec<u8> =
+        || png_with(b"tEXt", &[&b"Comment\0"[..], &vec![b'x'; 19_000_000]].concat());
+    let Some(taken) = taken_by(test, &[commented], 1, None) else { return };
 
     println!("a picture of 60,000 pixels in 19 MB: {taken} MiB");
+    assert!(taken <= 16, "{taken} MiB");
+}
+
+/// Each of 9 million values takes 32 bytes when it is read, from a file of 18 MB.
+#[test]
+fn values_of_a_tiff_are_counted_before_its_decoder_reads_them() {
+    let test = "values_of_a_tiff_are_counted_before_its_decoder_reads_them";
+    // Extra samples, lengths of strips, and a width of which there are many.
+    let files: [fn() -> Vec<u8>; 3] = [
+        || tiff_with_values(338, 9_000_000),
+        || tiff_with_values(279, 9_000_000),
+        || tiff_with_values(256, 9_000_000),
+    ];
+    let Some(taken) = taken_by(test, &files, 1, Some("too_large_at_once")) else { return };
+
+    assert!(taken <= 16, "{taken} MiB");
+}
+
+#[test]
+fn a_row_of_a_tile_that_is_far_wider_than_its_picture_is_not_unpacked() {
+    let test = "a_row_of_a_tile_that_is_far_wider_than_its_picture_is_not_unpacked";
+    let Some(taken) = taken_by(test, &[tiff_of_a_wide_tile], 1, Some("too_large_at_once")) else { return };
+
     assert!(taken <= 16, "{taken} MiB");
 }

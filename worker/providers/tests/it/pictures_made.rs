@@ -85,13 +85,31 @@ pub(crate) fn webp(width: u32, height: u32, flags: u8) -> Vec<u8> {
     [&b"RIFF"[..], &u32::try_from(body.len()).unwrap().to_le_bytes(), &body].concat()
 }
 
+/// A row of a TIFF's directory: tag, kind, number of values, and the value or the place of all.
+pub(crate) type TiffRow = (u16, u16, u32, u32);
+/// Kinds of values.
+const SHORT: u16 = 3;
+const LONG: u16 = 4;
+
+/// A TIFF with this directory, the place of a next one, and what stands behind it, from [`behind_rows`] on.
+pub(crate) fn tiff_of_rows(rows: &[TiffRow], next: u32, behind: &[u8]) -> Vec<u8> {
+    let row = |(tag, kind, count, value): &TiffRow| {
+        [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value.to_le_bytes()].concat()
+    };
+    let count = u16::try_from(rows.len()).unwrap().to_le_bytes();
+    let rows: Vec<u8> = rows.iter().flat_map(row).collect();
+    [&b"II*\0\x08\0\0\0"[..], &count, &rows, &next.to_le_bytes(), behind].concat()
+}
+
+/// Where the directory of so many rows ends.
+pub(crate) fn behind_rows(rows: usize) -> u32 {
+    8 + 2 + 12 * rows as u32 + 4
+}
+
 /// A TIFF of this size with one strip of so many bytes, of which none need be there, and the place of a next page.
 pub(crate) fn tiff(width: u32, height: u32, strip: u32, next: u32) -> Vec<u8> {
-    let row = |tag: u16, value: u32| {
-        [&tag.to_le_bytes()[..], &4_u16.to_le_bytes(), &1_u32.to_le_bytes(), &value.to_le_bytes()].concat()
-    };
-    let rows = [row(256, width), row(257, height), row(273, 8), row(279, strip)].concat();
-    [&b"II*\0\x08\0\0\0\x04\0"[..], &rows, &next.to_le_bytes()].concat()
+    let rows = [(256, LONG, 1, width), (257, LONG, 1, height), (273, LONG, 1, 8), (279, LONG, 1, strip)];
+    tiff_of_rows(&rows, next, &[])
 }
 
 /// A TIFF of this size and compression with strips at these places of these lengths, and so many bytes behind its tables.
@@ -103,25 +121,51 @@ pub(crate) fn tiff_of_parts(
     bytes: usize,
 ) -> Vec<u8> {
     let count = strips.len() as u32;
-    let row = |tag: u16, count: u32, value: u32| {
-        [&tag.to_le_bytes()[..], &4_u16.to_le_bytes(), &count.to_le_bytes(), &value.to_le_bytes()].concat()
-    };
     let table = |number: fn(&(u32, u32)) -> u32| -> Vec<u8> {
         strips.iter().flat_map(|strip| number(strip).to_le_bytes()).collect()
     };
     let (starts, lengths) = (table(|strip| strip.0), table(|strip| strip.1));
-    let behind = 8 + 2 + 5 * 12 + 4;
+    let behind = behind_rows(5);
     // A table of one number stands in its row.
     let place = |of_one: u32, at: u32| if count == 1 { of_one } else { at };
     let rows = [
-        row(256, 1, width),
-        row(257, 1, height),
-        row(259, 1, compression),
-        row(273, count, place(strips[0].0, behind)),
-        row(279, count, place(strips[0].1, behind + 4 * count)),
+        (256, LONG, 1, width),
+        (257, LONG, 1, height),
+        (259, LONG, 1, compression),
+        (273, LONG, count, place(strips[0].0, behind)),
+        (279, LONG, count, place(strips[0].1, behind + 4 * count)),
     ];
-    let head = [&b"II*\0\x08\0\0\0\x05\0"[..], &rows.concat(), &[0; 4]].concat();
-    [head, starts, lengths, vec![0; bytes]].concat()
+    tiff_of_rows(&rows, 0, &[starts, lengths, vec![0; bytes]].concat())
+}
+
+/// A TIFF of ten gray pixels that has so many values, all of them one, in the row of this tag.
+pub(crate) fn tiff_with_values(tag: u16, values: u32) -> Vec<u8> {
+    let small = [(256, 10), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (279, 10)]
+        .map(|(tag, value)| (tag, SHORT, 1, value));
+    // The decoder takes the last of two rows.
+    let long = (tag, SHORT, values, behind_rows(small.len() + 1));
+    tiff_of_rows(&[&small[..], &[long]].concat(), 0, &[1, 0].repeat(values as usize))
+}
+
+/// A TIFF of ten pixels in one tile of one row that is a gigabyte wide, in a file of a few MiB.
+pub(crate) fn tiff_of_a_wide_tile() -> Vec<u8> {
+    let (wide, packed) = (1 << 28, packed_zeros(1 << 30));
+    let place = behind_rows(11);
+    let rows = [
+        (256, SHORT, 1, 10),
+        (257, SHORT, 1, 1),
+        (258, SHORT, 1, 8),
+        (259, SHORT, 1, 8),
+        (262, SHORT, 1, 2),
+        (277, SHORT, 1, 4),
+        (322, LONG, 1, wide),
+        (323, LONG, 1, 1),
+        (324, LONG, 1, place),
+        (325, LONG, 1, packed.len() as u32),
+        // A sample that is no colour.
+        (338, SHORT, 1, 0),
+    ];
+    tiff_of_rows(&rows, 0, &packed)
 }
 
 /// A BMP of 24 bits of this size without its pixels.

@@ -99,7 +99,6 @@ async fn what_is_not_unpacked_little_by_little_is_refused_above_what_may_be_held
             file.extend(vec![0; most + 1]);
             file
         },
-        tiff_of_parts(10, 10, 7, &[(8, most as u32 + 1)], most + 1),
         tiff_of_parts(10, 10, 5, &vec![(8, 1); most / 64 + 1], 1),
     ];
 

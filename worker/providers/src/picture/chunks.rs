@@ -20,13 +20,22 @@ pub(super) fn png(file: &Window) -> Option<Header> {
         4 => 2,
         _ => 4,
     };
-    let bytes_per_pixel = channels * if depth == 16 { 2 } else { 1 };
-    let mut header = Header { width, height, bytes_per_pixel, several: false, whole: false, at_once: 0 };
+    let sample = if depth == 16 { 2 } else { 1 };
+    let mut header = Header {
+        width,
+        height,
+        bytes_per_pixel: channels * sample,
+        several: false,
+        whole: false,
+        at_once: 0,
+    };
     let mut at = 8_u64;
     while let (Some(length), Some(name)) = (big_u32(file, at), file.array::<4>(at + 4)) {
         at = at + 12 + u64::from(length);
         match &name {
             b"acTL" => header.several = true,
+            // One shade or colour is see-through, so each pixel is decoded with its transparency.
+            b"tRNS" => header.bytes_per_pixel = (channels + channels % 2) * sample,
             // The only data beside the pixels that its decoder does not leave out.
             b"eXIf" => header.at_once += u64::from(length),
             b"IEND" => header.whole = at <= file.length(),

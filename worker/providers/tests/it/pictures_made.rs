@@ -14,7 +14,12 @@ pub(crate) fn on_disk(file: &[u8]) -> Content {
 
 /// A real PNG with this chunk before its pixels.
 pub(crate) fn png_with(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
-    let (file, mut chunk) = (white_png(300, 200), chunk(name, data));
+    with_chunk(&white_png(300, 200), name, data)
+}
+
+/// This PNG with one more chunk behind its header.
+pub(crate) fn with_chunk(file: &[u8], name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let mut chunk = chunk(name, data);
     let sum = checksum(&chunk[4..8 + data.len()]);
     chunk.splice(8 + data.len().., sum.to_be_bytes());
     [&file[..33], &chunk, &file[33..]].concat()
@@ -188,6 +193,19 @@ pub(crate) fn jpeg(width: u16, height: u16, ends: bool) -> Vec<u8> {
         [&b"\xff\xc0\x00\x11\x08"[..], &down, &across, b"\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"].concat();
     let end: &[u8] = if ends { b"\xff\xd9" } else { b"" };
     [&b"\xff\xd8"[..], thumbnail, &frame, b"\xff\xda\x00\x08pixels", end].concat()
+}
+
+/// A real JPEG of white pixels with a profile in so many segments of 64 KiB (ICC.1, annex B.4).
+pub(crate) fn jpeg_with_profile(segments: u8) -> Vec<u8> {
+    let mut file = Vec::new();
+    let pixels = vec![255; 300 * 200];
+    codecs::jpeg::JpegEncoder::new(&mut file).write_image(&pixels, 300, 200, ExtendedColorType::L8).unwrap();
+    let segment = |number| {
+        [&b"\xff\xe2\xff\xffICC_PROFILE\0"[..], &[number, segments], &vec![7; 0xffff - 2 - 14]].concat()
+    };
+    let profile: Vec<u8> = (1..=segments).flat_map(segment).collect();
+    file.splice(2..2, profile);
+    file
 }
 
 /// A real PNG of white pixels with transparency, 8 bits each.

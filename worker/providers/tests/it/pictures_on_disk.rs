@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Cursor,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,8 +15,10 @@ use flota_providers::{
     tesseract::{TesseractClient, TesseractSettings},
 };
 
+use image::{DynamicImage, ImageFormat};
+
 use crate::{
-    pictures_made::{gif, jpeg, on_disk, png, tiff_of_parts, webp},
+    pictures_made::{gif, jpeg, on_disk, png, tiff_of_parts, webp, with_chunk},
     tesseract::script,
 };
 
@@ -67,6 +70,33 @@ async fn a_picture_of_each_format_has_the_same_codes_on_the_disk_as_in_memory() 
             path.display()
         );
     }
+}
+
+/// A chunk `tRNS` names a shade or colour that is see-through: here white, so that the code stands on nothing.
+#[tokio::test]
+async fn a_code_on_a_see_through_colour_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ocr/barcodes");
+    let plain = fs::read(folder.join("ean_13-plain.png")).unwrap();
+    let image = image::load_from_memory(&plain).unwrap();
+    let expected = codes(plain).await;
+    let kinds = [
+        DynamicImage::ImageLuma8(image.to_luma8()),
+        DynamicImage::ImageLuma16(image.to_luma16()),
+        DynamicImage::ImageRgb8(image.to_rgb8()),
+        DynamicImage::ImageRgb16(image.to_rgb16()),
+    ];
+
+    for image in kinds {
+        let (mut file, color) = (Cursor::new(Vec::new()), image.color());
+        image.write_to(&mut file, ImageFormat::Png).unwrap();
+        // Two bytes for each channel, whatever the depth.
+        let sample = if color.bytes_per_pixel() == color.channel_count() { [0, 255] } else { [255, 255] };
+        let white = sample.repeat(color.channel_count().into());
+        let file = with_chunk(file.get_ref(), b"tRNS", &white);
+
+        assert_eq!(codes(file).await, expected, "{color:?}");
+    }
+    assert_eq!(expected.len(), 1);
 }
 
 #[tokio::test]

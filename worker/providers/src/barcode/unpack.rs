@@ -98,6 +98,8 @@ fn jpeg(file: &mut Window, picture: &Picture) -> Result<Unpacked, Failed> {
     };
     // Sides have 16 bits.
     let mut room = room((width as u32, height as u32), color, picture)?;
+    // It has gathered the metadata, which the next one gathers, too.
+    drop(header);
     file.rewind().map_err(damaged)?;
     let mut decoder = JpegDecoder::new_with_options(file, options.jpeg_set_out_colorspace(to));
     decoder.decode_into(&mut room.pixels).map_err(damaged)?;

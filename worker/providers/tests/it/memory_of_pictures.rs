@@ -10,7 +10,9 @@ use flota_providers::{
 };
 use futures_util::future::join_all;
 
-use crate::pictures_made::{packed_zeros, png_with, tiff_of_a_wide_tile, tiff_with_values, white_png};
+use crate::pictures_made::{
+    jpeg_with_profile, packed_zeros, png_with, tiff_of_a_wide_tile, tiff_with_values, white_png,
+};
 
 const INSIDE: &str = "FLOTA_TEST_MEMORY_OF_PICTURES";
 /// What the process holds besides the picture: program, runtime, the search.
@@ -109,4 +111,15 @@ fn a_row_of_a_tile_that_is_far_wider_than_its_picture_is_not_unpacked() {
     let Some(taken) = taken_by(test, &[tiff_of_a_wide_tile], 1, Some("too_large_at_once")) else { return };
 
     assert!(taken <= 16, "{taken} MiB");
+}
+
+/// A JPEG is looked at by one decoder and unpacked by another, and both gather profiles: here almost 8 MiB, which is the most
+/// that is taken.
+#[test]
+fn metadata_of_a_jpeg_is_held_once_at_a_time() {
+    let test = "metadata_of_a_jpeg_is_held_once_at_a_time";
+    let Some(taken) = taken_by(test, &[|| jpeg_with_profile(127)], 1, None) else { return };
+
+    println!("a JPEG with 8 MiB of metadata: {taken} MiB");
+    assert!(taken <= 18, "{taken} MiB");
 }

@@ -1,6 +1,7 @@
-//! Looks at a picture until its codes are found: as it is, smaller, and turned.
+//! Looks at a picture as it is, smaller, and turned.
 //!
-//! Each kind of reader has a pass of its own, because the library goes on beside the first code that it finds and would
+//! Several codes on a picture may lie at several angles, so it is turned although something was found; but then less often,
+//! and only for the kinds that are not found at any angle. Each kind of reader has a pass of its own, because the library goes on beside the first code that it finds and would
 //! miss codes of another kind there. Codes of lines are confirmed; the others carry error correction.
 
 use std::{
@@ -17,8 +18,11 @@ use rxing::{
 
 use super::{Barcode, Symbology, check_digit, confirm, gray::Gray};
 
-/// Turns that are tried when nothing was found; the library itself tries a quarter turn.
-const TURNS: [f32; 5] = [15.0, 30.0, 45.0, 60.0, 75.0];
+/// Turns in degrees; the library itself tries a quarter turn. With the first two every code is within 15 degrees of some
+/// look, which is near enough for most.
+const TURNS: [f32; 5] = [30.0, 60.0, 15.0, 45.0, 75.0];
+/// The first of them are tried although something was found, the others only while nothing was.
+const ALWAYS: usize = 2;
 /// Fewest digits of an interleaved code: shorter ones are seen in any pattern.
 const ITF_LENGTHS: [u32; 10] = [6, 8, 10, 12, 14, 16, 18, 20, 22, 24];
 
@@ -35,12 +39,12 @@ const LINES: [(BarcodeFormat, Symbology); 8] = [
     (BarcodeFormat::CODE_128, Symbology::Code128),
     (BarcodeFormat::ITF, Symbology::Itf),
 ];
-const SQUARES: [(BarcodeFormat, Symbology); 4] = [
-    (BarcodeFormat::QR_CODE, Symbology::QrCode),
-    (BarcodeFormat::DATA_MATRIX, Symbology::DataMatrix),
-    (BarcodeFormat::PDF_417, Symbology::Pdf417),
-    (BarcodeFormat::AZTEC, Symbology::Aztec),
-];
+/// What is found however it is turned.
+const AT_ANY_ANGLE: [(BarcodeFormat, Symbology); 2] =
+    [(BarcodeFormat::QR_CODE, Symbology::QrCode), (BarcodeFormat::DATA_MATRIX, Symbology::DataMatrix)];
+/// What must lie about straight.
+const STRAIGHT: [(BarcodeFormat, Symbology); 2] =
+    [(BarcodeFormat::PDF_417, Symbology::Pdf417), (BarcodeFormat::AZTEC, Symbology::Aztec)];
 
 /// Every code that is found, each once, sorted. After `long_enough` no further pass begins.
 pub(super) fn all(gray: &Gray, long_enough: Duration) -> Vec<Barcode> {
@@ -48,22 +52,24 @@ pub(super) fn all(gray: &Gray, long_enough: Duration) -> Vec<Barcode> {
         return Vec::new();
     }
     let began = Instant::now();
-    let mut found = once(gray);
-    let smaller = gray.halved();
-    if let (true, Some(smaller)) = (found.is_empty(), &smaller) {
-        found = once(smaller);
+    let mut found = once(gray, true);
+    if let (true, Some(smaller)) = (found.is_empty(), gray.halved()) {
+        found = once(&smaller, true);
     }
-    for degrees in TURNS {
-        if !found.is_empty() || long_enough < began.elapsed() {
+    for (at, degrees) in TURNS.into_iter().enumerate() {
+        if (ALWAYS <= at && !found.is_empty()) || long_enough < began.elapsed() {
             break;
         }
-        found = gray.turned(degrees).as_ref().map(once).unwrap_or_default();
+        if let Some(turned) = gray.turned(degrees) {
+            let all_kinds = found.is_empty();
+            found.extend(once(&turned, all_kinds));
+        }
     }
     found.into_iter().collect()
 }
 
-/// One look from one side.
-fn once(gray: &Gray) -> BTreeSet<Barcode> {
+/// One look from one side: for all kinds, or for those that another look has not found at any angle.
+fn once(gray: &Gray, all_kinds: bool) -> BTreeSet<Barcode> {
     let lines = DecodeHints { AllowedLengths: Some(ITF_LENGTHS.to_vec()), ..hints(&LINES) };
     let mut found: BTreeSet<Barcode> = decode(gray, &lines)
         .iter()
@@ -73,7 +79,8 @@ fn once(gray: &Gray) -> BTreeSet<Barcode> {
             code.symbology != Symbology::Itf || code.check_digit != check_digit::CheckDigit::Invalid
         })
         .collect();
-    for kind in &SQUARES {
+    let at_any_angle: &[_] = if all_kinds { &AT_ANY_ANGLE } else { &[] };
+    for kind in at_any_angle.iter().chain(&STRAIGHT) {
         found.extend(decode(gray, &hints(std::slice::from_ref(kind))).iter().filter_map(barcode));
     }
     found
@@ -99,7 +106,7 @@ fn decode(gray: &Gray, hints: &DecodeHints) -> Vec<RXingResult> {
 }
 
 fn barcode(result: &RXingResult) -> Option<Barcode> {
-    let mut kinds = LINES.iter().chain(&SQUARES);
+    let mut kinds = LINES.iter().chain(&AT_ANY_ANGLE).chain(&STRAIGHT);
     let (_, symbology) = kinds.find(|(format, _)| format == result.getBarcodeFormat())?;
     Some(Barcode::new(*symbology, result.getText().to_owned()))
 }

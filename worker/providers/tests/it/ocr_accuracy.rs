@@ -25,7 +25,7 @@ use serde_json::json;
 use crate::installed::{installed, skipped};
 
 /// Kinds of picture, in the order of the table.
-const VARIANTS: [&str; 6] = ["plain", "rotated", "photo", "perspective", "several", "format"];
+const VARIANTS: [&str; 7] = ["plain", "rotated", "photo", "perspective", "several", "angles", "format"];
 const UPDATE: &str = "UPDATE_DOCS=1 cargo test -p flota-providers --test it ocr_accuracy";
 /// Threads that decode at a time.
 const CORES: usize = 2;

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_is_written_on_tags_is_understood() {
-        let cases: [(&str, Option<u64>, Option<u64>); 21] = [
+        let cases: [(&str, Option<u64>, Option<u64>); 27] = [
             ("LECHE 1 L\n$28.50\nIVA incluido", Some(2_850), None),
             ("PANTALLA 55\n$12,499.00\n12 MSI de $1,041.58", Some(1_249_900), None),
             ("Taladro\n$1,234.50\nPrecio + IVA", Some(123_450), None),
@@ -119,6 +119,12 @@ mod tests {
             ("Vino\n1.234,50 pesos", Some(123_450), None),
             ("Mesa\n$1.234", Some(123_400), None),
             ("Pan\n28.50", Some(2_850), None),
+            ("Croquetas\n$1 099.00", Some(109_900), None),
+            ("Auto\nMXN 1 349 900.50", Some(134_990_050), None),
+            ("Leche\n$28 900 ml", Some(2_800), None),
+            ("Cajas\nPaquete 3 150.00 MN", Some(15_000), None),
+            ("Bolsa\n80 centavos", Some(80), None),
+            ("Chicle\n50¢ pieza", Some(50), None),
             ("Pan\nPrecio: 17.5 pesos", Some(1_750), None),
             ("Pan\n7501055300020\n30/11/2026\nTalla 27", None, None),
         ];
@@ -163,6 +169,9 @@ mod tests {
             ("OFERTA\nLeche Lala 1 L\n$28.50", Some("Leche Lala 1 L")),
             ("7501055300020\nSKU 0048\nPan Blanco 680 g\n$40", Some("Pan Blanco 680 g")),
             ("Pan Blanco $40.00", Some("Pan Blanco")),
+            ("Té Verde Lipton $38.00\nCaja con 25 sobres", Some("Té Verde Lipton")),
+            ("12 MSI de $99.00\nPantalla Samsung", Some("Pantalla Samsung")),
+            ("Pieza $9.00\nVaso de Vidrio", Some("Vaso de Vidrio")),
             ("$40.00\nIVA incluido", None),
             ("", None),
         ];

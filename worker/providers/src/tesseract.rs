@@ -88,8 +88,15 @@ impl TesseractClient {
 
     async fn read_one(&self, picture: &Picture, sparse: bool, languages: &str) -> Reading {
         check(picture)?;
-        let layout = if sparse { SPARSE } else { PAGE };
-        let text = self.run(&["-", "-", "--psm", layout, "-l", languages], picture.content()).await?;
+        let layouts: &[&str] = if sparse { &[SPARSE, PAGE] } else { &[PAGE] };
+        let mut text = String::new();
+        for layout in layouts {
+            text = self.run(&["-", "-", "--psm", layout, "-l", languages], picture.content()).await?;
+            // A few words in a frame are taken for a drawing, unless they are read as a page.
+            if !text.trim().is_empty() {
+                break;
+            }
+        }
         // Pages end with a form feed.
         Ok(json!({ "text": text.replace('\x0c', "").trim_end(), "labels": [] }))
     }

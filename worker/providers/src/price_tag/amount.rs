@@ -64,6 +64,9 @@ const BEHIND: [(&str, Currency); 12] = [
     ("peso", Currency::Mxn),
 ];
 
+/// Hundredths by their name, behind a number of one or two digits.
+const CENTS: [&str; 4] = ["centavos", "centavo", "ctvs", "¢"];
+
 impl Found {
     /// Whether a number without a mark is money all the same: it has cents, and stands alone or beside a word for prices.
     pub(super) fn is_likely(&self, line: &str) -> bool {
@@ -79,7 +82,8 @@ pub(super) fn in_line(line: &str) -> Vec<Found> {
     while let Some(start) =
         line[at..].find(|character: char| character.is_ascii_digit()).map(|found| at + found)
     {
-        let range = start..end_of_number(line, start);
+        let end = end_of_number(line, start);
+        let range = start..end_of_spaced(line, start, end).unwrap_or(end);
         at = range.end;
         found.extend(read(line, range));
     }
@@ -98,9 +102,33 @@ pub(super) fn end_of_number(line: &str, start: usize) -> usize {
     at
 }
 
+/// Where a number ends whose thousands stand apart, `$1 099.00` (NOM-008-SCFI-2002). Without a mark before it and
+/// cents behind it, it may as well be two numbers.
+fn end_of_spaced(line: &str, start: usize, first_end: usize) -> Option<usize> {
+    let before = line[..start].trim_end().to_lowercase();
+    let is_marked = before.ends_with('$') || BEFORE.iter().any(|(word, _)| ends_with_word(&before, word));
+    let mut end = first_end;
+    while is_marked && (1..=3).contains(&(first_end - start)) && line[end..].starts_with(' ') {
+        let group = end + 1;
+        end = end_of_number(line, group);
+        let whole = line[group..end].split(['.', ',']).next().unwrap_or_default();
+        if whole.len() != 3 {
+            return None;
+        }
+        if end - group == "000.00".len() {
+            return Some(end);
+        }
+    }
+    None
+}
+
 fn read(line: &str, range: Range<usize>) -> Option<Found> {
     let (before, number, behind) = (&line[..range.start], &line[range.clone()], &line[range.end..]);
-    let (mut cents, mut has_cents) = cents(number)?;
+    if let Some(cents) = named_cents(number, behind) {
+        let amount = Amount { cents, currency: Currency::Mxn };
+        return Some(Found { amount, range, is_marked: true, has_cents: true });
+    }
+    let (mut cents, mut has_cents) = cents(&number.replace(' ', ","))?;
     let mark = mark(before, behind, has_cents);
     if let (Some(_), false, Some(small)) = (mark, number.contains(['.', ',']), raised_cents(behind)) {
         (cents, has_cents) = (cents + small, true);
@@ -162,6 +190,13 @@ fn begins_with_word(text: &str, word: &str) -> bool {
 
 fn ends_with_word(text: &str, word: &str) -> bool {
     text.strip_suffix(word).is_some_and(|rest| !rest.ends_with(char::is_alphanumeric))
+}
+
+/// `80 centavos`.
+fn named_cents(number: &str, behind: &str) -> Option<u64> {
+    let behind = behind.trim_start().to_lowercase();
+    let is_named = number.len() <= 2 && CENTS.iter().any(|word| begins_with_word(&behind, word));
+    number.parse().ok().filter(|_| is_named)
 }
 
 /// Cents that are printed small and high, and recognised as a number of their own at the end of the line.

@@ -1,6 +1,9 @@
 //! The product of a tag: the first line that is neither money nor a code nor one of the things all tags say.
 
-use super::{amount, offer};
+use super::{
+    amount, offer,
+    role::{self, Role},
+};
 
 /// Fewest letters of a name.
 const FEWEST_LETTERS: usize = 3;
@@ -50,8 +53,10 @@ const NOTES: [&str; 17] = [
 ];
 
 pub(super) fn of(lines: &[&str]) -> Option<String> {
-    let whole = lines.iter().find(|line| is_name(line)).copied();
-    whole.or_else(|| lines.iter().find_map(|line| before_money(line))).map(str::to_owned)
+    let whole_or_before_money =
+        |line: &&str| if is_name(line) { Some(line.to_string()) } else { words_before_money(line) };
+    let any = || lines.iter().find_map(|line| before_money(line)).map(|(name, _)| name.to_owned());
+    lines.iter().find_map(whole_or_before_money).or_else(any)
 }
 
 fn is_name(line: &str) -> bool {
@@ -71,9 +76,16 @@ fn reads_like_a_name(text: &str) -> bool {
     FEWEST_LETTERS <= letters && digits < 2 * letters && !is_common && !is_note
 }
 
-/// A name that shares its line with the price.
-fn before_money(line: &str) -> Option<&str> {
+/// A name that shares its line with the price, when it has several words and the price is not said to be anything else.
+fn words_before_money(line: &str) -> Option<String> {
+    let (name, role) = before_money(line)?;
+    let words = name.split_whitespace().filter(|word| word.chars().all(char::is_alphabetic)).count();
+    (role == Role::Plain && 2 <= words).then(|| name.to_owned())
+}
+
+/// What shares its line with the price, and what that is for.
+fn before_money(line: &str) -> Option<(&str, Role)> {
     let first = amount::in_line(line).into_iter().find(|found| found.is_marked)?;
     let before = line[..first.range.start].trim_end_matches(|character: char| !character.is_alphanumeric());
-    reads_like_a_name(before).then_some(before)
+    reads_like_a_name(before).then(|| (before, role::of(line, &first)))
 }

@@ -49,6 +49,20 @@ async fn its_text_comes_back_and_only_listed_words_are_on_its_command_line() {
 }
 
 #[tokio::test]
+async fn few_words_that_are_not_seen_at_all_are_looked_for_as_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = script(
+        folder.path(),
+        "cat > /dev/null; if [ \"$4\" = 11 ]; then printf '\\n\\014'; else echo \"$@\"; fi",
+    );
+    let few_words = Wanted { sparse: true, ..Wanted::default() };
+
+    let read = client(program, SOON).read(&[pixel()], &few_words).await.unwrap();
+
+    assert_eq!(read.detail.unwrap()["images"][0]["text"], "- - --psm 3 -l spa");
+}
+
+#[tokio::test]
 async fn it_inherits_none_of_our_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let program = script(folder.path(), "cat > /dev/null; exec env");

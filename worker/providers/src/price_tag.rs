@@ -29,7 +29,7 @@ const MOST_AMOUNTS: usize = 32;
 pub struct PriceTag {
     /// The product, as it is written.
     pub name: Option<String>,
-    /// What one costs now.
+    /// What one costs now; none, too, where cents seem to be printed that could not be read.
     pub price: Option<Amount>,
     /// What it cost before.
     pub before: Option<Amount>,
@@ -58,31 +58,31 @@ impl PriceTag {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let marked = lines.iter().any(|line| amount::in_line(line).iter().any(|found| found.is_marked));
         let mut tag = Self { name: name::of(&lines), ..Self::default() };
-        for line in &lines {
-            tag.take(line, marked);
-        }
-        let first = |role| tag.amounts.iter().find(|priced| priced.role == role).map(|priced| priced.amount);
-        tag.price = role::BY_WEIGHT.into_iter().find_map(first);
-        tag.before = first(Role::Before);
+        let found: Vec<_> = lines.iter().flat_map(|line| tag.take(line, marked)).take(MOST_AMOUNTS).collect();
+        let first = |role| found.iter().find(|(priced, _)| priced.role == role);
+        // No price is better than a wrong one: it does not fall back to another amount either.
+        let read = |(priced, is_whole): &(Priced, bool)| is_whole.then_some(priced.amount);
+        tag.price = role::BY_WEIGHT.into_iter().find_map(first).and_then(read);
+        tag.before = first(Role::Before).and_then(read);
         tag.tax_included = lines.iter().find_map(|line| role::tax_included(line));
+        tag.amounts = found.into_iter().filter_map(|(priced, is_whole)| is_whole.then_some(priced)).collect();
         tag
     }
 
-    /// Adds what one line says. Amounts without a mark count only where no amount has one.
-    fn take(&mut self, line: &str, marked: bool) {
+    /// Adds the promotions of a line, and answers its amounts, and whether each was read to its end. Amounts without a mark
+    /// count only where no amount has one.
+    fn take(&mut self, line: &str, marked: bool) -> Vec<(Priced, bool)> {
         let (offers, taken) = offer::in_line(line);
         self.offers.extend(offers);
-        let found = amount::in_line(line);
-        let counts = |found: &&Found| {
+        let counts = |found: &Found| {
             let is_free = taken.iter().all(|range| !range.contains(&found.range.start));
             is_free && (found.is_marked || (!marked && found.is_likely(line)))
         };
-        let priced = found
-            .iter()
-            .filter(counts)
-            .map(|found| Priced { role: role::of(line, found), amount: found.amount });
-        let room = MOST_AMOUNTS.saturating_sub(self.amounts.len());
-        self.amounts.extend(priced.take(room));
+        let priced = |found: Found| {
+            let priced = Priced { role: role::of(line, &found), amount: found.amount };
+            (priced, !found.lacks_cents)
+        };
+        amount::in_line(line).into_iter().filter(counts).map(priced).collect()
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_is_written_on_tags_is_understood() {
-        let cases: [(&str, Option<u64>, Option<u64>); 27] = [
+        let cases: [(&str, Option<u64>, Option<u64>); 32] = [
             ("LECHE 1 L\n$28.50\nIVA incluido", Some(2_850), None),
             ("PANTALLA 55\n$12,499.00\n12 MSI de $1,041.58", Some(1_249_900), None),
             ("Taladro\n$1,234.50\nPrecio + IVA", Some(123_450), None),
@@ -124,6 +124,12 @@ mod tests {
             ("Leche\n$28 900 ml", Some(2_800), None),
             ("Cajas\nPaquete 3 150.00 MN", Some(15_000), None),
             ("Bolsa\n80 centavos", Some(80), None),
+            ("Salchicha 500 g\n$67.90\nPrecio por kg: $135.80", Some(6_790), None),
+            ("Jamón\nPrecio por kg: $135.80", Some(13_580), None),
+            ("Copias\n$1.00 c/u\n100 x $80", Some(100), None),
+            // Raised cents that were not read.
+            ("Crema\n$39\"\n$78.00 por litro", None, None),
+            ("Silla\nAntes $399.00\n$299”", None, Some(39_900)),
             ("Chicle\n50¢ pieza", Some(50), None),
             ("Pan\nPrecio: 17.5 pesos", Some(1_750), None),
             ("Pan\n7501055300020\n30/11/2026\nTalla 27", None, None),

@@ -39,6 +39,8 @@ pub(super) struct Found {
     /// Something beside it says that it is money.
     pub(super) is_marked: bool,
     has_cents: bool,
+    /// Cents seem to stand behind it that could not be read.
+    pub(super) lacks_cents: bool,
 }
 
 const BEFORE: [(&str, Currency); 6] = [
@@ -66,6 +68,9 @@ const BEHIND: [(&str, Currency); 12] = [
 
 /// Hundredths by their name, behind a number of one or two digits.
 const CENTS: [&str; 4] = ["centavos", "centavo", "ctvs", "¢"];
+
+/// What recognition makes of cents that are printed small and high, right behind a number.
+const UNREAD_CENTS: [char; 9] = ['"', '“', '”', '\'', '‘', '’', '*', '°', 'º'];
 
 impl Found {
     /// Whether a number without a mark is money all the same: it has cents, and stands alone or beside a word for prices.
@@ -126,7 +131,7 @@ fn read(line: &str, range: Range<usize>) -> Option<Found> {
     let (before, number, behind) = (&line[..range.start], &line[range.clone()], &line[range.end..]);
     if let Some(cents) = named_cents(number, behind) {
         let amount = Amount { cents, currency: Currency::Mxn };
-        return Some(Found { amount, range, is_marked: true, has_cents: true });
+        return Some(Found { amount, range, is_marked: true, has_cents: true, lacks_cents: false });
     }
     let (mut cents, mut has_cents) = cents(&number.replace(' ', ","))?;
     let mark = mark(before, behind, has_cents);
@@ -140,7 +145,8 @@ fn read(line: &str, range: Range<usize>) -> Option<Found> {
         return None;
     }
     let amount = Amount { cents, currency: mark.unwrap_or(Currency::Mxn) };
-    Some(Found { amount, range, is_marked: mark.is_some(), has_cents })
+    let lacks_cents = mark.is_some() && !has_cents && behind.starts_with(UNREAD_CENTS);
+    Some(Found { amount, range, is_marked: mark.is_some(), has_cents, lacks_cents })
 }
 
 /// What a number says, in hundredths, and whether it says hundredths at all. The last separator divides them off when

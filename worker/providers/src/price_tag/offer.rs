@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::amount::{cents, end_of_number};
 
-/// Most units of a promotion; above it are sizes.
-const MOST_UNITS: u64 = 24;
+/// Most units that are sold together: copies, screws.
+const MOST_UNITS: u64 = 1_000;
 /// Words behind `4 x 3` that make it a size.
 const SIZES: [&str; 8] = ["cm", "mm", "m ", "mts", "pulg", "in ", "\"", "px"];
 

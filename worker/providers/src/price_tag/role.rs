@@ -52,7 +52,7 @@ const BEHIND: [(&str, Role); 17] = [
     ("cada", Role::Each),
     ("por pieza", Role::Each),
 ];
-const BEFORE: [(&str, Role); 22] = [
+const BEFORE: [(&str, Role); 28] = [
     ("msi", Role::Installment),
     ("meses", Role::Installment),
     ("mensual", Role::Installment),
@@ -67,6 +67,12 @@ const BEFORE: [(&str, Role); 22] = [
     ("regular", Role::Before),
     ("normal", Role::Before),
     ("lista", Role::Before),
+    ("por kg", Role::PerMeasure),
+    ("por kilo", Role::PerMeasure),
+    ("por litro", Role::PerMeasure),
+    ("por metro", Role::PerMeasure),
+    ("por 100", Role::PerMeasure),
+    ("por pieza", Role::Each),
     ("ahora", Role::Now),
     ("hoy", Role::Now),
     ("oferta", Role::Now),

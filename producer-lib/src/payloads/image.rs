@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::media::MediaSource;
+use super::{language, media::MediaSource};
 use crate::payload::{Invalid, Payload, SecretFields};
 
 /// Most languages that may be named.
@@ -49,7 +49,7 @@ pub struct ReadImage {
     /// True to find product name and prices in the text, as on a shelf tag.
     #[serde(default)]
     pub price_tag: bool,
-    /// Languages of the text, BCP 47; found out unless given.
+    /// Languages of the text, BCP 47 such as `es` or `pt-BR`; found out unless given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(max = MAX_LANGUAGES), inner(length(min = 2, max = 35))))]
     pub languages: Vec<String>,
@@ -112,11 +112,32 @@ impl Payload for ReadImage {
         Invalid::unless(asks, "text", "must be true, or labels or barcodes, or there is nothing to do")?;
         let has_text = self.text || !self.price_tag;
         Invalid::unless(has_text, "price_tag", "is found in the text; leave `text` true")?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        let code = |code: &String| (2..=35).contains(&code.len()) && code.chars().all(plain);
-        let languages = self.languages.len() <= MAX_LANGUAGES && self.languages.iter().all(code);
-        Invalid::unless(languages, "languages", "must be at most 10 codes such as `es` or `pt-BR`")
+        Invalid::unless(self.languages.len() <= MAX_LANGUAGES, "languages", "must be at most 10")?;
+        check_languages(&self.languages)
     }
+}
+
+/// Tells all that are none, as far as they can be shown: what else stands there may be anything.
+fn check_languages(languages: &[String]) -> Result<(), Invalid> {
+    let unknown = |tag: &&String| !language::is_tag_of_text(tag);
+    let shown =
+        |tag: &String| if is_plain(tag) { format!("`{tag}`") } else { "a code that is none".to_owned() };
+    let wrong: Vec<String> = languages.iter().filter(unknown).map(shown).collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let problem = format!(
+        "must be codes such as `es` or `pt-BR` (BCP 47, as Google Vision and Tesseract know them), not {}; correct them, or \
+         leave them out, and the language is found out",
+        wrong.join(", ")
+    );
+    Err(Invalid::new("languages", problem))
+}
+
+/// Short enough, and of letters, to be repeated in a message.
+fn is_plain(tag: &str) -> bool {
+    let is_shown = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    (1..=35).contains(&tag.len()) && tag.bytes().all(is_shown)
 }
 
 #[cfg(test)]
@@ -158,5 +179,20 @@ mod tests {
         for (payload, expected) in rows {
             assert_eq!(field(&payload), expected.map_err(str::to_owned), "{payload}");
         }
+    }
+
+    #[test]
+    fn languages_that_there_are_none_of_are_named() {
+        let with = |languages: &[&str]| {
+            let languages = languages.iter().map(|tag| (*tag).to_owned()).collect();
+            ReadImage { languages, ..ReadImage::new(MediaSource::file("a.png")) }.validate()
+        };
+
+        let wrong = with(&["es", "xx", "spanish", "es\u{1b}[31m"]).unwrap_err();
+
+        assert_eq!((with(&["es-MX", "en", "fil"]), with(&[])), (Ok(()), Ok(())));
+        assert_eq!(wrong.field, "languages");
+        assert!(wrong.problem.contains("not `xx`, `spanish`, a code that is none;"), "{wrong}");
+        assert_eq!(with(&["es"; 11]).unwrap_err().problem, "must be at most 10");
     }
 }

@@ -1,4 +1,4 @@
-//! Codes of languages: ISO 639-1.
+//! Codes of languages: ISO 639-1 for speech, and BCP 47, which begins with them, for text on pictures.
 
 /// Every code of ISO 639-1 (<https://www.loc.gov/standards/iso639-2/php/English_list.php>), in order.
 const CODES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz \
@@ -8,7 +8,25 @@ const CODES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo
                      sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk \
                      ur uz ve vi vo wa wo xh yi yo za zh zu";
 
-/// Whether there is such a code.
+/// Codes of three letters that readers of pictures know beside them: Google Vision
+/// (<https://cloud.google.com/vision/docs/languages>) or Tesseract; and `iw`, as Vision says for Hebrew.
+const ON_PICTURES: [&str; 7] = ["ceb", "chr", "fil", "grc", "iw", "kmr", "syr"];
+/// Longest tag that RFC 5646 (section 4.4.1) asks for room for.
+const MAX_TAG: usize = 35;
+
+/// Whether this is a tag of BCP 47 whose language a reader of pictures may know. What follows the language (script, region,
+/// variant) is only looked at for its form.
+pub(super) fn is_tag_of_text(tag: &str) -> bool {
+    let lower = tag.to_ascii_lowercase();
+    let mut parts = lower.split('-');
+    let language = parts.next().unwrap_or_default();
+    let is_part =
+        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_language = is_known(language) || ON_PICTURES.contains(&language);
+    tag.len() <= MAX_TAG && is_language && parts.all(is_part)
+}
+
+/// Whether there is such a code of ISO 639-1.
 pub(super) fn is_known(code: &str) -> bool {
     code.len() == 2 && CODES.split_ascii_whitespace().any(|known| known == code)
 }
@@ -31,5 +49,29 @@ mod tests {
         for code in ["", "e", "es-MX", "spa", "xx", "ES", "s ", "a ab"] {
             assert!(!is_known(code), "{code}");
         }
+    }
+
+    #[test]
+    fn a_tag_of_text_begins_with_a_language_that_there_is() {
+        for tag in [
+            "es",
+            "es-MX",
+            "ES-mx",
+            "pt-BR",
+            "zh-Hant-TW",
+            "ru-PETR1708",
+            "fil",
+            "grc",
+            "iw",
+            "en-t-i0-handwrit",
+        ] {
+            assert!(is_tag_of_text(tag), "{tag}");
+        }
+        for tag in
+            ["", "-", "xx", "spanish", "spa", "es_MX", "es-", "es-méxico", "es-andalusian", "x-es", "es; rm"]
+        {
+            assert!(!is_tag_of_text(tag), "{tag}");
+        }
+        assert!(!is_tag_of_text(&["es", "MX"].join("-").repeat(9)));
     }
 }

@@ -19,6 +19,7 @@ use flota_providers::{
     price_tag::PriceTag,
     tesseract::{TesseractClient, TesseractSettings},
 };
+use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -108,8 +109,9 @@ async fn barcodes_are_read_as_often_as_the_documentation_says_and_never_wrong() 
     let mut scores: BTreeMap<String, BTreeMap<String, Score>> = BTreeMap::new();
     let (mut total, mut missed) = (Score::default(), Vec::new());
 
-    for labelled in labels().barcodes {
-        let read = codes_on(&labelled.file, &reader).await;
+    let all = labels().barcodes;
+    let read = join_all(all.iter().map(|labelled| codes_on(&labelled.file, &reader))).await;
+    for (labelled, read) in all.into_iter().zip(read) {
         let wrong: Vec<&Code> = read.iter().filter(|code| !labelled.codes.contains(code)).collect();
         assert!(wrong.is_empty(), "{}: {wrong:?} is not there", labelled.file);
         for code in &labelled.codes {

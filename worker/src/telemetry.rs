@@ -56,7 +56,7 @@ pub fn init(format: impl Into<Option<LogFormat>>, filter: Option<&str>, traces: 
         None => {
             let lines = lines(format, terminal, io::stderr);
             tracing_subscriber::registry()
-                .with(filter)
+                .with(before_all(filter))
                 .with(filter_fn(is_discreet))
                 .with(lines)
                 .try_init()
@@ -103,6 +103,17 @@ fn chosen_filter(filter: Option<&str>) -> (EnvFilter, Option<ParseError>) {
     (filter.add_directive(only_traces()), slip)
 }
 
+/// The filter, in the simplest form that it has: one that names spans looks at every span of every run, whether or not any
+/// was named.
+fn before_all<S: Subscriber>(filter: EnvFilter) -> Box<dyn Layer<S> + Send + Sync> {
+    let directives = filter.to_string();
+    let names_spans = directives.contains('[');
+    match directives.parse::<Targets>() {
+        Ok(levels) if !names_spans => Box::new(levels),
+        _ => Box::new(filter),
+    }
+}
+
 fn chosen_format(format: Option<LogFormat>, terminal: bool) -> LogFormat {
     format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json })
 }
@@ -143,5 +154,22 @@ mod tests {
         assert_eq!(filter.to_string(), chosen_filter(None).0.to_string());
         assert!(slip.is_some());
         assert!(chosen_filter(None).1.is_none());
+    }
+
+    #[test]
+    fn levels_by_module_are_kept_in_the_simplest_form() {
+        let is_heard = |filter: &str| {
+            let filter = before_all(chosen_filter(Some(filter)).0);
+            let subscriber = tracing_subscriber::registry().with(filter);
+            tracing::subscriber::with_default(subscriber, || {
+                let span = tracing::info_span!("run", job.id = "7");
+                let within = span.in_scope(|| tracing::enabled!(Level::DEBUG));
+                [tracing::enabled!(Level::INFO), tracing::enabled!(target: "sqlx", Level::INFO), within]
+            })
+        };
+
+        assert_eq!(is_heard(DEFAULT_FILTER), [true, false, false]);
+        assert_eq!(is_heard("off"), [false, false, false]);
+        assert_eq!(is_heard("info,[run{job.id=7}]=debug"), [true, true, true]);
     }
 }

@@ -6,7 +6,7 @@
 
 mod series;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use flota_engine::{Event, Observer};
 use metrics::counter;
@@ -19,7 +19,7 @@ const OTHER: &str = "other";
 
 /// An [`Observer`] that counts. Make it after [`super::install_recorder`]: series belong to the recorder of their time.
 pub struct EventMetrics {
-    queues: HashMap<String, QueueSeries>,
+    queues: BTreeMap<String, QueueSeries>,
     other: QueueSeries,
 }
 

@@ -33,16 +33,23 @@ pub(super) fn object(members: &str) -> Map<String, Value> {
 struct Members(String);
 
 impl Members {
-    fn put(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        let name = field.name().trim_start_matches("r#");
+    fn name(&mut self, field: &Field) {
+        // A name that is a word of Rust stands in its code as `r#type`.
+        let name = field.name();
+        self.0.push('"');
+        self.0.push_str(name.strip_prefix("r#").unwrap_or(name));
+        self.0.push_str("\":");
+    }
+
+    fn put(&mut self, field: &Field, value: impl fmt::Display) {
+        self.name(field);
         // Writing into memory does not fail.
-        let _ = write!(self.0, "\"{name}\":{value},");
+        let _ = write!(self.0, "{value},");
     }
 
     fn put_text(&mut self, field: &Field, text: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
+        self.name(field);
         self.0.push('"');
-        self.0.push_str(field.name().trim_start_matches("r#"));
-        self.0.push_str("\":\"");
         let _ = text(&mut Escaped(&mut self.0));
         self.0.push_str("\",");
     }
@@ -52,22 +59,22 @@ impl Visit for Members {
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON knows no infinities.
         if value.is_finite() {
-            self.put(field, format_args!("{value}"));
+            self.put(field, value);
         } else {
             self.put_text(field, |text| write!(text, "{value}"));
         }
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, format_args!("{value}"));
+        self.put(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, format_args!("{value}"));
+        self.put(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, format_args!("{value}"));
+        self.put(field, value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

@@ -1,7 +1,7 @@
 //! The series of one queue, and of one kind in it. Those of runs are made when they are first needed and then kept: most
 //! combinations of outcome and class never occur.
 
-use std::{collections::HashMap, sync::OnceLock, time::Duration};
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
 use flota_engine::{ErrorClass, Verdict};
 use metrics::{Counter, Histogram, counter, histogram};
@@ -72,14 +72,15 @@ impl Outcome {
 /// The series of one queue.
 pub(super) struct QueueSeries {
     name: String,
-    kinds: HashMap<String, KindSeries>,
-    other: KindSeries,
+    /// Four kilobytes each, and most kinds never come here.
+    kinds: BTreeMap<String, OnceLock<Box<KindSeries>>>,
+    other: OnceLock<Box<KindSeries>>,
 }
 
 impl QueueSeries {
     pub(super) fn new(name: &str, kinds: &[&str]) -> Self {
-        let kinds = kinds.iter().map(|kind| ((*kind).to_owned(), KindSeries::new(name, kind)));
-        Self { name: name.to_owned(), kinds: kinds.collect(), other: KindSeries::new(name, OTHER) }
+        let kinds = kinds.iter().map(|kind| ((*kind).to_owned(), OnceLock::new()));
+        Self { name: name.to_owned(), kinds: kinds.collect(), other: OnceLock::new() }
     }
 
     /// Lets rare counters exist before they first count: an alert on their increase needs the 0 before the 1.
@@ -94,7 +95,11 @@ impl QueueSeries {
     }
 
     pub(super) fn kind(&self, kind: &str) -> &KindSeries {
-        self.kinds.get(kind).unwrap_or(&self.other)
+        let (kind, series) = self
+            .kinds
+            .get_key_value(kind)
+            .map_or((OTHER, &self.other), |(kind, series)| (kind.as_str(), series));
+        series.get_or_init(|| Box::new(KindSeries::new(&self.name, kind)))
     }
 
     pub(super) fn leases_lost(&self) -> Counter {

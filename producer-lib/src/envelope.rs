@@ -183,10 +183,10 @@ impl Envelope {
                 "it is an array, not an object",
             )));
         }
-        match serde_json::from_slice::<Self>(bytes) {
+        match read_json::<Self>(bytes) {
             Ok(envelope) if is_known(envelope.v) => Ok(envelope),
             Ok(Self { v: version, .. }) => Err(EnvelopeError::UnknownVersion { version }),
-            Err(error) => match serde_json::from_slice(bytes) {
+            Err(error) => match read_json(bytes) {
                 Ok(VersionOnly { v: version }) if !is_known(version) => {
                     Err(EnvelopeError::UnknownVersion { version })
                 }
@@ -194,6 +194,15 @@ impl Envelope {
             },
         }
     }
+}
+
+/// Reads JSON. That all of it is text is seen at once, and not once more for each of its strings.
+///
+/// # Errors
+/// When it is not what `T` is read from.
+pub fn read_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> serde_json::Result<T> {
+    // Of what is no text, serde_json says where.
+    std::str::from_utf8(bytes).map_or_else(|_| serde_json::from_slice(bytes), serde_json::from_str)
 }
 
 /// True for versions that this release reads.

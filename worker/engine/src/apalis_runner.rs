@@ -8,7 +8,6 @@
 
 use std::{
     convert::Infallible,
-    panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -60,21 +59,14 @@ async fn execute_all(mut jobs: Vec<Leased>, execute: Data<Arc<dyn Execute>>) -> 
     let last = jobs.pop();
     let others = TaskTracker::new();
     for leased in jobs {
-        others.spawn(walled(Arc::clone(&execute).execute(leased)));
+        others.spawn(Arc::clone(&execute).execute(leased));
     }
     if let Some(leased) = last {
-        walled(Arc::clone(&execute).execute(leased)).await;
+        Arc::clone(&execute).execute(leased).await;
     }
     others.close();
     others.wait().await;
     Ok(())
-}
-
-/// A processor's panic is caught in run.rs, where it becomes a verdict; this is the wall behind it.
-async fn walled(run: BoxFuture<'static, ()>) {
-    if AssertUnwindSafe(run).catch_unwind().await.is_err() {
-        error!("A run panicked outside of its processor: its lease runs out, and the job comes back");
-    }
 }
 
 /// The stream of leased jobs, as apalis wants it.

@@ -235,6 +235,7 @@ impl Fetcher {
             bodies = read;
         }
         failpoint!("fetch-bodies");
+        let stopping = stop.is_cancelled();
         let mut runs = Vec::with_capacity(fetched.len());
         let (mut noted, mut alone) = (Vec::new(), None);
         for ((run, marks, slot), bytes) in fetched.into_iter().zip(bodies) {
@@ -242,7 +243,10 @@ impl Fetcher {
                 self.forget(run).await;
                 continue;
             };
-            let mut leased = self.lease(run, marks, slot, bytes, reply.now_ms, &stop);
+            let mut leased = self.lease(run, marks, slot, bytes, reply.now_ms);
+            if stopping {
+                leased.end_without_run(Ended::Released);
+            }
             if late {
                 leased.end_without_run(Ended::Lost);
             }
@@ -282,21 +286,9 @@ impl Fetcher {
         }
     }
 
-    fn lease(
-        &self,
-        run: RunId,
-        marks: Marks,
-        slot: Slot,
-        bytes: Vec<u8>,
-        now_ms: u64,
-        stop: &CancellationToken,
-    ) -> Leased {
+    fn lease(&self, run: RunId, marks: Marks, slot: Slot, bytes: Vec<u8>, now_ms: u64) -> Leased {
         let body = admit(&self.context, run.id, run.run, marks.attempt + 1, &bytes, now_ms);
-        let mut leased = Leased { run, marks, body, bytes, slot };
-        if stop.is_cancelled() {
-            leased.end_without_run(Ended::Released);
-        }
-        leased
+        Leased { run, marks, body, bytes, slot }
     }
 
     /// The time of Redis, Unix ms, and bodies in the order of ids, `None` in place of cancelled jobs. Asks until Redis

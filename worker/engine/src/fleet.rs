@@ -7,10 +7,13 @@
 mod publish;
 mod queue;
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use flota_producer::{keys::Prefix, link::Link};
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
@@ -36,7 +39,7 @@ use crate::{
 
 /// What a fleet is made of.
 pub struct Parts {
-    /// A link to Redis; every loop gets one of its own like it.
+    /// A link to Redis; what is on the way of a job gets some of its own like it.
     pub link: Link,
     /// First part of every key.
     pub prefix: Prefix,
@@ -149,8 +152,9 @@ impl Fleet {
             broken,
             handle,
         };
+        let upkeep = Arc::new(parts.link.again());
         for queue in queues {
-            fleet.start_queue(&parts, &queue);
+            fleet.start_queue(&parts, &queue, &upkeep);
         }
         fleet.fetching.close();
         Ok(fleet)
@@ -208,7 +212,7 @@ impl Fleet {
         self.leases.iter().map(|leases| leases.len()).sum()
     }
 
-    fn start_queue(&mut self, parts: &Parts, queue: &Queue) {
+    fn start_queue(&mut self, parts: &Parts, queue: &Queue, link: &Arc<Link>) {
         let (jobs, incoming) = mpsc::unbounded_channel::<Vec<Leased>>();
         let (finished, outgoing) = mpsc::unbounded_channel::<Finished>();
         let execute = Arc::new(RunAndPass { context: queue.context.clone(), finished });
@@ -220,7 +224,7 @@ impl Fleet {
         self.runners.push(self.watched(runner, Some(self.stop_fetching.clone())));
         self.settlers
             .push(self.watched(queue.settler(parts).run(outgoing), Some(self.stop_fetching.clone())));
-        for upkeep in queue.upkeep(parts) {
+        for upkeep in queue.upkeep(parts, link) {
             self.upkeep.push(self.watched(upkeep, None));
         }
     }
@@ -262,12 +266,16 @@ pub(crate) struct RunAndPass {
 }
 
 impl Execute for RunAndPass {
+    /// A processor's panic is caught in run.rs, where it becomes a verdict; here is the wall behind it.
     fn execute(self: Arc<Self>, leased: Leased) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            let finished = run::run(&self.context, leased).await;
+        let run = AssertUnwindSafe(run::run(self.context.clone(), leased)).catch_unwind();
+        Box::pin(run.map(move |ended| match ended {
             // The settler outlives the runner, except when the process is being torn down.
-            drop(self.finished.send(finished));
-        })
+            Ok(finished) => drop(self.finished.send(finished)),
+            Err(_) => {
+                error!("A run panicked outside of its processor: its lease runs out, and the job comes back");
+            }
+        }))
     }
 }
 

@@ -21,7 +21,7 @@ const SHORTEST: Duration = Duration::from_millis(10);
 
 pub(crate) struct Promoter {
     pub(crate) queue: Arc<str>,
-    pub(crate) link: Link,
+    pub(crate) link: Arc<Link>,
     pub(crate) keys: QueueKeys,
     pub(crate) observer: Arc<dyn Observer>,
 }

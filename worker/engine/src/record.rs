@@ -3,12 +3,15 @@
 //! One JSON line per record. The stream entry around it adds Redis time, which is the finishing time of every run in
 //! the batch, and the worker's name.
 
+mod line;
+
 use std::borrow::Cow;
 
-use flota_producer::{Envelope, JobId};
+use flota_producer::{Envelope, JobId, envelope::read_json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::line::Line;
 use crate::{
     failure::{ErrorClass, Failure},
     processor::Receipt,
@@ -20,9 +23,6 @@ const MAX_ERROR: usize = 4 * 1024;
 const MAX_RESULT: usize = 16 * 1024;
 /// Deepest result that is kept. Readers of JSON give up at 128 levels, and a record that cannot be read is lost.
 const MAX_DEPTH: usize = 100;
-
-/// Room for the line of an ordinary success.
-const ROOM: usize = 192;
 
 /// How a run went down in history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,14 +54,13 @@ impl Status {
 }
 
 /// One run, or the end of a job that never ran.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Record {
     /// The job.
     pub id: JobId,
     /// Its kind; empty when the envelope could not be read.
     pub kind: String,
     /// Whose it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// How it went.
     pub status: Status,
@@ -72,31 +71,23 @@ pub struct Record {
     /// When it was enqueued, Unix ms by the producer's clock.
     pub at: u64,
     /// How long the run took, microseconds.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub ran_us: u64,
     /// Kind of trouble.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<ErrorClass>,
     /// The other side's own code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// What went wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Who was asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The provider's name for what was done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_ref: Option<String>,
     /// A small result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
     /// The dead letter that this job repeated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<JobId>,
     /// The envelope of a dead letter, byte for byte, in base64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub envelope: Option<String>,
 }
 
@@ -168,7 +159,7 @@ impl Record {
     ///
     /// Newer releases owe this: a record after which the job is tried again says `"final":false`.
     pub fn decode(line: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(line).or_else(|error| Self::decode_newer(line).ok_or(error))
+        read_json(line).or_else(|error| Self::decode_newer(line).ok_or(error))
     }
 
     fn decode_newer(line: &[u8]) -> Option<Self> {
@@ -210,9 +201,25 @@ impl Record {
 
     /// One line of JSON.
     pub fn encode(&self) -> String {
-        let mut line = Vec::with_capacity(ROOM);
-        serde_json::to_writer(&mut line, self).expect("a record has only strings, numbers and JSON");
-        String::from_utf8(line).expect("JSON is UTF-8")
+        let mut line = Line::about(self.id);
+        line.text("kind", &self.kind);
+        if let Some(tenant) = &self.tenant {
+            line.text("tenant", tenant);
+        }
+        line.text("status", self.status.word());
+        line.json("run", self.run);
+        line.json("attempt", self.attempt);
+        line.json("at", self.at);
+        line.some("ran_us", (0 < self.ran_us).then_some(self.ran_us));
+        line.some("class", self.class);
+        line.some("code", self.code.as_ref());
+        line.some("error", self.error.as_ref());
+        line.some("provider", self.provider.as_ref());
+        line.some("provider_ref", self.provider_ref.as_ref());
+        line.some("result", self.result.as_ref());
+        line.some("replay_of", self.replay_of);
+        line.some("envelope", self.envelope.as_ref());
+        line.end()
     }
 }
 
@@ -247,20 +254,49 @@ fn shorten(text: &str) -> String {
     }
 }
 
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn with(members: &[(&str, Value)]) -> Record {
-        let mut line = serde_json::to_value(Record::unreadable(JobId::mint(), Status::Succeeded)).unwrap();
+        let line = Record::unreadable(JobId::mint(), Status::Succeeded).encode();
+        let mut line: Value = serde_json::from_str(&line).unwrap();
         for (name, value) in members {
             line[*name] = value.clone();
         }
         Record::decode(line.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_line_says_all_that_the_record_does() {
+        let plain = Record {
+            at: 1,
+            ran_us: 7,
+            run: 2,
+            attempt: 1,
+            ..Record::unreadable(JobId::mint(), Status::Succeeded)
+        };
+        let full = Record {
+            kind: "quo\"te\\".to_owned(),
+            tenant: Some("caf\u{e9}\n\0".to_owned()),
+            status: Status::Dead,
+            class: Some(ErrorClass::ServerError),
+            code: Some("503".to_owned()),
+            error: Some("no\u{2028}\"".to_owned()),
+            provider: Some("ses".to_owned()),
+            provider_ref: Some("ref".to_owned()),
+            result: Some(serde_json::json!({"deep": [1, "\t"]})),
+            replay_of: Some(JobId::mint()),
+            envelope: Some("e30=".to_owned()),
+            ..plain.clone()
+        };
+
+        for record in [plain, full] {
+            let line = record.encode();
+
+            assert!(!line.contains('\n'), "{line}");
+            assert_eq!(Record::decode(line.as_bytes()).unwrap(), record, "{line}");
+        }
     }
 
     #[test]

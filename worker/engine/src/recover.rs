@@ -47,6 +47,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 pub(crate) struct Recoverer {
     pub(crate) queue: Arc<str>,
     pub(crate) worker: Arc<str>,
+    /// Its own: a look counts by the connection that it came over, and whoever shares one may dial anew in between.
     pub(crate) link: Link,
     pub(crate) keys: QueueKeys,
     pub(crate) lease: Duration,

@@ -82,31 +82,35 @@ fn shown(kind: &str) -> String {
 }
 
 /// Runs a leased job to its end.
-pub(crate) async fn run(context: &RunContext, leased: Leased) -> Finished {
-    let started = Instant::now();
+pub(crate) fn run(context: Arc<RunContext>, leased: Leased) -> impl Future<Output = Finished> {
+    // A block holds what it takes once; an async function would hold its arguments twice, for every job under way.
     let Leased { run, marks, body, bytes, mut slot } = leased;
-    let stop = slot.hold.stop();
-    let (ended, job) = match (stop.reason(), body) {
-        // It was told to stop before it could start.
-        (Some(reason), Body::Job(job) | Body::Not(_, Some(job))) => (stopped_by(reason), Some(job)),
-        (_, Body::Not(ended, job)) => (ended, job),
-        (None, Body::Job(job)) => (process(context, &job, stop, started).await, Some(job)),
-    };
-    let now = Instant::now();
-    let ran = now - started;
-    stop.keep_from(now, UNSETTLED);
-    // A run that was told to stop for a lost lease must not be heard, even if it just finished. It asks to be released,
-    // and the fence decides: a lease that is still ours gives the job back at once, one that is gone changes nothing.
-    let ended = if stop.reason() == Some(StopReason::LeaseLost) { Ended::Lost } else { ended };
-    let max_attempts = job.as_ref().and_then(|job| job.envelope.max_attempts);
-    let verdict = policy::decide(&ended, &marks, max_attempts, &context.policy, rand::random());
-    let mut told = Told { context, run, marks: &marks, job: job.as_deref(), bytes: &bytes, ran };
-    let settlement = told.settlement(&ended, verdict);
-    told.log(&ended, verdict);
-    let class = if let Ended::Failed(failure) = &ended { Some(failure.class) } else { None };
-    let kind = job.map(|job| job.envelope.kind).unwrap_or_default();
-    slot.place.free();
-    Finished { settlement, verdict, class, kind, ran, _slot: slot }
+    async move {
+        let started = Instant::now();
+        let stop = slot.hold.stop();
+        let (ended, job) = match (stop.reason(), body) {
+            // It was told to stop before it could start.
+            (Some(reason), Body::Job(job) | Body::Not(_, Some(job))) => (stopped_by(reason), Some(job)),
+            (_, Body::Not(ended, job)) => (ended, job),
+            (None, Body::Job(job)) => (process(&context, &job, stop, started).await, Some(job)),
+        };
+        let now = Instant::now();
+        let ran = now - started;
+        stop.keep_from(now, UNSETTLED);
+        // A run that was told to stop for a lost lease must not be heard, even if it just finished. It asks to be released,
+        // and the fence decides: a lease that is still ours gives the job back at once, one that is gone changes nothing.
+        let ended = if stop.reason() == Some(StopReason::LeaseLost) { Ended::Lost } else { ended };
+        let max_attempts = job.as_ref().and_then(|job| job.envelope.max_attempts);
+        let verdict = policy::decide(&ended, &marks, max_attempts, &context.policy, rand::random());
+        let mut told =
+            Told { context: &context, run, marks: &marks, job: job.as_deref(), bytes: &bytes, ran };
+        let settlement = told.settlement(&ended, verdict);
+        told.log(&ended, verdict);
+        let class = if let Ended::Failed(failure) = &ended { Some(failure.class) } else { None };
+        let kind = job.map(|job| job.envelope.kind).unwrap_or_default();
+        slot.place.free();
+        Finished { settlement, verdict, class, kind, ran, _slot: slot }
+    }
 }
 
 async fn process(context: &RunContext, job: &Job, stop: &Stop, now: Instant) -> Ended {

@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 
 use crate::leased::Leased;
 
-/// Executes one leased job to its end.
+/// Executes one leased job to its end. The result is passed on by the implementation, and no panic comes out.
 pub trait Execute: Send + Sync + 'static {
-    /// Runs it; the result is passed on by the implementation.
+    /// Runs it.
     fn execute(self: Arc<Self>, leased: Leased) -> BoxFuture<'static, ()>;
 }
 

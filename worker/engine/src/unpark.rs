@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_secs(1);
 
 pub(crate) struct Unparker {
     pub(crate) queue: Arc<str>,
-    pub(crate) link: Link,
+    pub(crate) link: Arc<Link>,
     pub(crate) keys: QueueKeys,
     pub(crate) handlers: Handlers,
     pub(crate) observer: Arc<dyn Observer>,

@@ -22,7 +22,7 @@ const MARK: &str = "~ this member keeps the set a skip list; it is not a run and
 
 pub(crate) struct WipeWatch {
     pub(crate) queue: Arc<str>,
-    pub(crate) link: Link,
+    pub(crate) link: Arc<Link>,
     pub(crate) keys: QueueKeys,
     pub(crate) heartbeat: Duration,
     pub(crate) observer: Arc<dyn Observer>,

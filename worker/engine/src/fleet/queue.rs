@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use flota_producer::keys::QueueKeys;
+use flota_producer::{keys::QueueKeys, link::Link};
 use tokio::sync::mpsc;
 
 use super::{Gauge, Parts, publish::publish};
@@ -96,11 +96,16 @@ impl Queue {
         }
     }
 
-    pub(super) fn upkeep(&self, parts: &Parts) -> [Pin<Box<dyn Future<Output = ()> + Send>>; 6] {
+    /// The loops that look after the queue now and then, over a link that they share with those of the other queues.
+    pub(super) fn upkeep(
+        &self,
+        parts: &Parts,
+        link: &Arc<Link>,
+    ) -> [Pin<Box<dyn Future<Output = ()> + Send>>; 6] {
         let queue = || self.policy.name.clone();
         let promoter = Promoter {
             queue: queue(),
-            link: parts.link.again(),
+            link: link.clone(),
             keys: self.keys.clone(),
             observer: parts.observer.clone(),
         };
@@ -116,19 +121,18 @@ impl Queue {
         };
         let unparker = Unparker {
             queue: queue(),
-            link: parts.link.again(),
+            link: link.clone(),
             keys: self.keys.clone(),
             handlers: parts.handlers.clone(),
             observer: parts.observer.clone(),
         };
         let wipe_watch = WipeWatch {
             queue: queue(),
-            link: parts.link.again(),
+            link: link.clone(),
             keys: self.keys.clone(),
             heartbeat: self.policy.heartbeat,
             observer: parts.observer.clone(),
         };
-        let link = Arc::new(parts.link.again());
         let watch = control::watch(
             (queue(), parts.worker.clone()),
             link.clone(),
@@ -136,7 +140,7 @@ impl Queue {
             self.slots.clone(),
             self.policy.concurrency,
         );
-        let publish = publish(link, parts.prefix.clone(), self.policy.clone());
+        let publish = publish(link.clone(), parts.prefix.clone(), self.policy.clone());
         [
             Box::pin(promoter.run()),
             Box::pin(recoverer.run()),

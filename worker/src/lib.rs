@@ -50,3 +50,8 @@ pub mod vault;
 pub mod view;
 
 pub use additions::Additions;
+
+/// Jobs are many pieces of memory that one thread takes and another gives back (docs/decisions/0011-memory-allocator.md).
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -200,6 +200,7 @@ impl Envelope {
 ///
 /// # Errors
 /// When it is not what `T` is read from.
+#[doc(hidden)]
 pub fn read_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> serde_json::Result<T> {
     // Of what is no text, serde_json says where.
     std::str::from_utf8(bytes).map_or_else(|_| serde_json::from_slice(bytes), serde_json::from_str)

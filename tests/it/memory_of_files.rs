@@ -36,7 +36,7 @@ pub(crate) async fn stage() -> (Sandbox, Installation) {
     }
     let queues = flota.write("files.toml", QUEUES);
     flota.set("FLOTA_QUEUES_FILE", queues);
-    // As in every deployment (docs/operations.md).
+    // As in every deployment, for processors where it counts (docs/operations.md).
     flota.set("MALLOC_MMAP_THRESHOLD_", 1024 * 1024);
     (sandbox, flota)
 }

@@ -51,7 +51,7 @@ pub mod view;
 
 pub use additions::Additions;
 
-/// Jobs are many pieces of memory that one thread takes and another gives back (docs/decisions/0011-memory-allocator.md).
+/// The memory of a worker: jobs are many pieces that one thread takes and another gives back
+/// (docs/decisions/0011-memory-allocator.md). A program makes it its own.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+pub use tikv_jemallocator::Jemalloc as Allocator;

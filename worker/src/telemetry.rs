@@ -103,8 +103,8 @@ fn chosen_filter(filter: Option<&str>) -> (EnvFilter, Option<ParseError>) {
     (filter.add_directive(only_traces()), slip)
 }
 
-/// The filter, in the simplest form that it has: one that names spans looks at every span of every run, whether or not any
-/// was named.
+/// The filter, in the simplest form that it has: one that may name spans looks at every span of every run, whether or not any
+/// was named. Where runs are traced, that is little beside the rest.
 fn before_all<S: Subscriber>(filter: EnvFilter) -> Box<dyn Layer<S> + Send + Sync> {
     let directives = filter.to_string();
     let names_spans = directives.contains('[');

@@ -41,12 +41,18 @@ struct Tool {
     is_here: fn() -> bool,
 }
 
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 11] = [
     Tool {
         name: "a C compiler",
         need: Need::Compiler,
         packages: &["gcc", "libc6-dev"],
         is_here: || any_in_path(&["cc", "gcc", "clang"]),
+    },
+    Tool {
+        name: "make",
+        need: Need::Compiler,
+        packages: &["make"],
+        is_here: || any_in_path(&["make", "gmake"]),
     },
     Tool {
         name: "pkg-config",

@@ -28,8 +28,8 @@ Project tasks.
                                  --update writes them down anew
   cargo xtask help               this text
 
-`demo`, `test`, `chaos` and `bench` need a Redis and a Postgres server program and a C compiler, `test` also Python's
-aiosmtpd, `bench --peers` npm; `check` needs the compiler, with `--perf` valgrind. Tests of ffmpeg and Tesseract are skipped
+`demo`, `test`, `chaos` and `bench` need a Redis and a Postgres server program and a C compiler with make, `test` also
+Python's aiosmtpd, `bench --peers` npm; `check` needs the compiler, with `--perf` valgrind. Tests of ffmpeg and Tesseract are skipped
 where those are not to be had. What is missing is installed with apt-get, if this is root or has passwordless sudo. No
 system service is started.
 

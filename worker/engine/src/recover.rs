@@ -28,11 +28,13 @@ use crate::{
     failure::{ErrorClass, Failure, Remedy},
     marks::Marks,
     record::{Record, Status},
-    store::{self, BATCH, RunId, Suspect},
+    store::{self, RunId, Suspect},
 };
 
 /// Most ended leases in one look.
 const MOST: isize = 10_000;
+/// Most runs in one call. All may be buried, each with its envelope, in one entry that recorders read with others: 5.6 MB.
+const AT_ONCE: usize = 64;
 /// Field of the `config` hash with the longest lease that any worker of the queue has had, in ms.
 pub(crate) const LONGEST_LEASE: &str = "longest_lease";
 
@@ -131,7 +133,7 @@ impl Recoverer {
             store::set_aside(&self.link, &self.keys, stray).await?;
         }
         let ripe = watch.see(look);
-        for leases in ripe.chunks(BATCH) {
+        for leases in ripe.chunks(AT_ONCE) {
             self.recover(leases).await?;
         }
         Ok(watch.pause(at, next))

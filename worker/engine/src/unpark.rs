@@ -23,6 +23,9 @@ const EVERY: Duration = Duration::from_secs(30);
 /// it, and has parked it once more.
 const SOON: Duration = Duration::from_secs(1);
 
+/// Bodies in one answer, 2 MiB of them at most: short calls over the same connection wait behind it.
+const BODIES: usize = 32;
+
 pub(crate) struct Unparker {
     pub(crate) queue: Arc<str>,
     pub(crate) link: Arc<Link>,
@@ -102,11 +105,17 @@ async fn put_back(
     ids: &[JobId],
     priority_of: impl Fn(&[u8]) -> Option<Priority>,
 ) -> Result<usize, LinkError> {
-    let bodies: Vec<Option<Vec<u8>>> = link.query(redis::cmd("HMGET").arg(keys.jobs()).arg(ids)).await?;
-    let wanted = ids.iter().zip(bodies);
-    let wanted: Vec<(JobId, Priority)> =
-        wanted.filter_map(|(id, body)| Some((*id, priority_of(&body?)?))).collect();
-    if wanted.is_empty() { Ok(0) } else { store::unpark(link, keys, &wanted).await }
+    let mut moved = 0;
+    for ids in ids.chunks(BODIES) {
+        let bodies: Vec<Option<Vec<u8>>> = link.query(redis::cmd("HMGET").arg(keys.jobs()).arg(ids)).await?;
+        let wanted = ids.iter().zip(bodies);
+        let wanted: Vec<(JobId, Priority)> =
+            wanted.filter_map(|(id, body)| Some((*id, priority_of(&body?)?))).collect();
+        if !wanted.is_empty() {
+            moved += store::unpark(link, keys, &wanted).await?;
+        }
+    }
+    Ok(moved)
 }
 
 /// A walk through the parked ids, piece by piece.

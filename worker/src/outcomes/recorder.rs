@@ -14,7 +14,7 @@ use flota_producer::{
 use sqlx::PgPool;
 use tokio::{
     sync::{Mutex, mpsc},
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -33,8 +33,6 @@ const PACE: Duration = Duration::from_millis(20);
 const LEAVE: Duration = Duration::from_secs(1);
 /// Waits after a failure: doubled from the first to the last.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-/// Longest time for one transaction: a statement ends after 30 s.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(45);
 /// How long a stopping recorder may take for what is under way and what was settled last.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -203,9 +201,7 @@ async fn record(
     writer: &mut Writer,
     mut batch: Batch,
 ) -> Result<Progress, RecordError> {
-    // A connection that went silent in the middle never answers by itself.
-    let written = timeout(WRITE_TIMEOUT, writer.write(batch.rows())).await;
-    let written = written.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
+    let written = writer.write(batch.rows()).await;
     let written =
         written.map_err(|error| RecordError::Postgres { queue: queue.into(), source: error.into() })?;
     let Written::Done { new, refused: rows } = written else {

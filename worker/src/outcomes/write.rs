@@ -7,12 +7,13 @@
 //! The outbox rows of jobs that ended go in the same transaction. Nobody may find a job neither in Redis nor in the
 //! outcomes stream, and its row still there: it would be sent again (`outbox.rs`).
 
-use std::{collections::HashSet, ops::Range, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use flota_engine::failpoint;
 use flota_producer::JobId;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{copy, lineage, rows::Row};
@@ -22,6 +23,9 @@ use crate::database::sqlstate;
 const DAYS_AHEAD: i32 = 8;
 /// Days remembered at most; a backlog of years would otherwise pile up.
 const MAX_KNOWN_DAYS: usize = 64;
+
+/// Longest time for a part of a batch. A statement ends after 30 s by itself; a connection that went silent never answers.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// SQLSTATE of a row that is there already.
 const UNIQUE_VIOLATION: &str = "23505";
@@ -64,7 +68,7 @@ impl Writer {
         let (mut new, mut refused, mut suspicious) = (0, Vec::new(), false);
         let mut parts: Vec<Range<usize>> = std::iter::once(0..rows.len()).collect();
         while let Some(part) = parts.pop() {
-            let error = match self.write_part(&rows[part.clone()]).await {
+            let error = match in_time(Box::pin(self.write_part(&rows[part.clone()]))).await {
                 Ok(Some(added)) => {
                     new += added;
                     continue;
@@ -80,7 +84,7 @@ impl Writer {
                 parts.push(part);
             } else if part.len() == 1 {
                 // Its record is about to leave the stream without becoming history.
-                forget(&self.pool, &rows[part.clone()]).await?;
+                in_time(forget(&self.pool, &rows[part.clone()])).await?;
                 refused.push((part.start, reason(&error)));
             } else {
                 let middle = part.start + part.len() / 2;
@@ -265,6 +269,12 @@ impl<'a> Tables<'a> {
         let (outcomes, attempts) = sorted.into_iter().partition(|row| row.is_final());
         Self { outcomes, attempts, letters }
     }
+}
+
+/// Gives it up when it takes too long. A whole batch may take longer: of one that is refused each row is tried alone.
+async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+    timeout(WRITE_TIMEOUT, work).await.unwrap_or_else(late)
 }
 
 /// Deletes the outbox rows of jobs that have ended.

@@ -101,8 +101,8 @@ fn the_command_for_a_person_names_every_package_and_no_alternatives() {
 
     assert_eq!(
         command,
-        "apt-get install -y --no-install-recommends gcc libc6-dev pkg-config libssl-dev redis-server postgresql \
-         python3-aiosmtpd valgrind"
+        "apt-get install -y --no-install-recommends gcc libc6-dev make pkg-config libssl-dev redis-server \
+         postgresql python3-aiosmtpd valgrind"
     );
 }
 

@@ -170,6 +170,6 @@ mod tests {
 
         assert_eq!(is_heard(DEFAULT_FILTER), [true, false, false]);
         assert_eq!(is_heard("off"), [false, false, false]);
-        assert_eq!(is_heard("info,[run{job.id=7}]=debug"), [true, true, true]);
+        assert_eq!(is_heard("info,[run]=debug"), [true, true, true]);
     }
 }

@@ -8,21 +8,21 @@ const CODES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo
                      sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk \
                      ur uz ve vi vo wa wo xh yi yo za zh zu";
 
-/// Codes of three letters that readers of pictures know beside them: Google Vision
-/// (<https://cloud.google.com/vision/docs/languages>) or Tesseract; and `iw`, as Vision says for Hebrew.
-const ON_PICTURES: [&str; 7] = ["ceb", "chr", "fil", "grc", "iw", "kmr", "syr"];
+/// What Google Vision says for Hebrew (<https://cloud.google.com/vision/docs/languages>), as ISO 639-1 did before 1989.
+const HEBREW: &str = "iw";
 /// Longest tag that RFC 5646 (section 4.4.1) asks for room for.
 const MAX_TAG: usize = 35;
 
-/// Whether this is a tag of BCP 47 whose language a reader of pictures may know. What follows the language (script, region,
-/// variant) is only looked at for its form.
+/// Whether this is a tag of BCP 47 whose language a reader of pictures may know. A code of three letters is only looked at
+/// for its form, because Vision alone knows dozens of them; so is what follows the language (script, region, variant).
 pub(super) fn is_tag_of_text(tag: &str) -> bool {
     let lower = tag.to_ascii_lowercase();
     let mut parts = lower.split('-');
     let language = parts.next().unwrap_or_default();
     let is_part =
         |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let is_language = is_known(language) || ON_PICTURES.contains(&language);
+    let is_of_three = language.len() == 3 && language.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_language = is_known(language) || is_of_three || language == HEBREW;
     tag.len() <= MAX_TAG && is_language && parts.all(is_part)
 }
 
@@ -62,14 +62,27 @@ mod tests {
             "ru-PETR1708",
             "fil",
             "grc",
+            "spa",
+            "haw-US",
             "iw",
             "en-t-i0-handwrit",
         ] {
             assert!(is_tag_of_text(tag), "{tag}");
         }
-        for tag in
-            ["", "-", "xx", "spanish", "spa", "es_MX", "es-", "es-méxico", "es-andalusian", "x-es", "es; rm"]
-        {
+        for tag in [
+            "",
+            "-",
+            "xx",
+            "spanish",
+            "sp1",
+            "spañ",
+            "es_MX",
+            "es-",
+            "es-méxico",
+            "es-andalusian",
+            "x-es",
+            "es; rm",
+        ] {
             assert!(!is_tag_of_text(tag), "{tag}");
         }
         assert!(!is_tag_of_text(&["es", "MX"].join("-").repeat(9)));

@@ -1,8 +1,8 @@
 //! A program on this machine at work for a job: fed, listened to, ended.
 //!
-//! It gets an end in time and in bytes. It is killed when it goes beyond either or when its job is given up, and whatever
-//! became of it, it is reaped, so that no dead process is left behind. Which program that is, what it may see of this
-//! machine, and what its complaints mean is for whoever runs it.
+//! It gets an end in time and in bytes, and on Linux one in memory where it sets itself none. It is killed when it goes
+//! beyond the first two or when its job is given up, and whatever became of it, it is reaped, so that no dead process is left
+//! behind. Which program that is, what it may see of this machine, and what its complaints mean is for whoever runs it.
 
 use std::{io, process::Stdio, time::Duration};
 
@@ -21,6 +21,9 @@ const PIECE: usize = 64 * 1024;
 pub(crate) struct Bounds {
     /// Most time.
     pub(crate) time: Duration,
+    /// Most memory that it may ask for, its code and files included, in bytes: beyond that it is given none, and breaks off.
+    /// Linux alone can say that of a process that is not our own.
+    pub(crate) memory: Option<u64>,
     /// Takes the output that is its work; more than that takes ends the run.
     pub(crate) output: Gathering,
     /// Most of its complaints that are heard, in bytes.
@@ -59,6 +62,9 @@ impl From<Unkept> for Failed {
 pub(crate) async fn run(command: &mut Command, input: &[u8], bounds: Bounds) -> Result<Heard, Failed> {
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().map_err(Failed::NotThere)?;
+    if let Some(most) = bounds.memory {
+        limit_memory(&child, most);
+    }
     let heard = timeout(bounds.time, converse(&mut child, input, bounds)).await;
     let heard = heard.unwrap_or(Err(Failed::TooSlow));
     if heard.is_err() {
@@ -67,6 +73,23 @@ pub(crate) async fn run(command: &mut Command, input: &[u8], bounds: Bounds) -> 
     }
     heard
 }
+
+#[cfg(target_os = "linux")]
+fn limit_memory(child: &Child, most: u64) {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    let process = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(Err(error)) = process.map(|process| prlimit(Some(process), Resource::As, limit)) {
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "The memory of a program is not limited: {error}"
+        );
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_memory(_: &Child, _: u64) {}
 
 /// Feeds a process and listens to it at the same time.
 async fn converse(child: &mut Child, input: &[u8], bounds: Bounds) -> Result<Heard, Failed> {
@@ -116,7 +139,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     fn bounds(time: Duration) -> Bounds {
-        Bounds { time, output: Spool::default().gather(1_000), complaints: 5 }
+        Bounds { time, memory: None, output: Spool::default().gather(1_000), complaints: 5 }
     }
 
     async fn shell(script: &str, input: &[u8], bounds: Bounds) -> Result<Heard, Failed> {
@@ -134,6 +157,17 @@ mod tests {
             (true, &b"work"[..], "compl")
         );
         assert!(!failed.succeeded && failed.output.length() == 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_program_gets_no_more_memory_than_it_may_have() {
+        let bounds = Bounds { memory: Some(1 << 30), ..bounds(SOON) };
+
+        // It goes on when its input ends, and that is fed to it after it was limited.
+        let told = shell("while read -r _; do :; done; ulimit -v", b"", bounds).await.ok().unwrap();
+
+        assert_eq!(&told.output.whole().await.unwrap()[..], b"1048576\n");
     }
 
     #[tokio::test]

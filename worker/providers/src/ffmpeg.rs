@@ -156,7 +156,9 @@ impl Ffmpeg {
             .stdin(file.as_input(&self.settings.spool).await?);
         let time = self.settings.timeout;
         let output = self.settings.spool.gather(most as usize).holding(most_held);
-        match child::run(&mut command, b"", Bounds { time, output, complaints: MOST_HEARD }).await {
+        match child::run(&mut command, b"", Bounds { time, memory: None, output, complaints: MOST_HEARD })
+            .await
+        {
             Ok(heard) if heard.succeeded => Ok(heard),
             Ok(heard) => Err(refused(&heard.complaints)),
             Err(Failed::NotThere(error)) => Err(FfmpegError::NotThere(error)),

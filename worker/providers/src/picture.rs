@@ -137,7 +137,7 @@ impl fmt::Debug for Picture {
 }
 
 /// What a header says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Header {
     width: u32,
     height: u32,
@@ -150,6 +150,8 @@ struct Header {
     /// How much of the file its decoder keeps in memory, in bytes: pixels that it does not unpack as it reads, and data
     /// beside them that it gathers.
     at_once: u64,
+    /// Its strips or tiles are JPEGs: what is in them may be of any size, whatever the directory says.
+    of_jpegs: bool,
 }
 
 impl Picture {
@@ -211,7 +213,7 @@ impl Picture {
 
     /// True for a TIFF whose pixels are JPEGs: what is in it may be of any size, whatever its header says.
     pub(crate) fn is_tiff_of_jpegs(&self) -> bool {
-        self.format == Format::Tiff && tiff::is_of_jpegs(&self.window())
+        self.header.of_jpegs
     }
 
     /// Reads the file, to decode it.

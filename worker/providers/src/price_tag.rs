@@ -58,7 +58,9 @@ impl PriceTag {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let marked = lines.iter().any(|line| amount::in_line(line).iter().any(|found| found.is_marked));
         let mut tag = Self { name: name::of(&lines), ..Self::default() };
-        let found: Vec<_> = lines.iter().flat_map(|line| tag.take(line, marked)).take(MOST_AMOUNTS).collect();
+        // Every line is looked at, because a promotion may stand behind more amounts than are told.
+        let mut found: Vec<_> = lines.iter().flat_map(|line| tag.take(line, marked)).collect();
+        found.truncate(MOST_AMOUNTS);
         let first = |role| found.iter().find(|(priced, _)| priced.role == role);
         // No price is better than a wrong one: it does not fall back to another amount either.
         let read = |(priced, is_whole): &(Priced, bool)| is_whole.then_some(priced.amount);
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_is_written_on_tags_is_understood() {
-        let cases: [(&str, Option<u64>, Option<u64>); 32] = [
+        let cases: [(&str, Option<u64>, Option<u64>); 40] = [
             ("LECHE 1 L\n$28.50\nIVA incluido", Some(2_850), None),
             ("PANTALLA 55\n$12,499.00\n12 MSI de $1,041.58", Some(1_249_900), None),
             ("Taladro\n$1,234.50\nPrecio + IVA", Some(123_450), None),
@@ -124,9 +126,17 @@ mod tests {
             ("Leche\n$28 900 ml", Some(2_800), None),
             ("Cajas\nPaquete 3 150.00 MN", Some(15_000), None),
             ("Bolsa\n80 centavos", Some(80), None),
+            ("Bolsa\n2 pesos con 50 centavos", Some(250), None),
+            ("Bolsa\n$25 50 centavos", Some(2_550), None),
+            ("Bolsa\n1,234 Pesos y 5 ctvs", Some(123_405), None),
+            ("Bolsa\nAntes $3 con 50¢ Ahora $2 con 5¢", Some(205), Some(350)),
+            ("Bolsa\n$2.00\n50 centavos menos", Some(200), None),
+            ("Bolsa\n$25.90 más 50 centavos", Some(2_590), None),
             ("Salchicha 500 g\n$67.90\nPrecio por kg: $135.80", Some(6_790), None),
             ("Jamón\nPrecio por kg: $135.80", Some(13_580), None),
             ("Copias\n$1.00 c/u\n100 x $80", Some(100), None),
+            ("Pan\n$299*\n* Hasta agotar existencias", Some(29_900), None),
+            ("Pan\n$27.90*", Some(2_790), None),
             // Raised cents that were not read.
             ("Crema\n$39\"\n$78.00 por litro", None, None),
             ("Silla\nAntes $399.00\n$299”", None, Some(39_900)),
@@ -143,9 +153,12 @@ mod tests {
 
     #[test]
     fn other_money_is_told_apart_from_pesos() {
-        for (text, currency) in
-            [("USD 59.99", Currency::Usd), ("$59.99 dólares", Currency::Usd), ("59,99 €", Currency::Eur)]
-        {
+        for (text, currency) in [
+            ("USD 59.99", Currency::Usd),
+            ("$59.99 dólares", Currency::Usd),
+            ("59,99 €", Currency::Eur),
+            ("59 dólares con 99 centavos", Currency::Usd),
+        ] {
             assert_eq!(PriceTag::read(text).price, Some(Amount { cents: 5_999, currency }), "{text}");
         }
     }
@@ -167,6 +180,16 @@ mod tests {
         for (text, offers) in cases {
             assert_eq!(PriceTag::read(text).offers, offers, "{text}");
         }
+    }
+
+    #[test]
+    fn a_promotion_is_found_behind_more_amounts_than_are_told() {
+        let text = format!("{}20% de descuento", "$10.00\n".repeat(MOST_AMOUNTS + 8));
+
+        let tag = PriceTag::read(&text);
+
+        assert_eq!(tag.offers, [Offer::Percent { percent: 20 }]);
+        assert_eq!(tag.amounts.len(), MOST_AMOUNTS);
     }
 
     #[test]

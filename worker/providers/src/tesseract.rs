@@ -1,8 +1,9 @@
 //! Text of pictures through Tesseract, a program on this machine: nothing leaves it, and nobody is paid.
 //!
-//! Each picture is one process with a deadline: no shell, no file with a name, nothing of a job on its command line but
-//! languages from a list. Its input is the picture, through a pipe or, where that lies on the disk, the file itself. It is
-//! killed when its time is over or its job is given up. It takes a core, so only so many run at a time. It names no labels.
+//! Each look at a picture is one process: no shell, no file with a name, nothing of a job on its command line but languages
+//! from a list. Its input is the picture, through a pipe or, where that lies on the disk, the file itself. It is killed when
+//! the time of its picture is over, which a second look shares, or its job is given up. It takes a core, so only so many run
+//! at a time. It names no labels.
 
 mod languages;
 
@@ -11,7 +12,8 @@ use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 use serde_json::json;
 use tokio::{
     process::Command,
-    sync::{OnceCell, Semaphore},
+    sync::{OnceCell, Semaphore, SemaphorePermit},
+    time::Instant,
 };
 
 use crate::{
@@ -29,6 +31,9 @@ pub const PROVIDER: &str = "tesseract";
 const READ: &str = "read";
 /// Most pixels: it unpacks a picture to four bytes for each and needs several copies.
 const MOST_PIXELS: u64 = 25_000_000;
+/// Most memory that it may ask for, in bytes. 25 million pixels full of small letters take less than half of that; a TIFF of
+/// JPEGs, whose own sizes no header of the file tells, could take any.
+const MOST_MEMORY: u64 = 2 * 1024 * 1024 * 1024;
 /// Most text that is taken, in bytes; none of it goes to the disk.
 const MOST_TEXT: usize = HELD;
 /// Most of its complaints that are kept, in bytes.
@@ -46,7 +51,7 @@ const INHERITED: [&str; 2] = ["PATH", "TESSDATA_PREFIX"];
 pub struct TesseractSettings {
     /// The program.
     pub program: PathBuf,
-    /// Most time for one picture.
+    /// Most time for one picture, however often it is looked at.
     pub timeout: Duration,
     /// How many may run at a time.
     pub cores: usize,
@@ -89,29 +94,48 @@ impl TesseractClient {
     async fn read_one(&self, picture: &Picture, sparse: bool, languages: &str) -> Reading {
         check(picture)?;
         let layouts: &[&str] = if sparse { &[SPARSE, PAGE] } else { &[PAGE] };
-        let mut text = String::new();
+        let _turn = self.turn().await;
+        let began = Instant::now();
+        let mut text: Option<String> = None;
         for layout in layouts {
-            text = self.run(&["-", "-", "--psm", layout, "-l", languages], picture.content()).await?;
+            let arguments = ["-", "-", "--psm", layout, "-l", languages];
+            let left = self.timeout.saturating_sub(began.elapsed());
+            match self.run(&arguments, picture.content(), left).await {
+                Ok(seen) => text = Some(seen),
+                Err(error) if text.is_none() => return Err(error),
+                // The look before it was a success, though there was nothing to be seen.
+                Err(_) => break,
+            }
             // A few words in a frame are taken for a drawing, unless they are read as a page.
-            if !text.trim().is_empty() {
+            if text.as_ref().is_some_and(|text| !text.trim().is_empty()) {
                 break;
             }
         }
         // Pages end with a form feed.
-        Ok(json!({ "text": text.replace('\x0c', "").trim_end(), "labels": [] }))
+        let text = text.unwrap_or_default().replace('\x0c', "");
+        Ok(json!({ "text": text.trim_end(), "labels": [] }))
     }
 
     async fn languages(&self) -> Result<Vec<String>, ProviderError> {
-        let list = self.run(&["--list-langs"], &Content::default()).await?;
+        let _turn = self.turn().await;
+        let list = self.run(&["--list-langs"], &Content::default(), self.timeout).await?;
         // The first line is a heading; `osd` tells scripts apart and reads nothing.
         let names = list.lines().skip(1).map(str::trim).filter(|name| !name.is_empty() && *name != "osd");
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// Runs the program with this on its standard input and answers its standard output.
-    async fn run(&self, arguments: &[&str], input: &Content) -> Result<String, ProviderError> {
-        // The semaphore is never closed, so there is always a permit in the end.
-        let _turn = self.turns.acquire().await.ok();
+    /// Waits for a core. The semaphore is never closed, so there is always a permit in the end.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+
+    /// Runs the program with this on its standard input and answers its standard output. Whoever calls has a turn.
+    async fn run(
+        &self,
+        arguments: &[&str],
+        input: &Content,
+        time: Duration,
+    ) -> Result<String, ProviderError> {
         let (spool, mut command) = (Spool::default(), Command::new(&self.program));
         command
             .args(arguments)
@@ -129,7 +153,7 @@ impl TesseractClient {
             });
         let input: &[u8] = if let Content::Held(bytes) = input { bytes } else { b"" };
         let output = spool.gather(MOST_TEXT);
-        let bounds = Bounds { time: self.timeout, output, complaints: MOST_TEXT as u64 };
+        let bounds = Bounds { time, memory: Some(MOST_MEMORY), output, complaints: MOST_TEXT as u64 };
         match child::run(&mut command, input, bounds).await {
             Ok(Heard { succeeded: true, output: Content::Held(text), .. }) => {
                 Ok(String::from_utf8_lossy(&text).into_owned())

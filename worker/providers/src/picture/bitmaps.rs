@@ -23,14 +23,13 @@ pub(super) fn bmp(file: &Window) -> Option<Header> {
     let row = (u64::from(width) * u64::from(bits)).div_ceil(32) * 4;
     let end = pixels_at.saturating_add(row.saturating_mul(u64::from(height)));
     let whole = packed || end <= file.length();
-    Some(Header { width, height, bytes_per_pixel: 4, several: false, whole, at_once: 0 })
+    Some(Header { width, height, bytes_per_pixel: 4, whole, ..Header::default() })
 }
 
 /// An icon holds the same picture in several sizes, so several are no reason to refuse it.
 pub(super) fn ico(file: &Window) -> Option<Header> {
     let count = u64::from(little_u16(file, 4)?);
-    let mut header =
-        Header { width: 0, height: 0, bytes_per_pixel: 4, several: false, whole: true, at_once: 0 };
+    let mut header = Header { bytes_per_pixel: 4, whole: true, ..Header::default() };
     for at in (0..count).map(|number| 6 + 16 * number) {
         // Zero stands for 256.
         let side = |at| file.byte(at).map(|side| if side == 0 { 256 } else { u32::from(side) });

@@ -21,14 +21,7 @@ pub(super) fn png(file: &Window) -> Option<Header> {
         _ => 4,
     };
     let sample = if depth == 16 { 2 } else { 1 };
-    let mut header = Header {
-        width,
-        height,
-        bytes_per_pixel: channels * sample,
-        several: false,
-        whole: false,
-        at_once: 0,
-    };
+    let mut header = Header { width, height, bytes_per_pixel: channels * sample, ..Header::default() };
     let mut at = 8_u64;
     while let (Some(length), Some(name)) = (big_u32(file, at), file.array::<4>(at + 4)) {
         at = at + 12 + u64::from(length);
@@ -49,7 +42,7 @@ pub(super) fn png(file: &Window) -> Option<Header> {
 pub(super) fn gif(file: &Window) -> Option<Header> {
     let (width, height) = (u32::from(little_u16(file, 6)?), u32::from(little_u16(file, 8)?));
     // Decoded to colours with transparency, beside its own numbers of colours.
-    let mut header = Header { width, height, bytes_per_pixel: 5, several: false, whole: false, at_once: 0 };
+    let mut header = Header { width, height, bytes_per_pixel: 5, ..Header::default() };
     let mut at = 13 + colour_table(file.byte(10)?);
     let mut frames = 0;
     loop {
@@ -113,7 +106,7 @@ pub(super) fn webp(file: &Window) -> Option<Header> {
         _ => (0, 0, false),
     };
     // Colours with transparency, beside the planes that they are made from.
-    Some(Header { width, height, bytes_per_pixel: 6, several, whole, at_once: lossy(file) })
+    Some(Header { width, height, bytes_per_pixel: 6, several, whole, at_once: lossy(file), of_jpegs: false })
 }
 
 /// Length of the pixels of a WebP that are stored with loss, which its decoder reads at once.

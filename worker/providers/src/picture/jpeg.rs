@@ -53,14 +53,7 @@ fn frame(file: &Window, at: u64, marker: u8) -> Option<Header> {
     let components = u64::from(file.byte(at + 7)?);
     // A progressive picture is gathered in coefficients of two bytes before any of it can be shown.
     let gathered = if matches!(marker, 0xc2 | 0xc6 | 0xca | 0xce) { 2 * components } else { 0 };
-    Some(Header {
-        width,
-        height,
-        bytes_per_pixel: components.max(3) + gathered,
-        several: false,
-        whole: false,
-        at_once: 0,
-    })
+    Some(Header { width, height, bytes_per_pixel: components.max(3) + gathered, ..Header::default() })
 }
 
 /// Looks for the end of the image. Thumbnails have ends of their own, but they stand before the first scan; between scans

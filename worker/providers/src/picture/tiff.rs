@@ -91,12 +91,8 @@ pub(super) fn header(bytes: &Window) -> Option<Header> {
         several: next != 0,
         whole,
         at_once: values * TAKEN_PER_VALUE + row,
+        of_jpegs: first(COMPRESSION, 0) == Some(JPEG),
     })
-}
-
-/// True where strips or tiles are packed as JPEG: what is in them may be of any size, whatever the directory says.
-pub(super) fn is_of_jpegs(bytes: &Window) -> bool {
-    File::open(bytes).is_some_and(|(file, _)| file.first(COMPRESSION, 0) == Some(JPEG))
 }
 
 impl<'a> File<'a> {

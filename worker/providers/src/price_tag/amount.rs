@@ -34,7 +34,7 @@ pub struct Amount {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) amount: Amount,
-    /// Its number, in bytes of the line.
+    /// Its number, in bytes of the line, with the number of its cents where they are named behind it.
     pub(super) range: Range<usize>,
     /// Something beside it says that it is money.
     pub(super) is_marked: bool,
@@ -70,7 +70,10 @@ const BEHIND: [(&str, Currency); 12] = [
 const CENTS: [&str; 4] = ["centavos", "centavo", "ctvs", "¢"];
 
 /// What recognition makes of cents that are printed small and high, right behind a number.
-const UNREAD_CENTS: [char; 9] = ['"', '“', '”', '\'', '‘', '’', '*', '°', 'º'];
+const UNREAD_CENTS: [char; 8] = ['"', '“', '”', '\'', '‘', '’', '°', 'º'];
+
+/// Words between an amount and its cents: `2 pesos con 50 centavos`.
+const JOINING: [&str; 6] = ["pesos", "peso", "dólares", "dolares", "con", "y"];
 
 impl Found {
     /// Whether a number without a mark is money all the same: it has cents, and stands alone or beside a word for prices.
@@ -90,7 +93,10 @@ pub(super) fn in_line(line: &str) -> Vec<Found> {
         let end = end_of_number(line, start);
         let range = start..end_of_spaced(line, start, end).unwrap_or(end);
         at = range.end;
-        found.extend(read(line, range));
+        if let Some(one) = read(line, range) {
+            at = one.range.end;
+            found.push(one);
+        }
     }
     found
 }
@@ -127,7 +133,7 @@ fn end_of_spaced(line: &str, start: usize, first_end: usize) -> Option<usize> {
     None
 }
 
-fn read(line: &str, range: Range<usize>) -> Option<Found> {
+fn read(line: &str, mut range: Range<usize>) -> Option<Found> {
     let (before, number, behind) = (&line[..range.start], &line[range.clone()], &line[range.end..]);
     if let Some(cents) = named_cents(number, behind) {
         let amount = Amount { cents, currency: Currency::Mxn };
@@ -137,6 +143,10 @@ fn read(line: &str, range: Range<usize>) -> Option<Found> {
     let mark = mark(before, behind, has_cents);
     if let (Some(_), false, Some(small)) = (mark, number.contains(['.', ',']), raised_cents(behind)) {
         (cents, has_cents) = (cents + small, true);
+    }
+    if let (Some(_), false, Some((small, length))) = (mark, has_cents, cents_behind(behind)) {
+        (cents, has_cents) = (cents + small, true);
+        range.end += length;
     }
     let is_part_of_word = before
         .ends_with(|character: char| character.is_alphanumeric() || "/-#".contains(character))
@@ -203,6 +213,16 @@ fn named_cents(number: &str, behind: &str) -> Option<u64> {
     let behind = behind.trim_start().to_lowercase();
     let is_named = number.len() <= 2 && CENTS.iter().any(|word| begins_with_word(&behind, word));
     number.parse().ok().filter(|_| is_named)
+}
+
+/// Cents of the amount before them, `con 50 centavos`, and where their number ends.
+fn cents_behind(behind: &str) -> Option<(u64, usize)> {
+    let start = behind.find(|character: char| character.is_ascii_digit())?;
+    let is_joined =
+        behind[..start].split_whitespace().all(|word| JOINING.contains(&word.to_lowercase().as_str()));
+    let end = end_of_number(behind, start);
+    let cents = named_cents(&behind[start..end], &behind[end..]).filter(|_| is_joined)?;
+    Some((cents, end))
 }
 
 /// Cents that are printed small and high, and recognised as a number of their own at the end of the line.

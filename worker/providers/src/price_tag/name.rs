@@ -1,4 +1,5 @@
-//! The product of a tag: the first line that is neither money nor a code nor one of the things all tags say.
+//! The product of a tag: the first line, or what stands before a price on its line, that is neither money nor a code nor one
+//! of the things all tags say.
 
 use super::{
     amount, offer,

@@ -2,16 +2,16 @@
 
 /// Every language that Tesseract has data for (<https://tesseract-ocr.github.io/tessdoc/Data-Files-in-different-versions.html>)
 /// and that has a code of BCP 47 of today, in small letters.
-const NAMES: &str = "af:afr am:amh ar:ara as:asm az-cyrl:aze_cyrl az:aze be:bel bg:bul bn:ben bo:bod br:bre bs:bos ca:cat \
-                     ceb:ceb chr:chr co:cos cs:ces cy:cym da:dan de:deu dv:div dz:dzo el:ell en:eng eo:epo es:spa et:est \
-                     eu:eus fa:fas fi:fin fil:fil fo:fao fr:fra fy:fry ga:gle gd:gla gl:glg grc:grc gu:guj he:heb hi:hin \
-                     hr:hrv ht:hat hu:hun hy:hye id:ind is:isl it:ita iu:iku iw:heb ja:jpn jv:jav ka:kat kk:kaz km:khm \
-                     kmr:kmr kn:kan ko:kor ky:kir la:lat lb:ltz lo:lao lt:lit lv:lav mi:mri mk:mkd ml:mal mn:mon mr:mar \
-                     ms:msa mt:mlt my:mya ne:nep nl:nld no:nor oc:oci or:ori pa:pan pl:pol ps:pus pt:por qu:que ro:ron \
-                     ru:rus sa:san sd:snd si:sin sk:slk sl:slv sq:sqi sr-latn:srp_latn sr:srp su:sun sv:swe sw:swa \
-                     syr:syr ta:tam te:tel tg:tgk th:tha ti:tir tl:fil to:ton tr:tur tt:tat ug:uig uk:ukr ur:urd \
-                     uz-cyrl:uzb_cyrl uz:uzb vi:vie yi:yid yo:yor zh-hant:chi_tra zh-hk:chi_tra zh-mo:chi_tra \
-                     zh-tw:chi_tra zh:chi_sim";
+const NAMES: &str = "af:afr am:amh ar:ara as:asm az-cyrl:aze_cyrl az:aze be:bel bg:bul bn:ben bo:bod br:bre bs:bos \
+                     ca:cat ceb:ceb chr:chr co:cos cs:ces cy:cym da:dan de:deu dv:div dz:dzo el:ell en:eng eo:epo \
+                     es:spa et:est eu:eus fa:fas fi:fin fil:fil fo:fao fr:fra fy:fry ga:gle gd:gla gl:glg grc:grc \
+                     gu:guj he:heb hi:hin hr:hrv ht:hat hu:hun hy:hye id:ind is:isl it:ita iu:iku iw:heb ja:jpn jv:jav \
+                     ka:kat kk:kaz km:khm kmr:kmr kn:kan ko:kor ky:kir la:lat lb:ltz lo:lao lt:lit lv:lav mi:mri \
+                     mk:mkd ml:mal mn:mon mr:mar ms:msa mt:mlt my:mya ne:nep nl:nld nb:nor nn:nor no:nor oc:oci or:ori \
+                     pa:pan pl:pol ps:pus pt:por qu:que ro:ron ru:rus sa:san sd:snd si:sin sk:slk sl:slv sq:sqi \
+                     sr-latn:srp_latn sr:srp su:sun sv:swe sw:swa syr:syr ta:tam te:tel tg:tgk th:tha ti:tir tl:fil \
+                     to:ton tr:tur tt:tat ug:uig uk:ukr ur:urd uz-cyrl:uzb_cyrl uz:uzb vi:vie yi:yid yo:yor \
+                     zh-hant:chi_tra zh-hk:chi_tra zh-mo:chi_tra zh-tw:chi_tra zh:chi_sim";
 /// What is used when a job names none, as far as it is installed.
 const USUAL: [&str; 2] = ["spa", "eng"];
 
@@ -75,6 +75,7 @@ mod tests {
             ("sr-Latn-RS", Some("srp_latn")),
             ("sr", Some("srp")),
             ("spa", Some("spa")),
+            ("nb-NO", Some("nor")),
             ("zu", None),
             ("", None),
         ];

@@ -1,8 +1,11 @@
 //! Pictures that must not be decoded, and pictures that lie: each is refused with a sentence and a word.
 
+use std::io::Write;
+
 use flota_providers::{
     ErrorClass, ProviderError,
     barcode::{BarcodeReader, Unsearched},
+    content::Content,
     picture::{BadPicture, Format, MOST_BYTES, Picture},
 };
 
@@ -183,5 +186,18 @@ async fn a_tiff_of_jpegs_is_not_unpacked_as_they_say_themselves_how_large_they_a
     let refused = refused(&BarcodeReader::new(1), file).await;
 
     assert_eq!((refused.class, refused.code.as_deref()), (ErrorClass::Permanent, Some("format")));
+    assert!(refused.message.contains("TIFFs packed as JPEG"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_tiff_of_jpegs_that_the_disk_does_not_give_a_second_time_is_still_known_as_one() {
+    let file = tempfile::tempfile().unwrap();
+    (&file).write_all(&tiff_of_parts(10, 10, 7, &[(8, 20)], 20)).unwrap();
+    let picture = Picture::look_at(Content::of_file(file.try_clone().unwrap()).unwrap()).unwrap();
+    file.set_len(0).unwrap();
+
+    let refused = BarcodeReader::new(1).read(picture).await.unwrap_err();
+
+    let Unsearched::Refused(refused) = refused else { panic!("{refused:?}") };
     assert!(refused.message.contains("TIFFs packed as JPEG"), "{refused}");
 }

@@ -63,6 +63,24 @@ async fn few_words_that_are_not_seen_at_all_are_looked_for_as_a_page() {
 }
 
 #[tokio::test]
+async fn a_second_look_that_fails_takes_nothing_from_the_first_and_has_what_is_left_of_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let few_words = Wanted { sparse: true, ..Wanted::default() };
+    let does = |first: &str, then: &str| {
+        format!("cat > /dev/null; if [ \"$4\" = 11 ]; then {first}; else {then}; fi")
+    };
+
+    for (first, then) in [(":", "exit 1"), ("sleep 5", "exec sleep 600")] {
+        let (program, began) = (script(folder.path(), &does(first, then)), Instant::now());
+
+        let read = client(program, Duration::from_secs(10)).read(&[pixel()], &few_words).await.unwrap();
+
+        assert_eq!(read.detail.unwrap()["images"][0]["text"], "", "{then}");
+        assert!(began.elapsed() < Duration::from_secs(14), "{then}: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
 async fn it_inherits_none_of_our_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let program = script(folder.path(), "cat > /dev/null; exec env");

@@ -45,7 +45,7 @@ pub const UNKNOWN_MODEL: &str = "model_not_found";
 /// How OpenRouter says that, with 400 and no word of its own.
 const INVALID_ID: &str = "is not a valid model ID";
 /// What is said of it.
-const GONE_MODEL: &str = "It does not offer this model.";
+const GONE_MODEL: &str = "It does not offer this model to this account.";
 /// The code of a model that says why it does not answer.
 pub const REFUSED: &str = "refusal";
 /// The code of an answer that was withheld or cut by a filter: the `finish_reason` of the same name.

@@ -35,10 +35,18 @@ async fn when_no_model_is_there_the_failure_names_them_and_where_they_stand() {
     for error in [&of_tier, &by_name] {
         assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Permanent, Some(chat::UNKNOWN_MODEL)));
     }
-    for part in ["Tier default", "claude-9, gpt-9;", "[llm.tiers]", "LLM_MODEL_DEFAULT", "flota llm models"] {
+    for part in
+        ["The tiers of this job", "claude-9, gpt-9;", "[llm.tiers]", "LLM_MODEL_DEFAULT", "LLM_BASE_URL"]
+    {
         assert!(of_tier.message.contains(part), "{part} is not in {of_tier}");
     }
-    for part in ["no model llama-9;", "`model`", "`tier`", "It said: llama-9 is not a valid model ID"] {
+    for part in [
+        "no model llama-9 for this account;",
+        "privacy settings",
+        "`model`",
+        "`tier`",
+        "It said: llama-9 is not a valid model ID",
+    ] {
         assert!(by_name.message.contains(part), "{part} is not in {by_name}");
     }
 }

@@ -113,7 +113,7 @@ async fn a_model_that_is_not_known_is_told_from_a_question_that_is_wrong() {
     for unknown in [unknown, still_unknown] {
         let error = unknown.unwrap_err();
         assert_eq!(error.code.as_deref(), Some("model_not_found"));
-        assert!(error.message.starts_with("It does not offer this model."), "{error}");
+        assert!(error.message.starts_with("It does not offer this model to this account."), "{error}");
     }
     assert_eq!(wrong.unwrap_err().code.as_deref(), Some("400"));
 }

@@ -149,6 +149,15 @@ async fn a_key_is_written_once_and_the_same_bytes_once_more_do_no_harm() {
         assert_eq!((error.class.name(), error.code.as_deref()), ("permanent", Some("PreconditionFailed")));
     }
     assert!(whole(&client, &key, 100).await.unwrap() == first);
+
+    let (long, key) = (content(9 * MIB), self::key());
+    client.put_bytes(&key, OGG, long.clone()).await.unwrap();
+    let again = client.put_bytes(&key, OGG, long.clone()).await;
+    let other = client.put_bytes(&key, OGG, content(9 * MIB + 1)).await.unwrap_err();
+
+    assert!(again.is_ok());
+    assert_eq!(other.code.as_deref(), Some("PreconditionFailed"));
+    assert!(whole(&client, &key, 9 * MIB).await.unwrap() == long);
     assert_eq!(leftovers(&sandbox), Vec::<String>::new());
 }
 

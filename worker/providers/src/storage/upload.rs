@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{ErrorClass, ProviderError, Receipt};
 
-/// Size of a part, and of the largest file that is held whole.
+/// Size of a part; files below it are held whole.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;
 /// Largest file that goes up in one piece.
 const MOST_AT_ONCE: u64 = 16 * 1024 * 1024;
@@ -69,6 +69,11 @@ impl StorageClient {
         content: Bytes,
     ) -> Result<Receipt, ProviderError> {
         let mark = hex::encode(digest(&SHA256, &content));
+        if PART_BYTES <= content.len() {
+            let part = |at: usize| Ok(content.slice(at..content.len().min(at + PART_BYTES)));
+            let parts = stream::iter((0..content.len()).step_by(PART_BYTES).map(part));
+            return self.put_in_parts(key, media_type, &mark, parts, |_| ()).await;
+        }
         once_more_if_damaged(|| {
             self.put_at_once(key, media_type, mark.clone(), ByteStream::from(content.clone()))
         })
@@ -148,16 +153,27 @@ impl StorageClient {
             progress(length);
             return Ok(receipt);
         }
-        let mark = random_mark();
+        let parts = stream::iter([Ok(first)]).chain(parts(reader, part_bytes));
+        self.put_in_parts(key, media_type, &random_mark(), parts, progress).await
+    }
+
+    /// In parts, with a mark that tells this upload from others.
+    async fn put_in_parts(
+        &self,
+        key: &str,
+        media_type: &str,
+        mark: &str,
+        parts: impl Stream<Item = Result<Bytes, ProviderError>> + Send,
+        progress: impl Fn(u64) + Send + Sync,
+    ) -> Result<Receipt, ProviderError> {
         let created = self.s3.create_multipart_upload().bucket(&self.bucket).key(key);
-        let created = created.content_type(media_type).metadata(MARK, &mark);
+        let created = created.content_type(media_type).metadata(MARK, mark);
         let created = created.set_checksum_algorithm(self.checksum_of_parts.clone());
         let created = Box::pin(created.send()).await.map_err(|error| self.failed(PUT, &error))?;
         let id = created.upload_id.unwrap_or_default();
         let mut unfinished = Unfinished { client: self, key, id: Some(id.clone()) };
-        let parts = stream::iter([Ok(first)]).chain(parts(reader, part_bytes));
         let ended = match self.send_parts(key, &id, parts, &progress).await {
-            Ok(parts) => self.complete(key, &id, &mark, parts).await,
+            Ok(parts) => self.complete(key, &id, mark, parts).await,
             Err(error) => Err(error),
         };
         match ended {
@@ -226,7 +242,12 @@ impl StorageClient {
         let request = request.multipart_upload(parts).if_none_match("*");
         match Box::pin(request.customize().config_override(repeated()).send()).await {
             Ok(_) => Ok(receipt(key)),
-            Err(error) => self.taken_by_us(key, mark, &error).await,
+            Err(error) => {
+                let receipt = self.taken_by_us(key, mark, &error).await?;
+                // The same bytes may be there by an upload before this one, whose parts would then stay.
+                self.abort(key, id).await;
+                Ok(receipt)
+            }
         }
     }
 

@@ -192,7 +192,7 @@ async fn what_goes_in_one_piece_is_checked_by_amazon_only() {
 }
 
 #[tokio::test]
-async fn a_file_goes_in_parts_only_beyond_sixteen_mebibytes_and_a_stream_from_eight_on() {
+async fn a_file_goes_in_parts_only_beyond_sixteen_mebibytes_and_what_is_not_on_the_disk_from_eight_on() {
     let (server, url) = Server::start().await;
     let client = client(StoragePlace::Compatible { base_url: url });
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -216,5 +216,7 @@ async fn a_file_goes_in_parts_only_beyond_sixteen_mebibytes_and_a_stream_from_ei
     for (length, expected) in [(8 * MIB - 1, vec!["put"]), (8 * MIB, vec!["begin", "part", "complete"])] {
         put_stream(&client, length).await;
         assert_eq!(news(), expected, "a stream of {length} bytes");
+        client.put_bytes("a/key", "audio/ogg", vec![7; length].into()).await.unwrap();
+        assert_eq!(news(), expected, "{length} bytes in memory");
     }
 }

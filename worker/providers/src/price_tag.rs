@@ -58,9 +58,12 @@ impl PriceTag {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let marked = lines.iter().any(|line| amount::in_line(line).iter().any(|found| found.is_marked));
         let mut tag = Self { name: name::of(&lines), ..Self::default() };
+        let mut found = Vec::new();
         // Every line is looked at, because a promotion may stand behind more amounts than are told.
-        let mut found: Vec<_> = lines.iter().flat_map(|line| tag.take(line, marked)).collect();
-        found.truncate(MOST_AMOUNTS);
+        for line in &lines {
+            let room = MOST_AMOUNTS - found.len();
+            found.extend(tag.take(line, marked, room));
+        }
         let first = |role| found.iter().find(|(priced, _)| priced.role == role);
         // No price is better than a wrong one: it does not fall back to another amount either.
         let read = |(priced, is_whole): &(Priced, bool)| is_whole.then_some(priced.amount);
@@ -71,20 +74,21 @@ impl PriceTag {
         tag
     }
 
-    /// Adds the promotions of a line, and answers its amounts, and whether each was read to its end. Amounts without a mark
-    /// count only where no amount has one.
-    fn take(&mut self, line: &str, marked: bool) -> Vec<(Priced, bool)> {
+    /// Adds the promotions of a line, and answers as many of its amounts as there is room for, and whether each was read to
+    /// its end. Amounts without a mark count only where no amount has one.
+    fn take(&mut self, line: &str, marked: bool, room: usize) -> Vec<(Priced, bool)> {
         let (offers, taken) = offer::in_line(line);
         self.offers.extend(offers);
-        let counts = |found: &Found| {
+        let all = amount::in_line(line);
+        let counts = |found: &&Found| {
             let is_free = taken.iter().all(|range| !range.contains(&found.range.start));
             is_free && (found.is_marked || (!marked && found.is_likely(line)))
         };
-        let priced = |found: Found| {
-            let priced = Priced { role: role::of(line, &found), amount: found.amount };
+        let priced = |found: &Found| {
+            let priced = Priced { role: role::of(line, &all, found), amount: found.amount };
             (priced, !found.lacks_cents)
         };
-        amount::in_line(line).into_iter().filter(counts).map(priced).collect()
+        all.iter().filter(counts).take(room).map(priced).collect()
     }
 }
 
@@ -190,6 +194,13 @@ mod tests {
 
         assert_eq!(tag.offers, [Offer::Percent { percent: 20 }]);
         assert_eq!(tag.amounts.len(), MOST_AMOUNTS);
+    }
+
+    #[test]
+    fn one_line_of_many_amounts_tells_no_more_of_them() {
+        let tag = PriceTag::read(&"$1 ".repeat(MOST_CHARACTERS / 3));
+
+        assert_eq!((tag.amounts.len(), pesos(tag.price)), (MOST_AMOUNTS, Some(100)));
     }
 
     #[test]

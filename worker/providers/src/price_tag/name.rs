@@ -86,7 +86,8 @@ fn words_before_money(line: &str) -> Option<String> {
 
 /// What shares its line with the price, and what that is for.
 fn before_money(line: &str) -> Option<(&str, Role)> {
-    let first = amount::in_line(line).into_iter().find(|found| found.is_marked)?;
+    let all = amount::in_line(line);
+    let first = all.iter().find(|found| found.is_marked)?;
     let before = line[..first.range.start].trim_end_matches(|character: char| !character.is_alphanumeric());
-    reads_like_a_name(before).then(|| (before, role::of(line, &first)))
+    reads_like_a_name(before).then(|| (before, role::of(line, &all, first)))
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::amount::{self, Found};
+use super::amount::Found;
 
 /// What an amount is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -83,11 +83,10 @@ const BEFORE: [(&str, Role); 28] = [
     ("solo", Role::Now),
 ];
 
-/// Says what an amount of this line is for. Pure.
-pub(super) fn of(line: &str, found: &Found) -> Role {
+/// Says what an amount is for that was found in a line, among all that were. Pure.
+pub(super) fn of(line: &str, all: &[Found], found: &Found) -> Role {
     // Words belong to the amount that follows them.
-    let begin =
-        amount::in_line(line).iter().map(|other| other.range.end).rfind(|end| *end <= found.range.start);
+    let begin = all.iter().map(|other| other.range.end).rfind(|end| *end <= found.range.start);
     let before = line[begin.unwrap_or(0)..found.range.start].to_lowercase().replace('ó', "o");
     let behind = line[found.range.end..].trim_start().to_lowercase();
     let after = BEHIND.iter().find(|(word, _)| behind.starts_with(word));

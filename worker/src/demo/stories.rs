@@ -34,6 +34,10 @@ pub(super) const PICTURE: &str = "receipt.gif";
 /// What is in it: one white pixel.
 pub(super) const PIXELS: &[u8] =
     b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+/// A label, and the code on it.
+pub(super) const LABEL: &[u8] =
+    include_bytes!("../../providers/tests/fixtures/ocr/barcodes/ean_13-plain.png");
+pub(super) const EAN: &str = "7501055300020";
 
 pub(super) const DONE: Expected = Expected { state: "succeeded", attempts: 1 };
 /// The story of a mail that went by SES.
@@ -78,9 +82,9 @@ pub(super) fn other_kinds(stage: &Stage) -> Vec<Story> {
 }
 
 /// A picture that lies in the bucket, where it belongs to its tenant.
-pub(super) fn stored_picture(key: String) -> Story {
-    let job = NewJob::new(ReadImage::new(MediaSource::storage(key))).tenant(TENANT);
-    Story { name: "picture from the bucket", job, expected: DONE }
+pub(super) fn stored_label(key: String) -> Story {
+    let image = ReadImage { barcodes: true, ..ReadImage::new(MediaSource::storage(key)) };
+    Story { name: "label from the bucket", job: NewJob::new(image).tenant(TENANT), expected: DONE }
 }
 
 /// A WhatsApp message to somebody who is not there.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use flota_tests::{
     PATIENCE,
+    fleet::eventually,
     program::{Installation, Running},
     servers,
 };
@@ -46,11 +47,7 @@ impl Pages {
 
     /// A server that is back takes a moment to be noticed.
     async fn wait_until_ready(&self) {
-        let began = Instant::now();
-        while self.ready().await.0 != 200 {
-            assert!(began.elapsed() < PATIENCE, "{:?}", self.ready().await);
-            sleep(LOOK).await;
-        }
+        eventually(PATIENCE, "it is ready", async || self.ready().await.0 == 200).await;
     }
 
     /// Waits for this status while the server under this name is as it should be, which takes a moment to be noticed, and
@@ -282,11 +279,8 @@ async fn a_worker_is_ready_by_what_its_loops_heard() {
 
     let (_, well) = pages.ready().await;
     redis.pause().await.unwrap();
-    let began = Instant::now();
-    while pages.ready().await.1["fetch"]["email"]["well"] != json!(false) {
-        assert!(began.elapsed() < PATIENCE, "the fetch still counts as well");
-        sleep(LOOK).await;
-    }
+    let is_ill = async || pages.ready().await.1["fetch"]["email"]["well"] == json!(false);
+    eventually(PATIENCE, "the fetch counts as ill", is_ill).await;
     redis.resume().await.unwrap();
 
     let age = |step: &str| well[step]["email"]["age_ms"].as_u64().unwrap();

@@ -17,6 +17,14 @@ async fn quiet(fleet: &Fleet) {
     fleet.handle().stopped_fetching().await;
 }
 
+/// Whether a lease has ended by the clock of Redis.
+async fn has_ended(queue: &TestQueue) -> bool {
+    let time: (u64, u64) = queue.link.query(&redis::cmd("TIME")).await.expect("Redis answers");
+    let mut count = redis::cmd("ZCOUNT");
+    count.arg(queue.keys.running()).arg(0).arg(time.0 * 1_000);
+    queue.link.query::<u64>(&count).await.expect("Redis answers") == 1
+}
+
 #[tokio::test]
 async fn a_redis_that_hangs_for_less_than_a_lease_makes_nothing_run_again() {
     let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
@@ -73,8 +81,10 @@ async fn a_redis_that_refused_writes_gives_live_workers_two_heartbeats_before_an
         queue.link.query::<()>(&command).await.unwrap();
     };
     refuse(1).await;
-    // Over, and seen to be over, before writes are taken again.
-    sleep(lease + queue.policy.heartbeat * 3).await;
+    // Over, and looked at in vain for some heartbeats, before writes are taken again.
+    eventually(PATIENCE, "the lease has ended", async || has_ended(&queue).await).await;
+    let before = queue.witness.seen().looks_refused;
+    queue.witness.wait_until("looks are refused", |seen| before + 12 <= seen.looks_refused).await;
     let began = Instant::now();
     refuse(0).await;
 

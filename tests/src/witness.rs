@@ -19,6 +19,8 @@ pub struct Seen {
     pub lost: Vec<JobId>,
     /// Runs that recovery made ready again.
     pub recovered: usize,
+    /// Looks of recovery that Redis refused.
+    pub looks_refused: usize,
     /// Runs that recovery buried.
     pub poisoned: usize,
     /// Jobs taken back from the shelf.
@@ -95,6 +97,7 @@ impl Observer for Witness {
             }
             Event::Unparked { count, .. } => seen.unparked += count,
             Event::Fetched { .. } => seen.fetched += 1,
+            Event::Trouble { step: "recover", .. } => seen.looks_refused += 1,
             Event::Promoted { .. } | Event::Wiped { .. } | Event::Trouble { .. } => {}
         });
     }

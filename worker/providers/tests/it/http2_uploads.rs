@@ -24,7 +24,7 @@ use flota_providers::{
     api::ApiSettings,
     content::Content,
     email::{
-        Attachment, Email, Sender,
+        Sender,
         sendgrid::{SendgridClient, SendgridSettings},
         ses::{SesClient, SesSettings},
     },
@@ -40,7 +40,7 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::{apis::PIXEL, smtp_server};
+use crate::{apis::PIXEL, mails_with_files::mail_with, smtp_server};
 
 const NOW: i64 = 784_111_777;
 /// More than the windows of HTTP/2 and the buffers between two programs hold, so that the end is read late; as much as Vision
@@ -132,18 +132,6 @@ fn wav() -> Vec<u8> {
         .collect()
 }
 
-fn mail(content: Content) -> Email {
-    let film = Attachment { name: "film.pdf".to_owned(), content, ..Attachment::default() };
-    Email {
-        to: vec!["ada@example.org".to_owned()],
-        subject: "Hello".to_owned(),
-        text: Some("Hello".to_owned()),
-        message_key: "0192".to_owned(),
-        attachments: vec![film],
-        ..Email::default()
-    }
-}
-
 /// Sends a file by one of the clients.
 type Send = fn(ApiSettings, Content) -> BoxFuture<'static, Result<(), ProviderError>>;
 
@@ -151,7 +139,7 @@ fn by_sendgrid(api: ApiSettings, content: Content) -> BoxFuture<'static, Result<
     async move {
         let sender = Sender::new("noreply@example.com", None)?;
         let settings = SendgridSettings { api, api_key: "SG.key".into(), sender, sandbox_mode: false };
-        SendgridClient::new(settings)?.send(&mail(content), NOW).await.map(drop)
+        SendgridClient::new(settings)?.send(&mail_with(content), NOW).await.map(drop)
     }
     .boxed()
 }
@@ -161,7 +149,7 @@ fn by_ses(api: ApiSettings, content: Content) -> BoxFuture<'static, Result<(), P
         let (region, sender) = ("us-east-1".to_owned(), Sender::new("noreply@example.com", None)?);
         let (access_key_id, secret_access_key) = ("AKIAEXAMPLE".to_owned(), "secret".into());
         let settings = SesSettings { api, access_key_id, secret_access_key, region, sender };
-        SesClient::new(settings)?.send(&mail(content), NOW).await.map(drop)
+        SesClient::new(settings)?.send(&mail_with(content), NOW).await.map(drop)
     }
     .boxed()
 }

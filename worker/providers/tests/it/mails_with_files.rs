@@ -34,17 +34,19 @@ fn bytes() -> Vec<u8> {
 fn mail() -> (Email, File) {
     let file = tempfile::tempfile().unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, &bytes(), 0).unwrap();
-    let content = Content::of_file(file.try_clone().unwrap()).unwrap();
+    (mail_with(Content::of_file(file.try_clone().unwrap()).unwrap()), file)
+}
+
+pub(crate) fn mail_with(content: Content) -> Email {
     let film = Attachment { name: "film.pdf".to_owned(), content, ..Attachment::default() };
-    let email = Email {
+    Email {
         to: vec!["ada@example.org".to_owned()],
         subject: "Hello".to_owned(),
         text: Some("Hello".to_owned()),
         message_key: "0192".to_owned(),
         attachments: vec![film],
         ..Email::default()
-    };
-    (email, file)
+    }
 }
 
 fn mailer(server: &SmtpServer, tls: SmtpTls) -> SmtpMailer {

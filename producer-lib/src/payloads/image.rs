@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{language, media::MediaSource};
+use super::{
+    language::{self, MAX_TAG},
+    media::MediaSource,
+};
 use crate::payload::{Invalid, Payload, SecretFields};
 
 /// Most languages that may be named.
@@ -51,7 +54,7 @@ pub struct ReadImage {
     pub price_tag: bool,
     /// Languages of the text, BCP 47 such as `es` or `pt-BR`; found out unless given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(feature = "schema", schemars(length(max = MAX_LANGUAGES), inner(length(min = 2, max = 35))))]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_LANGUAGES), inner(length(min = 2, max = MAX_TAG))))]
     pub languages: Vec<String>,
 }
 
@@ -137,7 +140,7 @@ fn check_languages(languages: &[String]) -> Result<(), Invalid> {
 /// Short enough, and of letters, to be repeated in a message.
 fn is_plain(tag: &str) -> bool {
     let is_shown = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    (1..=35).contains(&tag.len()) && tag.bytes().all(is_shown)
+    (1..=MAX_TAG).contains(&tag.len()) && tag.bytes().all(is_shown)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ const CODES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo
 /// What Google Vision says for Hebrew (<https://cloud.google.com/vision/docs/languages>), as ISO 639-1 did before 1989.
 const HEBREW: &str = "iw";
 /// Longest tag that RFC 5646 (section 4.4.1) asks for room for.
-const MAX_TAG: usize = 35;
+pub(super) const MAX_TAG: usize = 35;
 
 /// Whether this is a tag of BCP 47 whose language a reader of pictures may know. A code of three letters is only looked at
 /// for its form, because Vision alone knows dozens of them; so is what follows the language (script, region, variant).

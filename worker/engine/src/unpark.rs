@@ -85,10 +85,7 @@ impl Unparker {
 pub async fn release(link: &Link, keys: &QueueKeys, only: &[JobId]) -> Result<usize, LinkError> {
     let any =
         |body: &[u8]| Some(Envelope::decode(body).map_or(Priority::Normal, |envelope| envelope.priority));
-    let mut moved = 0;
-    for ids in only.chunks(BATCH) {
-        moved += put_back(link, keys, ids, any).await?;
-    }
+    let mut moved = put_back(link, keys, only, any).await?;
     let mut walk = Walk::default();
     while only.is_empty()
         && let Some(ids) = walk.next(link, keys).await?

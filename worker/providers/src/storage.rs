@@ -2,7 +2,7 @@
 //!
 //! A key is written once: every upload says "only if there is none yet" (`If-None-Match: *`), so that nothing is ever
 //! replaced and a repeat does no harm. What is less than 8 MiB is sent from memory, a file of up to 16 MiB in one piece from
-//! the disk, and a larger one, or a stream that goes on, in parts (`upload.rs`). The SDK repeats the steps of an upload, three
+//! the disk; a larger file, more bytes, or a stream that goes on, in parts (`upload.rs`). The SDK repeats the steps of an upload, three
 //! tries each, because what is kept has often been paid for; everything else is repeated by the queue, which counts. What a
 //! failure means is in `classify.rs`.
 

@@ -93,26 +93,19 @@ impl TesseractClient {
 
     async fn read_one(&self, picture: &Picture, sparse: bool, languages: &str) -> Reading {
         check(picture)?;
-        let layouts: &[&str] = if sparse { &[SPARSE, PAGE] } else { &[PAGE] };
         let _turn = self.turn().await;
         let began = Instant::now();
-        let mut text: Option<String> = None;
-        for layout in layouts {
-            let arguments = ["-", "-", "--psm", layout, "-l", languages];
+        let look = async |layout| {
             let left = self.timeout.saturating_sub(began.elapsed());
-            match self.run(&arguments, picture.content(), left).await {
-                Ok(seen) => text = Some(seen),
-                Err(error) if text.is_none() => return Err(error),
-                // The look before it was a success, though there was nothing to be seen.
-                Err(_) => break,
-            }
-            // A few words in a frame are taken for a drawing, unless they are read as a page.
-            if text.as_ref().is_some_and(|text| !text.trim().is_empty()) {
-                break;
-            }
-        }
+            self.run(&["-", "-", "--psm", layout, "-l", languages], picture.content(), left).await
+        };
+        let first = look(if sparse { SPARSE } else { PAGE }).await?;
+        // A few words in a frame are taken for a drawing, unless they are read as a page. Whatever becomes of that second look,
+        // the first was a success, though there was nothing to be seen.
+        let is_again = sparse && first.trim().is_empty();
+        let text = if is_again { look(PAGE).await.unwrap_or(first) } else { first };
         // Pages end with a form feed.
-        let text = text.unwrap_or_default().replace('\x0c', "");
+        let text = text.replace('\x0c', "");
         Ok(json!({ "text": text.trim_end(), "labels": [] }))
     }
 

@@ -104,7 +104,8 @@ impl Writer {
         if ended.is_empty() {
             return Ok(());
         }
-        sqlx::query(include_str!("ended.sql")).bind(ended).execute(&self.pool).await.map(drop)
+        let ended = sqlx::query(include_str!("ended.sql")).bind(ended).execute(&self.pool);
+        in_time(ended).await.map(drop)
     }
 
     /// How many rows were new; `None` when another recorder is writing.

@@ -1,8 +1,9 @@
 //! Looks at a picture as it is, smaller, and turned.
 //!
 //! Several codes on a picture may lie at several angles, so it is turned although something was found; but then less often,
-//! and only for the kinds that are not found at any angle. Each kind of reader has a pass of its own, because the library goes on beside the first code that it finds and would
-//! miss codes of another kind there. Codes of lines are confirmed; the others carry error correction.
+//! and only for the kinds that are not found at any angle. Each kind of reader has a pass of its own, because the library goes on
+//! beside the first code that it finds and would miss codes of another kind there. Codes of lines are confirmed; the others
+//! carry error correction.
 
 use std::{
     collections::{BTreeSet, HashSet},

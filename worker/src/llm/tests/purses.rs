@@ -1,5 +1,8 @@
 //! Stories about money that is held and spent.
 
+use chrono::{DateTime, Datelike, Utc};
+use flota_producer::clock;
+
 use super::*;
 
 async fn held(purses: &Purses, budget: &Budget, job: JobId, dollars: f64) -> Option<purse::Held> {
@@ -60,5 +63,10 @@ async fn the_month_counts_beside_the_day_and_tenants_apart() {
 
     let spent = answer.err().unwrap();
     assert_eq!((spent.window.name.len(), spent.spent), ("2026-11".len(), Dollars::new(1.0)));
+    let month = |time: DateTime<Utc>| (time.year(), time.month());
+    let now = DateTime::from_timestamp_millis(clock::unix_now_ms() as i64).unwrap();
+    let turn = now + spent.window.left;
+    assert_eq!(month(turn - Duration::from_mins(1)), month(now), "it waits for the month to turn");
+    assert_ne!(month(turn + Duration::from_mins(1)), month(now), "it waits for the month to turn");
     assert!(other.is_ok());
 }

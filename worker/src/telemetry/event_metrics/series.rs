@@ -95,10 +95,7 @@ impl QueueSeries {
     }
 
     pub(super) fn kind(&self, kind: &str) -> &KindSeries {
-        let (kind, series) = self
-            .kinds
-            .get_key_value(kind)
-            .map_or((OTHER, &self.other), |(kind, series)| (kind.as_str(), series));
+        let (kind, series) = self.kinds.get(kind).map_or((OTHER, &self.other), |series| (kind, series));
         series.get_or_init(|| Box::new(KindSeries::new(&self.name, kind)))
     }
 

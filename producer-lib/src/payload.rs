@@ -5,6 +5,8 @@ use serde_json::value::RawValue;
 
 /// What a payload is called as a whole, where no field can be named.
 const WHOLE: &str = "payload";
+/// Longest word that is repeated where it is none of ours.
+const MOST_WORD: usize = 24;
 
 /// The input of one kind of job.
 ///
@@ -108,7 +110,31 @@ fn unreadable(path: &str, said: &str) -> Invalid {
         return Invalid::new(path, format!("is not known{}", rest.replacen(", expected", "; expected", 1)));
     }
     let field = if path == "." { WHOLE } else { path };
-    Invalid::new(field, format!("cannot be read: {said}"))
+    Invalid::new(field, format!("cannot be read: {}", without_text(said)))
+}
+
+/// A text in the wrong place is not repeated: it may be for few eyes, and this goes into logs and errors. Neither is what should
+/// be a word of ours and looks like none.
+fn without_text(said: &str) -> String {
+    let between = |begin: &str, end: &str| {
+        let (before, rest) = said.split_once(begin)?;
+        let (text, behind) = rest.rsplit_once(end)?;
+        Some((before, text, behind))
+    };
+    let is_word = |text: &str| text.len() <= MOST_WORD && !text.contains(|letter: char| !is_of_word(letter));
+    if let Some((before, _, expected)) = between(" string \"", "\", expected ") {
+        format!("{before} string, expected {expected}")
+    } else if let Some(("unknown variant", text, expected)) = between(" `", "`, expected ")
+        && !is_word(text)
+    {
+        format!("unknown variant, expected {expected}")
+    } else {
+        said.to_owned()
+    }
+}
+
+fn is_of_word(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "_-".contains(letter)
 }
 
 /// A payload that no worker could carry out.
@@ -211,6 +237,24 @@ mod tests {
 
         for (said, expected) in cases {
             assert!(said.starts_with(expected) && !said.contains(" line "), "{said}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_text_in_the_wrong_place_is_not_repeated() {
+        let cases = [
+            r#"{"messages": "my secret"}"#,
+            r#"{"messages": "my \", expected secret"}"#,
+            r#"{"messages": [{"role": "my secret", "content": "Hi"}]}"#,
+            r#"{"messages": [{"role": "my`, expected secret", "content": "Hi"}]}"#,
+            r#"{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": "my secret"}"#,
+            r#""my secret""#,
+        ];
+
+        for payload in cases {
+            let said = told::<CompleteChat>(payload);
+            let (_, expected) = said.rsplit_once(", expected ").unwrap();
+            assert!(!said.contains("secret") && !expected.is_empty(), "{said}");
         }
     }
 }

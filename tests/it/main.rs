@@ -44,4 +44,5 @@ mod ssrf;
 mod storage;
 mod storm;
 mod traces;
+mod words_of_models;
 mod workers;

@@ -29,6 +29,7 @@ pub use self::{
 use crate::{
     ErrorClass, ProviderError, Receipt, Standing,
     api::{Api, ApiSettings, advice},
+    error::code_of,
     exchange::{HttpAnswer, Repeat},
     pipeline::{Client, Target},
 };
@@ -93,8 +94,16 @@ struct Body<'a> {
     max_tokens: u32,
     temperature: f64,
     stream: bool,
+    stream_options: StreamOptions,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<&'a Value>,
+}
+
+/// OpenRouter always says what an answer took; others, in a stream, only when asked
+/// (<https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options>).
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
 }
 
 impl ChatClient {
@@ -165,14 +174,14 @@ impl ChatClient {
         let message = choice.message.unwrap_or_default();
         let (content, refusal) = (message.content.unwrap_or_default(), message.refusal.unwrap_or_default());
         if choice.finish_reason.as_deref() == Some(FILTERED) {
-            return Err(billed(self.unwilling(FILTERED, &refusal)));
+            return Err(billed(self.unwilling(FILTERED)));
         }
         let text = match (content.is_empty(), refusal.is_empty()) {
             (false, _) => content,
-            (true, false) => return Err(billed(self.unwilling(REFUSED, &refusal))),
+            (true, false) => return Err(billed(self.unwilling(REFUSED))),
             (true, true) => return Err(billed(self.empty())),
         };
-        let (id, model, usage) = (completion.id, completion.model, Usage::of(usage));
+        let (id, model, usage) = (completion.id, completion.model, usage.and_then(Usage::of));
         Ok(Said { text, id, model, finish_reason: choice.finish_reason, usage, shortened_to })
     }
 
@@ -194,10 +203,11 @@ impl ChatClient {
         self.api.error(COMPLETE, ErrorClass::ServerError, advice, "").with_code("empty")
     }
 
-    /// A success that is none: the model does not want to answer, and would not the next time.
-    fn unwilling(&self, code: &str, said: &str) -> ProviderError {
+    /// A success that is none: the model does not want to answer, and would not the next time. Its words are its answer, and
+    /// often repeat the question, so they are in no error.
+    fn unwilling(&self, code: &str) -> ProviderError {
         let advice = "The model does not want to answer this; ask it in other words, or another model.";
-        self.api.error(COMPLETE, ErrorClass::Permanent, advice, said).with_code(code)
+        self.api.error(COMPLETE, ErrorClass::Permanent, advice, "").with_code(code)
     }
 
     fn unreadable(&self) -> ProviderError {
@@ -224,12 +234,13 @@ impl ChatClient {
             ErrorClass::RateLimited { .. } => ErrorClass::RateLimited { retry_after: wait },
             other => other,
         };
-        let code = match code_word.or(word) {
-            // 400 alone, or a bad request, would say that the question is wrong, whoever is asked.
-            _ if status == 400 && error.message.contains(INVALID_ID) => UNKNOWN_MODEL.to_owned(),
-            code => code.unwrap_or_else(|| status.to_string()),
+        // 400 alone, or a bad request, would say that the question is wrong, whoever is asked.
+        let is_invalid_id = status == 400 && error.message.contains(INVALID_ID);
+        let code = if is_invalid_id {
+            UNKNOWN_MODEL.to_owned()
+        } else {
+            code_of(&code_word.or(word).unwrap_or_default(), status)
         };
-        let code: String = code.chars().filter(char::is_ascii_graphic).take(64).collect();
         let is_about_one = match class {
             ErrorClass::Quota => affordable(&error.message).is_some_and(|tokens| 0 < tokens),
             // That one model will not do it, whatever the status says; others are asked on.
@@ -255,6 +266,7 @@ fn body(question: &ChatRequest, max_tokens: u32) -> Body<'_> {
         max_tokens,
         temperature: question.temperature,
         stream: true,
+        stream_options: StreamOptions { include_usage: true },
         response_format: question.response_format.as_ref(),
     }
 }

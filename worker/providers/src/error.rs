@@ -16,6 +16,14 @@ pub const TOO_LARGE: &str = "too_large";
 pub(crate) const UNREAD: &str = "disk";
 /// The code of a request with a file of a kind that its provider does not take.
 pub(crate) const BLOCKED_FILE: &str = "blocked_file";
+/// Most characters of a code that is the other side's word.
+const MOST_CODE: usize = 64;
+
+/// The code of a refusal: the other side's own word where there is one, else its status. Pure.
+pub(crate) fn code_of(word: &str, status: u16) -> String {
+    let word: String = word.chars().filter(char::is_ascii_graphic).take(MOST_CODE).collect();
+    if word.is_empty() { status.to_string() } else { word }
+}
 
 /// Why a call failed, in terms of what may help.
 ///

@@ -22,6 +22,7 @@ use url::form_urlencoded;
 use crate::{
     ErrorClass, ProviderError,
     api::{Api, ApiSettings},
+    error::code_of,
     exchange::Repeat,
 };
 
@@ -35,8 +36,6 @@ const AUDIENCE: &str = "https://oauth2.googleapis.com/token";
 const CLAIM_SECONDS: i64 = 3_600;
 /// A failed exchange is the answer to everybody for this long: those who waited for it, and those who come right after.
 const FAILED_SECONDS: i64 = 5;
-/// Most characters of a code that is the other side's word.
-const MOST_CODE: usize = 64;
 /// A token is renewed this long before its end, so that no call starts with one that ends on its way.
 const MARGIN_SECONDS: i64 = 300;
 
@@ -203,13 +202,14 @@ impl ServiceAccount {
             return Ok(Kept { token: granted.access_token, ends: now_unix + granted.expires_in });
         }
         let refused = answer.json::<Refused>();
+        // The error's own word, RFC 6749 section 5.2: every refusal of an account is a 400.
         let word = refused.as_ref().map_or("", |refused| refused.error.as_str());
         let class = classify(word, answer.status);
         let said = refused.as_ref().map_or_else(String::new, |refused| {
             format!("{} {}", refused.error, refused.error_description).replace(&claim, "***")
         });
         let advice = advice(class, &said);
-        Err(self.api.error(EXCHANGE, class, advice, &said).with_code(code(word, answer.status)))
+        Err(self.api.error(EXCHANGE, class, advice, &said).with_code(code_of(word, answer.status)))
     }
 }
 
@@ -261,12 +261,6 @@ fn advice(class: ErrorClass, said: &str) -> &'static str {
     } else {
         "Google does not accept the service account; check its key, and the clock of this machine."
     }
-}
-
-/// The error's own word (RFC 6749 section 5.2) where there is one: every refusal of an account is a 400. Pure.
-fn code(word: &str, status: u16) -> String {
-    let word: String = word.chars().filter(char::is_ascii_graphic).take(MOST_CODE).collect();
-    if word.is_empty() { status.to_string() } else { word }
 }
 
 /// What a refusal of the token endpoint means, as google-auth sorts them. Pure.

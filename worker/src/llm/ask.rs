@@ -26,7 +26,7 @@ use super::{
     Llm,
     budget::WhenSpent,
     cache::Kept,
-    form::{Form, repair},
+    form::Form,
     in_vain::InVain,
     models::Wanted,
     money::{Dollars, Price, Teller, cost},
@@ -205,7 +205,7 @@ impl<'a> Asking<'a> {
         }
         let model = self.question.request.model.clone();
         let price = self.price();
-        let took = answer.as_ref().map_or_else(took, |said| Took::Told(said.usage));
+        let took = answer.as_ref().map_or_else(took, |said| said.usage.map_or(Took::Untold, Took::Told));
         let (usage, (spent, cost_from)) = match took {
             Took::Told(usage) => (usage, cost(usage, price)),
             Took::Untold if price.is_some() => (Usage::default(), (self.most(), Teller::Estimate)),
@@ -265,7 +265,7 @@ impl<'a> Asking<'a> {
         self.is_repaired = true;
         let messages = &mut self.question.request.messages;
         messages.push(("assistant".to_owned(), text));
-        messages.push(("user".to_owned(), repair(&wrong)));
+        messages.push(("user".to_owned(), form.repair(&wrong)));
         Ok(None)
     }
 

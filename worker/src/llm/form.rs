@@ -24,9 +24,10 @@ impl Form {
         Ok(Self { schema, validator })
     }
 
-    /// How the API is told of it.
+    /// How the API is told of it. Not as `strict`, which takes only schemas that ask for every property and allow no other:
+    /// the answer is checked here, against any schema.
     pub fn response_format(&self) -> Value {
-        let schema = json!({ "name": "answer", "strict": true, "schema": self.schema });
+        let schema = json!({ "name": "answer", "strict": false, "schema": self.schema });
         json!({ "type": "json_schema", "json_schema": schema })
     }
 
@@ -46,15 +47,20 @@ impl Form {
             .collect();
         if wrong.is_empty() { Ok(value.to_string()) } else { Err(wrong.join("; ")) }
     }
+
+    /// What a model is told whose answer does not fit. The schema is repeated, because an API passes it over for models that
+    /// know nothing of such formats.
+    pub fn repair(&self, wrong: &str) -> String {
+        let schema = &self.schema;
+        format!(
+            "Your answer does not fit this JSON Schema: {schema}\nWhat is wrong: {wrong}.\nAnswer again with the corrected JSON \
+             alone."
+        )
+    }
 }
 
 fn place(path: &str) -> &str {
     if path.is_empty() { "the whole" } else { path }
-}
-
-/// What a model is told whose answer does not fit.
-pub(super) fn repair(wrong: &str) -> String {
-    format!("Your answer does not fit the JSON Schema: {wrong}. Answer again with the corrected JSON alone.")
 }
 
 #[cfg(test)]

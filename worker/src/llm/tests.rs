@@ -14,7 +14,7 @@ use flota_providers::{
     chat::{ChatRequest, ChatSettings},
     pipeline::Pipeline,
 };
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 
 use super::*;
 use crate::{
@@ -83,10 +83,20 @@ impl Stage {
         received.iter().map(|request| body(&request.body)["max_tokens"].as_u64().unwrap()).collect()
     }
 
+    /// The last message of a call, the first of which is call 0.
+    fn last_words_of(&self, call: usize) -> String {
+        let body: Value = serde_json::from_slice(&self.sandbox.received("llm")[call].body).unwrap();
+        body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned()
+    }
+
     /// The next call is answered with this text.
     fn says(&self, text: &str) {
+        self.says_for(text, &json!({ "prompt_tokens": 10, "completion_tokens": 10 }));
+    }
+
+    /// The same, with this told of what it took.
+    fn says_for(&self, text: &str, usage: &Value) {
         let choice = json!({ "message": { "content": text }, "finish_reason": "stop" });
-        let usage = json!({ "prompt_tokens": 10, "completion_tokens": 10 });
         let body = Some(json!({ "id": "gen-1", "model": HAIKU, "choices": [choice], "usage": usage }));
         self.sandbox.fault(Fault { body, ..Fault::status("llm", 200) }).unwrap();
     }
@@ -287,6 +297,8 @@ async fn an_answer_that_does_not_fit_is_repaired_once() {
 
     assert_eq!(mended.result["answer"], "{\"price\":3}");
     assert_eq!(mended.usage["calls"].as_array().unwrap().len(), 2);
+    let repair = stage.last_words_of(1);
+    assert!(repair.contains(&schema.to_string()) && repair.contains("not JSON"), "{repair}");
     assert_eq!((error.class.name(), error.code.as_deref()), ("server_error", Some("answer_schema")));
     assert!(!error.to_string().contains("Three"), "{error}");
 }

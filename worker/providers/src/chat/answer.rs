@@ -103,12 +103,13 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// From the `usage` of an answer; what is missing or no number is nothing.
-    pub(super) fn of(usage: Option<&Value>) -> Self {
-        let number = |name: &str| usage.and_then(|usage| usage[name].as_u64()).unwrap_or(0);
-        let cost =
-            usage.and_then(|usage| usage["cost"].as_f64()).filter(|cost| cost.is_finite() && 0.0 <= *cost);
-        Self { prompt_tokens: number("prompt_tokens"), completion_tokens: number("completion_tokens"), cost }
+    /// From the `usage` of an answer; nothing where that tells neither tokens nor a cost.
+    pub(super) fn of(usage: &Value) -> Option<Self> {
+        let [prompt, completion] = ["prompt_tokens", "completion_tokens"].map(|name| usage[name].as_u64());
+        let cost = usage["cost"].as_f64().filter(|cost| cost.is_finite() && 0.0 <= *cost);
+        let (prompt_tokens, completion_tokens) = (prompt.unwrap_or(0), completion.unwrap_or(0));
+        let told = prompt.is_some() || completion.is_some() || cost.is_some();
+        told.then_some(Self { prompt_tokens, completion_tokens, cost })
     }
 }
 
@@ -123,8 +124,11 @@ mod tests {
         let full = json!({ "prompt_tokens": 12, "completion_tokens": 3, "cost": 0.00042 });
 
         let expected = Usage { prompt_tokens: 12, completion_tokens: 3, cost: Some(0.000_42) };
-        assert_eq!(Usage::of(Some(&full)), expected);
-        assert_eq!(Usage::of(Some(&json!({ "cost": -1.0, "prompt_tokens": "x" }))), Usage::default());
-        assert_eq!(Usage::of(None), Usage::default());
+        assert_eq!(Usage::of(&full), Some(expected));
+        let tokens = json!({ "cost": -1.0, "prompt_tokens": "x", "completion_tokens": 3 });
+        assert_eq!(Usage::of(&tokens), Some(Usage { completion_tokens: 3, ..Usage::default() }));
+        for untold in [json!({ "cost": -1.0, "prompt_tokens": "x" }), json!({}), json!(null)] {
+            assert_eq!(Usage::of(&untold), None, "{untold}");
+        }
     }
 }

@@ -16,8 +16,8 @@ pub struct Said {
     pub model: Option<String>,
     /// `stop`, `length`, …
     pub finish_reason: Option<String>,
-    /// What it took.
-    pub usage: Usage,
+    /// What it took, where the provider said so.
+    pub usage: Option<Usage>,
     /// Tokens that the credit covered, where those were fewer than the question allowed.
     pub shortened_to: Option<u32>,
 }
@@ -26,8 +26,10 @@ impl Said {
     /// As a receipt: detail has everything, to be read again by [`Self::read`].
     pub(super) fn receipt(self) -> Receipt {
         let Self { text, id, model, finish_reason, usage, shortened_to } = self;
-        let usage = json!({
-            "prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens, "cost": usage.cost,
+        let usage = usage.map(|usage| {
+            json!({
+                "prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens, "cost": usage.cost,
+            })
         });
         let mut detail =
             json!({ "answer": text, "model": model, "finish_reason": finish_reason, "usage": usage });
@@ -50,13 +52,13 @@ impl Said {
             id: receipt.provider_ref,
             model,
             finish_reason,
-            usage: Usage::of(detail.get("usage")),
+            usage: detail.get("usage").and_then(Usage::of),
             shortened_to: detail["shortened_to"].as_u64().and_then(|tokens| u32::try_from(tokens).ok()),
         }
     }
 }
 
-/// What a failed call took.
+/// What a call took.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Took {
     /// Nothing: it was refused, or never sent.
@@ -69,8 +71,8 @@ pub enum Took {
 
 /// What a failed call took, as far as can be told.
 pub fn took(error: &ProviderError) -> Took {
-    if let Some(usage) = error.detail.as_deref().and_then(|detail| detail.get("usage")) {
-        return Took::Told(Usage::of(Some(usage)));
+    if let Some(usage) = error.detail.as_deref().and_then(|detail| detail.get("usage")).and_then(Usage::of) {
+        return Took::Told(usage);
     }
     if error.may_be_billed() { Took::Untold } else { Took::Nothing }
 }

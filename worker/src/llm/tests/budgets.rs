@@ -29,6 +29,21 @@ async fn who_has_spent_its_budget_waits_for_the_next_day_and_others_go_on() {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_say_what_it_took_counts_as_the_most_that_it_may_have() {
+    let named = BTreeMap::from([("acme".to_owned(), budget(0.000_001, WhenSpent::Wait))]);
+    let stage = Stage::with(Budgets { each: None, named }).await;
+    stage.says_for("Because.", &Value::Null);
+
+    let first = stage.llm.answer(&job(Some("acme")), question("Why?")).await.unwrap();
+    let second = stage.llm.answer(&job(Some("acme")), question("Why?")).await.unwrap_err();
+
+    let call = &first.usage["calls"][0];
+    assert_eq!((&first.result["answer"], &call["cost_from"]), (&json!("Because."), &json!("estimate")));
+    assert!(call["cost_usd"].as_f64() > Some(0.0), "{call}");
+    assert!(matches!(second, Error::BudgetSpent(_)), "{second}");
+}
+
+#[tokio::test]
 async fn who_has_spent_its_budget_may_be_given_a_tier_of_its_own() {
     let named = BTreeMap::from([("acme".to_owned(), budget(0.000_001, WhenSpent::Tier("open".into())))]);
     let stage = Stage::with(Budgets { each: None, named }).await;

@@ -28,6 +28,11 @@ local function clock()
   return now
 end
 
+-- Wakes one more worker.
+local function ring()
+  if redis.call('RPUSH', KEYS[6], '1') > MOST_WAKES then redis.call('LPOP', KEYS[6]) end
+end
+
 if ARGV[2] ~= '' and clock() > tonumber(ARGV[2]) then return { 0, 'late', '' } end
 local ids = {}
 for at = FIRST, #ARGV, PER_JOB do ids[#ids + 1] = ARGV[at] end
@@ -46,7 +51,7 @@ if plain then
   -- Refused at maxmemory, so nothing is ever half done; so is the first write below.
   redis.call('HSET', KEYS[1], unpack(ARGV, FIRST))
   redis.call('RPUSH', KEYS[2], unpack(ids))
-  if redis.call('LLEN', KEYS[6]) < MOST_WAKES then redis.call('RPUSH', KEYS[6], '1') end
+  ring()
   return {}
 end
 
@@ -176,5 +181,5 @@ for list = 2, 4 do
     woken = true
   end
 end
-if woken and redis.call('LLEN', KEYS[6]) < MOST_WAKES then redis.call('RPUSH', KEYS[6], '1') end
+if woken then ring() end
 return out

@@ -168,8 +168,8 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a fetched job stays in line",
         changes: &[script!(
             "fetch",
-            "redis.call('LPOP', KEYS[list], n - #ids) or {}",
-            "redis.call('LRANGE', KEYS[list], 0, n - #ids - 1)"
+            "redis.call('LMPOP', 3, KEYS[1], KEYS[2], KEYS[3], 'LEFT', 'COUNT', n - #ids)",
+            "#ids == 0 and redis.call('EXISTS', KEYS[2]) == 1 and { '', redis.call('LRANGE', KEYS[2], 0, n - 1) }"
         )],
     },
     Mutant {

@@ -17,7 +17,9 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
 local SLICES = 20
 local WEIGHED = 1000
-local config = redis.call('HMGET', KEYS[6], 'paused', 'paused_until', 'rate', 'rate_until')
+-- Hardly any queue has settings, marks or cancelled jobs: one look tells that there are none.
+local is_usual = redis.call('EXISTS', KEYS[5], KEYS[6], KEYS[8]) == 0
+local config = is_usual and {} or redis.call('HMGET', KEYS[6], 'paused', 'paused_until', 'rate', 'rate_until')
 
 -- When something that people set ends by itself. What is no number is no end (control/held.rs has the same rule).
 local function end_of(ends)
@@ -73,20 +75,17 @@ if holds(config[3], config[4]) then
 end
 if n == 0 then return { stamp, {}, {}, {}, math.max(1, wait), {} } end
 
--- The first write is allowed at maxmemory, so the rest of the script is too.
+-- The first write is allowed at maxmemory, so the rest of the script is too. One call takes from one list, the first that
+-- has any.
 local ids = {}
-for list = 1, 3 do
-  if #ids < n then
-    local popped = redis.call('LPOP', KEYS[list], n - #ids) or {}
-    if #ids == 0 then ids = popped else
-      for _, id in ipairs(popped) do ids[#ids + 1] = id end
-    end
+repeat
+  local popped = redis.call('LMPOP', 3, KEYS[1], KEYS[2], KEYS[3], 'LEFT', 'COUNT', n - #ids)
+  if popped and #ids == 0 then ids = popped[2] elseif popped then
+    for _, id in ipairs(popped[2]) do ids[#ids + 1] = id end
   end
-end
+until not popped or #ids == n
 local taken = #ids
 
--- Hardly any queue has marks or cancelled jobs: one look tells that there are neither.
-local is_usual = redis.call('EXISTS', KEYS[5], KEYS[8]) == 0
 local cancelled = {}
 if taken > 0 and not is_usual and redis.call('EXISTS', KEYS[8]) == 1 then
   local left = {}

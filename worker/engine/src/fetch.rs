@@ -35,7 +35,7 @@ use crate::{
     failpoint,
     lease::{Leases, StopReason},
     leased::{FetchReply, Fetched, Leased, Slot},
-    marks::Marks,
+    marks::RareMarks,
     policy::Ended,
     quarantine::{self, Care, Leave, Quarantine},
     run::{RunContext, admit},
@@ -208,14 +208,14 @@ impl Fetcher {
     ) {
         // From here on the leases are lengthened; whether the runs may start is seen when the bodies are there (`is_late`).
         let now = std::time::Instant::now();
-        let (mut fetched, mut bodies) = (Vec::with_capacity(reply.jobs.len()), Vec::new());
-        for Fetched { id: raw, marks, cancelled, body } in reply.jobs {
-            let Some(id) = JobId::read(&raw) else {
-                self.set_aside(raw).await;
-                continue;
-            };
-            let run = RunId { id, run: marks.run + 1 };
-            let hold = self.leases.hold(run, now, self.context.policy.lease * 2);
+        let (ours, foreign) = told_apart(reply.jobs);
+        let runs = ours.iter().map(|(run, _)| *run);
+        let holds = self.leases.hold(runs, now, self.context.policy.lease * 2);
+        for raw in foreign {
+            self.set_aside(raw).await;
+        }
+        let (mut fetched, mut bodies) = (Vec::with_capacity(ours.len()), Vec::with_capacity(ours.len()));
+        for ((run, Fetched { marks, cancelled, body, .. }), hold) in ours.into_iter().zip(holds) {
             if let Some(place) = places.split_off() {
                 if cancelled {
                     hold.stop().stop(StopReason::Cancelled);
@@ -286,7 +286,7 @@ impl Fetcher {
         }
     }
 
-    fn lease(&self, run: RunId, marks: Marks, slot: Slot, bytes: Vec<u8>, now_ms: u64) -> Leased {
+    fn lease(&self, run: RunId, marks: RareMarks, slot: Slot, bytes: Vec<u8>, now_ms: u64) -> Leased {
         let body = admit(&self.context, run.id, run.run, marks.attempt + 1, &bytes, now_ms);
         Leased { run, marks, body, bytes, slot }
     }
@@ -349,6 +349,18 @@ impl Fetcher {
     fn name(&self) -> &str {
         &self.context.policy.name
     }
+}
+
+/// Runs of jobs, and ids that are none of ours.
+fn told_apart(all: Vec<Fetched>) -> (Vec<(RunId, Fetched)>, Vec<Vec<u8>>) {
+    let (mut ours, mut foreign) = (Vec::with_capacity(all.len()), Vec::new());
+    for fetched in all {
+        match JobId::read(&fetched.id) {
+            Some(id) => ours.push((RunId { id, run: fetched.marks.run + 1 }, fetched)),
+            None => foreign.push(fetched.id),
+        }
+    }
+    (ours, foreign)
 }
 
 /// True when this end has come; one that is not set yet lies `patience` ahead.

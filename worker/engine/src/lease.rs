@@ -104,13 +104,22 @@ impl Stop {
 pub(crate) struct Leases(Mutex<HashMap<RunId, Arc<Stop>, RandomState>>);
 
 impl Leases {
-    /// Adds a fetched run; its lease is kept as long as the answer lives, at most for `time` from `now` until it
-    /// says otherwise.
-    pub(crate) fn hold(self: &Arc<Self>, run: RunId, now: Instant, time: Duration) -> Hold {
-        let stop = Arc::new(Stop::default());
-        stop.keep_from(now, time);
-        self.lock().insert(run, stop.clone());
-        Hold { leases: self.clone(), run, stop }
+    /// Adds fetched runs, whose leases are kept as long as the answers live, at most for `time` from `now` until they say
+    /// otherwise. Under one lock, as with [`Hold::give_up`]: the runtime's threads would hand it to and fro for each.
+    pub(crate) fn hold(
+        self: &Arc<Self>,
+        runs: impl Iterator<Item = RunId>,
+        now: Instant,
+        time: Duration,
+    ) -> Vec<Hold> {
+        let mut held = self.lock();
+        runs.map(|run| {
+            let stop = Arc::new(Stop::default());
+            stop.keep_from(now, time);
+            held.insert(run, stop.clone());
+            Hold { leases: self.clone(), run, stop, is_given_up: false }
+        })
+        .collect()
     }
 
     /// How many runs are held.
@@ -153,6 +162,7 @@ pub(crate) struct Hold {
     leases: Arc<Leases>,
     run: RunId,
     stop: Arc<Stop>,
+    is_given_up: bool,
 }
 
 impl Hold {
@@ -160,11 +170,24 @@ impl Hold {
     pub(crate) fn stop(&self) -> &Arc<Stop> {
         &self.stop
     }
+
+    /// Gives up many of one queue at once, as dropping each would.
+    pub(crate) fn give_up<'a>(holds: impl IntoIterator<Item = &'a mut Self>) {
+        let mut holds = holds.into_iter().peekable();
+        let Some(leases) = holds.peek().map(|hold| hold.leases.clone()) else { return };
+        let mut held = leases.lock();
+        for hold in holds.filter(|hold| Arc::ptr_eq(&hold.leases, &leases)) {
+            held.remove(&hold.run);
+            hold.is_given_up = true;
+        }
+    }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.leases.lock().remove(&self.run);
+        if !self.is_given_up {
+            self.leases.lock().remove(&self.run);
+        }
     }
 }
 

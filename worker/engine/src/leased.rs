@@ -10,7 +10,7 @@ use redis::FromRedisValue;
 
 use crate::{
     lease::Hold,
-    marks::Marks,
+    marks::{Marks, RareMarks},
     policy::{Ended, QueuePolicy, Verdict},
     processor::Job,
     quarantine::Leave,
@@ -31,7 +31,7 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 pub struct Leased {
     pub(crate) run: RunId,
-    pub(crate) marks: Marks,
+    pub(crate) marks: RareMarks,
     pub(crate) body: Body,
     /// The envelope as it lies in Redis.
     pub(crate) bytes: Vec<u8>,
@@ -41,9 +41,9 @@ pub struct Leased {
 impl Leased {
     /// Ends it without a run, unless it has ended already.
     pub(crate) fn end_without_run(&mut self, ended: Ended) {
-        let body = std::mem::replace(&mut self.body, Body::Not(Ended::Released, None));
+        let body = std::mem::replace(&mut self.body, Body::Not(Box::new(Ended::Released), None));
         self.body = match body {
-            Body::Job(job) => Body::Not(ended, Some(job)),
+            Body::Job(job) => Body::Not(Box::new(ended), Some(job)),
             not @ Body::Not(..) => not,
         };
     }
@@ -71,7 +71,7 @@ pub(crate) enum Body {
     /// A job that a processor here can run.
     Job(Box<Job>),
     /// Something that ends without a run.
-    Not(Ended, Option<Box<Job>>),
+    Not(Box<Ended>, Option<Box<Job>>),
 }
 
 /// A run that has ended and waits to be settled.
@@ -82,7 +82,7 @@ pub struct Finished {
     pub(crate) class: Option<crate::failure::ErrorClass>,
     pub(crate) kind: String,
     pub(crate) ran: Duration,
-    pub(crate) _slot: Slot,
+    pub(crate) slot: Slot,
 }
 
 impl Finished {
@@ -111,7 +111,7 @@ pub(crate) struct Fetched {
     /// As it lies in Redis; anything, when no script of ours wrote it.
     pub(crate) id: Vec<u8>,
     /// Its counters.
-    pub(crate) marks: Marks,
+    pub(crate) marks: RareMarks,
     /// True when it was asked to stop in an earlier run.
     pub(crate) cancelled: bool,
     /// Its envelope, when it came along.
@@ -123,7 +123,7 @@ impl FromRedisValue for FetchReply {
         type Reply = (String, Vec<Vec<u8>>, Vec<redis::Value>, Vec<usize>, u64, Vec<Option<Vec<u8>>>);
         let (now, ids, known, cancelled, wait_ms, bodies): Reply = redis::from_redis_value(value)?;
         let with_bodies = bodies.len() == ids.len();
-        let fetched = |(id, body)| Fetched { id, marks: Marks::default(), cancelled: false, body };
+        let fetched = |(id, body)| Fetched { id, marks: RareMarks::default(), cancelled: false, body };
         let bodies = bodies.into_iter().chain(std::iter::repeat(None));
         let mut jobs: Vec<Fetched> = ids.into_iter().zip(bodies).map(fetched).collect();
         let mut known = known.into_iter();
@@ -131,7 +131,7 @@ impl FromRedisValue for FetchReply {
             let position: usize = redis::from_redis_value(position)?;
             let line: Vec<u8> = redis::from_redis_value(line)?;
             if let Some(job) = jobs.get_mut(position - 1) {
-                job.marks = Marks::parse(&String::from_utf8_lossy(&line));
+                job.marks = Marks::parse(&String::from_utf8_lossy(&line)).into();
             }
         }
         for position in cancelled {

@@ -3,7 +3,11 @@
 //! `run=3 attempt=1 deliveries=1 why=timeout timeout=1 note=no answer`: `run` stands first because the scripts read it,
 //! the note last because it goes to the end of the line; zeros are left out. Jobs that succeed at once never have marks.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    ops::Deref,
+    sync::LazyLock,
+};
 
 use crate::failure::ErrorClass;
 
@@ -25,6 +29,25 @@ pub struct Marks {
     /// The same in words, for people.
     pub note: Option<String>,
     tries: [u32; ErrorClass::ALL.len()],
+}
+
+/// The counters of a job under way. Hardly any job has some, and those that have none carry a pointer instead of a hundred bytes.
+#[derive(Debug, Default)]
+pub(crate) struct RareMarks(Option<Box<Marks>>);
+
+impl From<Marks> for RareMarks {
+    fn from(marks: Marks) -> Self {
+        Self(Some(Box::new(marks)))
+    }
+}
+
+impl Deref for RareMarks {
+    type Target = Marks;
+
+    fn deref(&self) -> &Marks {
+        static NONE: LazyLock<Marks> = LazyLock::new(Marks::default);
+        self.0.as_deref().unwrap_or(&NONE)
+    }
 }
 
 /// Largest count that is read: far beyond any real one, and one more of it is still a number.

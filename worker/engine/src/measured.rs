@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ApalisRunner,
     fleet::RunAndPass,
-    lease::Leases,
+    lease::{Hold, Leases},
     leased::{Finished, Leased, Slot},
-    marks::Marks,
+    marks::RareMarks,
     policy::QueuePolicy,
     quarantine::{Care, Leave, Quarantine},
     registry::Handlers,
@@ -55,18 +55,19 @@ impl RunPath {
         let stop = CancellationToken::new();
         let mut places = self.slots.take(bodies.len(), &stop).await.expect("nobody stops it");
         let count = bodies.len();
-        let lease = |(id, bytes): (JobId, Vec<u8>)| {
+        let runs = bodies.iter().map(|(id, _)| RunId { id: *id, run: 1 });
+        let holds = self.leases.hold(runs, Instant::now(), self.context.policy.lease);
+        let lease = |((id, bytes), hold): ((JobId, Vec<u8>), Hold)| {
             let run = RunId { id, run: 1 };
-            let hold = self.leases.hold(run, Instant::now(), self.context.policy.lease);
             let place = places.split_off().expect("a place for each");
             let slot = Slot { hold, place, leave: Leave::default() };
             let body = admit(&self.context, id, 1, 1, &bytes, 0);
-            let mut leased = Leased { run, marks: Marks::default(), body, bytes, slot };
+            let mut leased = Leased { run, marks: RareMarks::default(), body, bytes, slot };
             let care = self.quarantine.admit(&mut leased, self.context.policy.max_deliveries);
             assert_eq!(care, Care::None, "nobody lost a worker");
             leased
         };
-        let leased = bodies.into_iter().map(lease).collect();
+        let leased = bodies.into_iter().zip(holds).map(lease).collect();
         assert!(self.jobs.send(leased).is_ok(), "the runtime goes on");
         let mut batch = Vec::with_capacity(count);
         while batch.len() < count {

@@ -54,7 +54,7 @@ pub(crate) fn admit(
     let envelope = match Envelope::decode(bytes) {
         Ok(envelope) => envelope,
         Err(error @ EnvelopeError::UnknownVersion { .. }) => {
-            return Body::Not(Ended::Unreadable(error.to_string()), None);
+            return Body::Not(Box::new(Ended::Unreadable(error.to_string())), None);
         }
         Err(error) => {
             let message = format!(
@@ -62,16 +62,16 @@ pub(crate) fn admit(
                 std::error::Error::source(&error).map_or_else(String::new, ToString::to_string)
             );
             let failure = Failure::new(ErrorClass::Undecodable, Remedy::Bury, message);
-            return Body::Not(Ended::Failed(failure), None);
+            return Body::Not(Box::new(Ended::Failed(failure)), None);
         }
     };
     let job = Box::new(Job { id, queue: context.policy.name.clone(), run, attempt, envelope });
     if !context.handlers.knows(&job.envelope.kind) {
         let reason = format!("no processor for kind `{}` in this release", shown(&job.envelope.kind));
-        return Body::Not(Ended::Unreadable(reason), Some(job));
+        return Body::Not(Box::new(Ended::Unreadable(reason)), Some(job));
     }
     if job.envelope.deadline.is_some_and(|deadline| deadline <= now_ms) {
-        return Body::Not(Ended::Expired, Some(job));
+        return Body::Not(Box::new(Ended::Expired), Some(job));
     }
     Body::Job(job)
 }
@@ -91,7 +91,7 @@ pub(crate) fn run(context: Arc<RunContext>, leased: Leased) -> impl Future<Outpu
         let (ended, job) = match (stop.reason(), body) {
             // It was told to stop before it could start.
             (Some(reason), Body::Job(job) | Body::Not(_, Some(job))) => (stopped_by(reason), Some(job)),
-            (_, Body::Not(ended, job)) => (ended, job),
+            (_, Body::Not(ended, job)) => (*ended, job),
             (None, Body::Job(job)) => (process(&context, &job, stop, started).await, Some(job)),
         };
         let now = Instant::now();
@@ -109,7 +109,7 @@ pub(crate) fn run(context: Arc<RunContext>, leased: Leased) -> impl Future<Outpu
         let class = if let Ended::Failed(failure) = &ended { Some(failure.class) } else { None };
         let kind = job.map(|job| job.envelope.kind).unwrap_or_default();
         slot.place.free();
-        Finished { settlement, verdict, class, kind, ran, _slot: slot }
+        Finished { settlement, verdict, class, kind, ran, slot }
     }
 }
 

@@ -110,27 +110,23 @@ fn unreadable(path: &str, said: &str) -> Invalid {
         return Invalid::new(path, format!("is not known{}", rest.replacen(", expected", "; expected", 1)));
     }
     let field = if path == "." { WHOLE } else { path };
-    Invalid::new(field, format!("cannot be read: {}", without_text(said)))
+    Invalid::new(field, format!("cannot be read: {}", without_value(said)))
 }
 
-/// A text in the wrong place is not repeated: it may be for few eyes, and this goes into logs and errors. Neither is what should
-/// be a word of ours and looks like none.
-fn without_text(said: &str) -> String {
-    let between = |begin: &str, end: &str| {
-        let (before, rest) = said.split_once(begin)?;
-        let (text, behind) = rest.rsplit_once(end)?;
-        Some((before, text, behind))
-    };
-    let is_word = |text: &str| text.len() <= MOST_WORD && !text.contains(|letter: char| !is_of_word(letter));
-    if let Some((before, _, expected)) = between(" string \"", "\", expected ") {
-        format!("{before} string, expected {expected}")
-    } else if let Some(("unknown variant", text, expected)) = between(" `", "`, expected ")
-        && !is_word(text)
-    {
-        format!("unknown variant, expected {expected}")
-    } else {
-        said.to_owned()
+/// What stands in the wrong place is not repeated: it may be for few eyes, and this goes into logs and errors. Only what should
+/// be a word of ours is, while it looks like one.
+fn without_value(said: &str) -> String {
+    let Some(at) = said.find(['"', '`']) else { return said.to_owned() };
+    let behind = format!("{}, expected ", &said[at..=at]);
+    match said[at + 1..].rsplit_once(&behind) {
+        Some((text, _)) if said.starts_with("unknown variant") && is_word(text) => said.to_owned(),
+        Some((_, expected)) => format!("{}, expected {expected}", said[..at].trim_end()),
+        None => said.to_owned(),
     }
+}
+
+fn is_word(text: &str) -> bool {
+    text.len() <= MOST_WORD && text.chars().all(is_of_word)
 }
 
 fn is_of_word(letter: char) -> bool {
@@ -161,7 +157,7 @@ impl Invalid {
 
 #[cfg(test)]
 mod tests {
-    use crate::payloads::{CompleteChat, DeliverWebhook, SendEmail, SendWhatsapp};
+    use crate::payloads::{CompleteChat, DeliverWebhook, SendEmail, SendSms, SendWhatsapp};
 
     use super::*;
 
@@ -173,7 +169,7 @@ mod tests {
     #[cfg(feature = "schema")]
     #[test]
     fn a_schema_speaks_to_every_language_and_says_how_long_texts_may_be() {
-        use crate::payloads::{ReadImage, SendPush, SendSms, TranscribeAudio};
+        use crate::payloads::{ReadImage, SendPush, TranscribeAudio};
 
         let schemas = [
             SendEmail::schema(),
@@ -249,6 +245,7 @@ mod tests {
             r#"{"messages": [{"role": "my`, expected secret", "content": "Hi"}]}"#,
             r#"{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": "my secret"}"#,
             r#""my secret""#,
+            r#"{"messages": [{"role": "my string \"secret\", expected", "content": "Hi"}]}"#,
         ];
 
         for payload in cases {
@@ -256,5 +253,12 @@ mod tests {
             let (_, expected) = said.rsplit_once(", expected ").unwrap();
             assert!(!said.contains("secret") && !expected.is_empty(), "{said}");
         }
+    }
+
+    #[test]
+    fn a_number_in_the_wrong_place_is_not_repeated() {
+        let said = told::<SendSms>(r#"{"to": "+525512345678", "text": 482913}"#);
+
+        assert_eq!(said, "`text` cannot be read: invalid type: integer, expected a string");
     }
 }

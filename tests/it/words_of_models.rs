@@ -35,12 +35,16 @@ fn chooses(choice: Value) -> Fault {
 fn troubles() -> Vec<(Value, Fault)> {
     let (asked, of_anything) = (question, |fault| (question(), fault));
     let mut formed = asked();
-    formed["answer_schema"] = json!({ "type": "object", "properties": { "price": { "const": 3 } } });
+    let properties = json!({ "price": { "const": 3 } });
+    formed["answer_schema"] =
+        json!({ "type": "object", "properties": properties, "additionalProperties": false });
     let moderated = json!({ "code": 403, "message": "Your input was flagged", "metadata": {
         "reasons": ["violence"], "flagged_input": ASKED, "provider_name": "OpenAI", "raw": ANSWERED,
     } });
+    let echo = json!({ "code": 400, "message": format!("Cannot parse: {ASKED}"), "metadata": { "error_type": "invalid_request" } });
     let broken_off = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{ANSWERED}\"}}}}]}}\n\n");
-    let no_price = json!({ "price": ANSWERED }).to_string();
+    let [no_price, too_much] =
+        [json!({ "price": ANSWERED }), json!({ ANSWERED: 3 })].map(|answer| answer.to_string());
     vec![
         of_anything(chooses(json!({ "finish_reason": "stop", "message": { "refusal": ANSWERED } }))),
         of_anything(chooses(
@@ -52,8 +56,11 @@ fn troubles() -> Vec<(Value, Fault)> {
         of_anything(Fault { malformed: true, ..Fault::of("llm") }),
         of_anything(Fault { reset: Some(Reset::AfterWork), ..Fault::of("llm") }),
         of_anything(Fault { body: Some(json!({ "error": moderated })), ..Fault::status("llm", 403) }),
+        of_anything(Fault { body: Some(json!({ "error": echo })), ..Fault::status("llm", 400) }),
+        of_anything(chooses(json!({ "finish_reason": "error", "error": echo }))),
         (formed.clone(), chooses(json!({ "finish_reason": "stop", "message": { "content": ANSWERED } }))),
-        (formed, chooses(json!({ "finish_reason": "stop", "message": { "content": no_price } }))),
+        (formed.clone(), chooses(json!({ "finish_reason": "stop", "message": { "content": no_price } }))),
+        (formed, chooses(json!({ "finish_reason": "stop", "message": { "content": too_much } }))),
     ]
 }
 

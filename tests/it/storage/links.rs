@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use flota_providers::storage::Presigned;
+use flota_providers::storage::{Presigned, StorageClient, StoragePlace, StorageSettings};
 use flota_tests::{PATIENCE, fleet::eventually};
 
-use super::{OGG, content, key, sandbox_and_client};
+use super::{OGG, content, key, sandbox_and_client, settings};
 
 const LIFE: Duration = Duration::from_mins(1);
 
@@ -75,4 +75,21 @@ async fn a_rule_is_set_changed_and_taken_away() {
     assert_eq!((none.removing.len(), none.unfinished_days), (0, None));
     assert_eq!((set.removing[0].days, set.removing.len(), set.unfinished_days), (Some(120), 1, Some(2)));
     assert_eq!((taken.removing.len(), taken.unfinished_days), (0, Some(2)));
+}
+
+#[tokio::test]
+async fn minio_is_given_no_rule_that_it_refuses_and_takes_back_uploads_by_itself() {
+    let (sandbox, others) = sandbox_and_client().await;
+    let StoragePlace::Compatible { base_url } = settings(&sandbox).place else { panic!("it is compatible") };
+    let minio =
+        StorageClient::new(StorageSettings { place: StoragePlace::Minio { base_url }, ..settings(&sandbox) });
+
+    minio.set_lifetime(Some(120)).await.unwrap();
+    let (set, written) = (minio.lifetimes().await.unwrap(), others.lifetimes().await.unwrap());
+    minio.set_lifetime(None).await.unwrap();
+    let none = others.lifetimes().await.unwrap();
+
+    assert_eq!((set.removing[0].days, set.unfinished_days), (Some(120), Some(1)));
+    assert_eq!((written.removing.len(), written.unfinished_days), (1, None));
+    assert_eq!((none.removing.len(), none.unfinished_days), (0, None));
 }

@@ -37,20 +37,20 @@ impl Settler {
     pub(crate) async fn run(self, mut finished: mpsc::UnboundedReceiver<Finished>) {
         let mut batch = Vec::with_capacity(BATCH);
         while 0 < finished.recv_many(&mut batch, BATCH).await {
-            let mut rest = batch.as_mut_slice();
+            let mut rest = batch.as_slice();
             while !rest.is_empty() {
-                let (now, later) = rest.split_at_mut(fitting(rest));
+                let (now, later) = rest.split_at(fitting(rest));
                 self.settle(now).await;
                 rest = later;
             }
+            Hold::give_up(batch.iter_mut().map(|run| &mut run.slot.hold));
             batch.clear();
         }
     }
 
-    async fn settle(&self, batch: &mut [Finished]) {
+    async fn settle(&self, batch: &[Finished]) {
         let settlements: Vec<&Settlement> = batch.iter().map(|run| &run.settlement).collect();
         let (lost, repeated) = self.until_answered(&settlements).await;
-        Hold::give_up(batch.iter_mut().map(|run| &mut run.slot.hold));
         for (n, run) in batch.iter().enumerate() {
             match lost.binary_search(&n) {
                 Ok(_) if !repeated => self.lost(run),

@@ -11,11 +11,15 @@
 //! depends on prices and budgets; OpenRouter's own `models` list would decide it out of our sight.
 
 mod answer;
+mod echo;
 mod key;
 mod said;
 mod stream;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -85,6 +89,8 @@ pub struct ChatRequest {
 pub struct ChatClient {
     api: Api,
     settings: ChatSettings,
+    /// Whether the API has not yet refused a question for asking what its answer takes.
+    takes_options: AtomicBool,
 }
 
 #[derive(Serialize)]
@@ -94,13 +100,15 @@ struct Body<'a> {
     max_tokens: u32,
     temperature: f64,
     stream: bool,
-    stream_options: StreamOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<&'a Value>,
 }
 
 /// OpenRouter always says what an answer took; others, in a stream, only when asked
-/// (<https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options>).
+/// (<https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options>); and a few refuse the question for
+/// that, and are asked without it from then on.
 #[derive(Serialize)]
 struct StreamOptions {
     include_usage: bool,
@@ -113,7 +121,7 @@ impl ChatClient {
     /// When the TLS stack cannot be set up.
     pub fn new(settings: ChatSettings) -> Result<Self, ProviderError> {
         let api = Api::new(PROVIDER, settings.api.clone(), settings.api_key.clone())?;
-        Ok(Self { api, settings })
+        Ok(Self { api, settings, takes_options: AtomicBool::new(true) })
     }
 
     /// Asks one model. The receipt is read by [`Said::read`]; its `provider_ref` is the generation's id.
@@ -138,15 +146,19 @@ impl ChatClient {
         shortened_to: Option<u32>,
         now_unix: i64,
     ) -> Result<Said, ProviderError> {
-        let request = self.api.post("/chat/completions").bearer_auth(self.settings.api_key.expose_secret());
-        let request = request.json(&body(question, shortened_to.unwrap_or(question.max_tokens)));
-        let answer = self.api.listen(COMPLETE, request, Repeat::Safe, self.settings.stall).await?;
+        let max_tokens = shortened_to.unwrap_or(question.max_tokens);
+        let mut answer = self.send(question, max_tokens).await?;
+        if self.takes_options.load(Ordering::Relaxed) && refuses_options(&answer) {
+            self.takes_options.store(false, Ordering::Relaxed);
+            answer = self.send(question, max_tokens).await?;
+        }
         let Some(completion) = self.read(&answer)? else {
             if answer.is_success() {
                 return Err(self.unreadable());
             }
             return Err(self.refused(COMPLETE, &answer, answer.status, ApiError::default(), now_unix));
         };
+        let completion = completion.without_echo(question);
         let usage = completion.usage.as_ref();
         let billed = |error: ProviderError| match usage {
             Some(usage) => error.with_detail(json!({ "usage": usage })),
@@ -183,6 +195,12 @@ impl ChatClient {
         };
         let (id, model, usage) = (completion.id, completion.model, usage.and_then(Usage::of));
         Ok(Said { text, id, model, finish_reason: choice.finish_reason, usage, shortened_to })
+    }
+
+    async fn send(&self, question: &ChatRequest, max_tokens: u32) -> Result<HttpAnswer, ProviderError> {
+        let request = self.api.post("/chat/completions").bearer_auth(self.settings.api_key.expose_secret());
+        let request = request.json(&body(question, max_tokens, self.takes_options.load(Ordering::Relaxed)));
+        self.api.listen(COMPLETE, request, Repeat::Safe, self.settings.stall).await
     }
 
     /// The answer, whole or streamed; `None` when it is neither.
@@ -258,7 +276,13 @@ impl ChatClient {
     }
 }
 
-fn body(question: &ChatRequest, max_tokens: u32) -> Body<'_> {
+/// True when the API does not know the field by which it is asked what an answer takes.
+fn refuses_options(answer: &HttpAnswer) -> bool {
+    const NAME: &[u8] = b"stream_options";
+    matches!(answer.status, 400 | 422) && answer.body.windows(NAME.len()).any(|part| part == NAME)
+}
+
+fn body(question: &ChatRequest, max_tokens: u32, with_options: bool) -> Body<'_> {
     let message = |(role, content): &(String, String)| json!({ "role": role, "content": content });
     Body {
         model: &question.model,
@@ -266,7 +290,7 @@ fn body(question: &ChatRequest, max_tokens: u32) -> Body<'_> {
         max_tokens,
         temperature: question.temperature,
         stream: true,
-        stream_options: StreamOptions { include_usage: true },
+        stream_options: with_options.then_some(StreamOptions { include_usage: true }),
         response_format: question.response_format.as_ref(),
     }
 }

@@ -202,7 +202,7 @@ impl ProviderError {
         // A gateway in between gave up, or the answer did not come whole, or it is a success that cannot be used.
         let is_unusable = matches!(
             self.code.as_deref(),
-            Some("timeout" | "408" | "504" | "524" | "cut_off" | "unreadable" | "too_long" | "200")
+            Some("timeout" | "408" | "504" | "524" | "cut_off" | "empty" | "unreadable" | "too_long" | "200")
         );
         // A model that does not want to answer has read the question.
         let is_unwilling = matches!(self.code.as_deref(), Some(chat::REFUSED | chat::FILTERED));
@@ -254,6 +254,7 @@ mod tests {
             (ErrorClass::Ambiguous, "", true),
             (ErrorClass::ServerError, "524", true),
             (ErrorClass::ServerError, "unreadable", true),
+            (ErrorClass::ServerError, "empty", true),
             (ErrorClass::Permanent, "too_long", true),
             (ErrorClass::ServerError, "500", false),
             (ErrorClass::Permanent, "format", false),

@@ -59,9 +59,14 @@ pub enum StoragePlace {
         /// Another address than the region's own.
         base_url: Option<String>,
     },
-    /// A service that speaks S3 (R2, MinIO): the bucket is in the path, and checksums that such services may not know
+    /// A service that speaks S3, such as R2: the bucket is in the path, and checksums that such services may not know
     /// are sent only where S3 itself requires them.
     Compatible {
+        /// Its address.
+        base_url: String,
+    },
+    /// The same with MinIO's own ways (`lifetime.rs`).
+    Minio {
         /// Its address.
         base_url: String,
     },
@@ -94,6 +99,8 @@ pub struct StorageClient {
     /// With what the parts of an upload are checked. Without a type of its own S3 takes the checksum of all of them
     /// together (`COMPOSITE`) for this one.
     checksum_of_parts: Option<ChecksumAlgorithm>,
+    /// It takes back unfinished uploads by itself (`lifetime.rs`).
+    is_minio: bool,
     /// Uploads that are being taken back.
     aborts: TaskTracker,
 }
@@ -127,11 +134,12 @@ impl StorageClient {
             .timeout_config(timeouts(timeout))
             .stalled_stream_protection(stall);
         let is_aws = matches!(place, StoragePlace::Aws { .. });
+        let is_minio = matches!(place, StoragePlace::Minio { .. });
         let checksum_of_parts = is_aws.then_some(ChecksumAlgorithm::Crc32);
         let config = match place {
             StoragePlace::Aws { base_url: None } => config,
             StoragePlace::Aws { base_url: Some(url) } => config.endpoint_url(url),
-            StoragePlace::Compatible { base_url } => config
+            StoragePlace::Compatible { base_url } | StoragePlace::Minio { base_url } => config
                 .endpoint_url(base_url)
                 .force_path_style(true)
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -139,7 +147,7 @@ impl StorageClient {
         };
         let s3 = S3::from_conf(config.build());
         let (secrets, aborts) = (std::sync::Arc::new(secrets), TaskTracker::new());
-        Self { s3, bucket, host, secrets, checksum_of_parts, aborts }
+        Self { s3, bucket, host, secrets, checksum_of_parts, is_minio, aborts }
     }
 
     /// The name of the bucket.
@@ -181,9 +189,9 @@ fn repeated() -> Builder {
 fn host(settings: &StorageSettings) -> Box<str> {
     match &settings.place {
         StoragePlace::Aws { base_url: None } => format!("s3.{}.amazonaws.com", settings.region).into(),
-        StoragePlace::Aws { base_url: Some(url) } | StoragePlace::Compatible { base_url: url } => {
-            host_and_port(url)
-        }
+        StoragePlace::Aws { base_url: Some(url) }
+        | StoragePlace::Compatible { base_url: url }
+        | StoragePlace::Minio { base_url: url } => host_and_port(url),
     }
 }
 

@@ -14,9 +14,8 @@ pub fn client(variables: &StorageVariables, timeouts: &CallTimeouts) -> StorageC
         place: match variables.provider {
             StorageProvider::S3 => StoragePlace::Aws { base_url },
             // The address of these was checked to be there.
-            StorageProvider::R2 | StorageProvider::Minio => {
-                StoragePlace::Compatible { base_url: base_url.unwrap_or_default() }
-            }
+            StorageProvider::R2 => StoragePlace::Compatible { base_url: base_url.unwrap_or_default() },
+            StorageProvider::Minio => StoragePlace::Minio { base_url: base_url.unwrap_or_default() },
         },
         region: variables.region.clone(),
         bucket: variables.bucket.clone(),

@@ -6,7 +6,8 @@
 //!   would be told nowhere. Such a wait is therefore free of charge only as long as the run has paid nothing: later it
 //!   ends the run as a failed one, with its record, after the same wait. That also bounds how often a job may pay for
 //!   answers that do not fit and then meet a limit.
-//! - A call that was sent and whose answer was lost counts as what was held for it (`"cost_from": "estimate"`).
+//! - A call that was sent and whose answer was lost, or did not say what it took, counts as what was held for it
+//!   (`"cost_from": "estimate"`).
 //! - A run that was cancelled, or cut off by its time limit, has no result to be told in: its last call is in the budget
 //!   of its tenant and in no row. So the limit of queue `llm` is longer than all calls of a run together.
 
@@ -26,7 +27,7 @@ use super::{
     Llm,
     budget::WhenSpent,
     cache::Kept,
-    form::Form,
+    form::{Form, Misfit},
     in_vain::InVain,
     models::Wanted,
     money::{Dollars, Price, Teller, cost},
@@ -182,7 +183,8 @@ impl<'a> Asking<'a> {
     /// What the call costs at most, by our table.
     fn most(&self) -> Dollars {
         let request = &self.question.request;
-        let bytes: usize = request.messages.iter().map(|(_, content)| content.len()).sum();
+        let form = request.response_format.as_ref().map_or(0, |form| form.to_string().len());
+        let bytes = form + request.messages.iter().map(|(_, content)| content.len()).sum::<usize>();
         self.price().map_or_else(Dollars::default, |(price, _)| {
             price.of(bytes as u64 / BYTES_PER_TOKEN + 1, u64::from(request.max_tokens))
         })
@@ -253,12 +255,12 @@ impl<'a> Asking<'a> {
         let Some(form) = &self.question.form else {
             return Ok(Some(Kept { answer: text, model, finish_reason }));
         };
-        let wrong = match form.check(&text) {
+        let Misfit { wrong, rules } = match form.check(&text) {
             Ok(answer) => return Ok(Some(Kept { answer, model, finish_reason })),
-            Err(wrong) => wrong,
+            Err(misfit) => misfit,
         };
         if self.is_repaired {
-            let message = format!("The answer does not fit its schema, nor did the one before it: {wrong}.");
+            let message = format!("The answer does not fit its schema, nor did the one before it: {rules}.");
             let error = ProviderError::new(chat::PROVIDER, "complete", ErrorClass::ServerError, message);
             return Err(self.told(error.with_code("answer_schema").into()));
         }

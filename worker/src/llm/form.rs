@@ -11,6 +11,15 @@ pub struct Form {
     validator: jsonschema::Validator,
 }
 
+/// How an answer does not fit.
+#[derive(Debug)]
+pub struct Misfit {
+    /// For the model: places, which its own words may name, and rules.
+    pub wrong: String,
+    /// For everybody: the rules alone, as places in the schema, and no word of the answer.
+    pub rules: String,
+}
+
 /// A schema that is none.
 #[derive(Debug, thiserror::Error)]
 #[error("answer_schema is no JSON Schema: {0}")]
@@ -34,18 +43,23 @@ impl Form {
     /// The answer as compact JSON, without the fence that some models put around it.
     ///
     /// # Errors
-    /// What is wrong with it, in words for the model. They name places and rules, and repeat no value.
-    pub fn check(&self, answer: &str) -> Result<String, String> {
+    /// When it does not fit.
+    pub fn check(&self, answer: &str) -> Result<String, Misfit> {
         let inside = answer.trim().trim_start_matches("```json").trim_matches('`').trim();
-        let value: Value =
-            serde_json::from_str(inside).map_err(|error| format!("it is not JSON: {error}"))?;
-        let wrong: Vec<String> = self
-            .validator
-            .iter_errors(&value)
-            .take(MOST_TOLD)
-            .map(|error| format!("{} {}", place(&error.instance_path().to_string()), error.masked()))
-            .collect();
-        if wrong.is_empty() { Ok(value.to_string()) } else { Err(wrong.join("; ")) }
+        let value: Value = serde_json::from_str(inside).map_err(|error| Misfit {
+            wrong: format!("it is not JSON: {error}"),
+            rules: "it is not JSON".to_owned(),
+        })?;
+        let errors: Vec<_> = self.validator.iter_errors(&value).take(MOST_TOLD).collect();
+        if errors.is_empty() {
+            return Ok(value.to_string());
+        }
+        let wrong = |error: &jsonschema::ValidationError<'_>| {
+            format!("{} {}", place(&error.instance_path().to_string()), error.masked())
+        };
+        let rule = |error: &jsonschema::ValidationError<'_>| error.schema_path().to_string();
+        let (wrong, rules): (Vec<_>, Vec<_>) = errors.iter().map(|error| (wrong(error), rule(error))).unzip();
+        Err(Misfit { wrong: wrong.join("; "), rules: format!("it breaks {}", rules.join(", ")) })
     }
 
     /// What a model is told whose answer does not fit. The schema is repeated, because an API passes it over for models that
@@ -78,23 +92,30 @@ mod tests {
     #[test]
     fn an_answer_that_fits_is_taken_with_or_without_a_fence() {
         for answer in ["{\"price\": 3}", "```json\n{\"price\": 3}\n```", "  {\"price\":3}\n"] {
-            assert_eq!(form().check(answer).as_deref(), Ok("{\"price\":3}"), "{answer}");
+            assert_eq!(form().check(answer).unwrap(), "{\"price\":3}", "{answer}");
         }
     }
 
     #[test]
-    fn what_does_not_fit_is_told_without_its_values() {
+    fn what_does_not_fit_is_told_by_the_rules_without_a_word_of_the_answer() {
         let cases = [
-            ("Sure! The price is 3.", "it is not JSON"),
-            ("{}", "required"),
-            ("{\"price\":\"a secret\"}", "/price"),
-            ("{\"price\":-1}", "/price"),
+            ("Sure! The price is secret.", "it is not JSON", "it is not JSON"),
+            ("{}", "required", "/required"),
+            ("{\"price\":\"a secret\"}", "/price", "/properties/price/type"),
+            ("{\"price\":-1}", "/price", "/properties/price/minimum"),
+            ("{\"price\":1,\"secret\":1}", "secret", "/additionalProperties"),
         ];
-        for (answer, part) in cases {
-            let wrong = form().check(answer).unwrap_err();
+        for (answer, for_the_model, rule) in cases {
+            let Misfit { wrong, rules } = form().check(answer).unwrap_err();
 
-            assert!(wrong.contains(part) && !wrong.contains("secret"), "{answer}: {wrong}");
+            assert!(wrong.contains(for_the_model), "{answer}: {wrong}");
+            assert!(rules.contains(rule) && !rules.contains("secret"), "{answer}: {rules}");
         }
+    }
+
+    #[test]
+    fn the_api_is_not_asked_to_be_strict_which_takes_few_schemas() {
+        assert_eq!(form().response_format()["json_schema"]["strict"], false);
     }
 
     #[test]

@@ -89,7 +89,8 @@ pub(crate) enum Teller {
     Provider,
     /// Our table of prices.
     Table,
-    /// Our estimate: the answer was lost or cut off and may be billed, or the model has no price and its tenant a budget.
+    /// Our estimate: the answer was lost or cut off and may be billed, or did not say what it took, or the model has no price
+    /// and its tenant a budget.
     Estimate,
     /// Nobody: the model has no price, and counts as free where there is no budget.
     #[default]

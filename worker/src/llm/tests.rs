@@ -320,3 +320,20 @@ async fn an_answer_is_given_again_only_to_the_same_question_of_the_same_tenant()
     assert_eq!(ask(Some("acme"), "Why not?", keep_for).await, paid);
     assert_eq!(ask(Some("globex"), "Why?", keep_for).await, paid);
 }
+
+#[tokio::test]
+async fn an_answer_is_not_given_again_to_the_same_words_with_another_model_or_parameter() {
+    let stage = Stage::set().await;
+    let asked = || Question { keep_for: Some(Duration::from_mins(1)), ..question("Why?") };
+    let mut others = [(); 4].map(|()| asked());
+    others[0].wanted = Wanted::Tier("premium".into());
+    others[1].request.temperature = 0.1;
+    others[2].request.max_tokens = 50;
+    others[3].request.response_format = Some(json!({ "type": "json_object" }));
+    stage.ask(asked()).await.unwrap();
+
+    for other in others {
+        assert_eq!(stage.ask(other).await.unwrap().result["cached"], false);
+    }
+    assert_eq!(stage.ask(asked()).await.unwrap().result["cached"], true);
+}

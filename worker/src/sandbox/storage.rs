@@ -271,7 +271,7 @@ fn operation(method: &Method, path: &str, query: Option<&str>) -> &'static str {
         ("GET", true) => "get",
         ("HEAD", _) => "head",
         ("GET", false) if has("lifecycle") => "lifetime",
-        ("PUT", false) if has("lifecycle") => "set_lifetime",
+        ("PUT" | "DELETE", false) if has("lifecycle") => "set_lifetime",
         ("GET", false) => "list",
         _ => "other",
     }
@@ -295,6 +295,7 @@ mod tests {
             ("GET", "/b/", "list-type=2", "list"),
             ("GET", "/b", "lifecycle", "lifetime"),
             ("PUT", "/b", "lifecycle", "set_lifetime"),
+            ("DELETE", "/b", "lifecycle", "set_lifetime"),
             ("GET", "/b/t/k", "uploadId=x", "parts"),
             ("DELETE", "/b", "", "other"),
         ];

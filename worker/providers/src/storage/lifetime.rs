@@ -1,7 +1,8 @@
 //! How long the bucket keeps files: its lifecycle rules, of which two are ours.
 //!
 //! One removes files after some days, the other takes back uploads that nobody finished. Rules that somebody else made
-//! are read and stay as they are.
+//! are read and stay as they are. MinIO does the latter by itself after a day, and refuses such rules
+//! (<https://github.com/minio/minio/issues/15681>), so there it is not written.
 
 use aws_sdk_s3::{
     error::ProvideErrorMetadata,
@@ -19,6 +20,8 @@ const FILES: &str = "flota-files";
 const UPLOADS: &str = "flota-unfinished-uploads";
 /// Days after which an upload that was not finished is taken back: longer than any upload takes.
 const UNFINISHED_DAYS: i32 = 2;
+/// The same of MinIO, unless its operator says otherwise (`MINIO_API_STALE_UPLOADS_EXPIRY`).
+const DAYS_OF_MINIO: u32 = 1;
 
 /// A rule that removes files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +56,11 @@ impl StorageClient {
     /// # Errors
     /// When the storage does not answer, or refuses (it needs `s3:GetLifecycleConfiguration`).
     pub async fn lifetimes(&self) -> Result<Lifetimes, ProviderError> {
-        Ok(read(&self.rules().await?))
+        let mut lifetimes = read(&self.rules().await?);
+        if self.is_minio {
+            lifetimes.unfinished_days.get_or_insert(DAYS_OF_MINIO);
+        }
+        Ok(lifetimes)
     }
 
     /// Lets the bucket remove files after so many days, or never, and take back unfinished uploads. Rules of others stay.
@@ -63,7 +70,12 @@ impl StorageClient {
     pub async fn set_lifetime(&self, days: Option<u32>) -> Result<(), ProviderError> {
         let mut rules = self.rules().await?;
         rules.retain(|rule| !matches!(rule.id.as_deref(), Some(FILES | UPLOADS)));
-        rules.extend(ours(days).map_err(|error| unbuilt(&error))?);
+        let ours = ours(days).map_err(|error| unbuilt(&error))?;
+        rules.extend(ours.into_iter().filter(|rule| !self.is_minio || rule.expiration.is_some()));
+        if rules.is_empty() {
+            let none = Box::pin(self.s3.delete_bucket_lifecycle().bucket(&self.bucket).send()).await;
+            return none.map(drop).map_err(|error| self.failed("set_lifetime", &error));
+        }
         let rules = BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build();
         let rules = rules.map_err(|error| unbuilt(&error))?;
         let request = self.s3.put_bucket_lifecycle_configuration().bucket(&self.bucket);

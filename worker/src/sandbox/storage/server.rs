@@ -15,12 +15,12 @@ use s3s::{
     dto::{
         AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
         CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
-        DeleteObjectInput, DeleteObjectOutput, GetBucketLifecycleConfigurationInput,
-        GetBucketLifecycleConfigurationOutput, GetObjectInput, GetObjectOutput, HeadBucketInput,
-        HeadBucketOutput, HeadObjectInput, HeadObjectOutput, LifecycleRules, ListObjectsV2Input,
-        ListObjectsV2Output, ListPartsInput, ListPartsOutput, PutBucketLifecycleConfigurationInput,
-        PutBucketLifecycleConfigurationOutput, PutObjectInput, PutObjectOutput, UploadPartInput,
-        UploadPartOutput,
+        DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput, DeleteObjectInput, DeleteObjectOutput,
+        GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput, GetObjectInput,
+        GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
+        LifecycleRules, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput,
+        PutBucketLifecycleConfigurationInput, PutBucketLifecycleConfigurationOutput, PutObjectInput,
+        PutObjectOutput, UploadPartInput, UploadPartOutput,
     },
     s3_error,
     service::{S3Service, S3ServiceBuilder},
@@ -104,6 +104,14 @@ macro_rules! handed_on {
                 let rules = request.input.lifecycle_configuration.map(|configuration| configuration.rules);
                 *lock(&self.rules) = rules;
                 Ok(S3Response::new(PutBucketLifecycleConfigurationOutput::default()))
+            }
+
+            async fn delete_bucket_lifecycle(
+                &self,
+                _: S3Request<DeleteBucketLifecycleInput>,
+            ) -> S3Result<S3Response<DeleteBucketLifecycleOutput>> {
+                *lock(&self.rules) = None;
+                Ok(S3Response::new(DeleteBucketLifecycleOutput::default()))
             }
         }
     };

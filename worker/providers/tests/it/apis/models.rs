@@ -23,6 +23,24 @@ async fn an_answer_of_a_model_is_kept_with_what_it_took() {
 }
 
 #[tokio::test]
+async fn an_api_that_refuses_to_be_asked_what_an_answer_takes_is_asked_without_that_from_then_on() {
+    let refusal = json!({ "detail": [{ "type": "extra_forbidden", "loc": ["body", "stream_options"] }] });
+    let body = refusal.to_string().into_bytes();
+    let receiver = Receiver::start(Answer { status: 422, body, ..Answer::default() }).await;
+    let client = chat(ApiSettings::new(receiver.url(), Duration::from_secs(5)));
+
+    for _ in 0..2 {
+        let error = client.complete(&question(), NOW).await.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Permanent);
+    }
+
+    let asked = |got: &crate::receiver::Received| {
+        serde_json::from_slice::<Value>(&got.body).unwrap()["stream_options"].is_object()
+    };
+    assert_eq!(receiver.received().iter().map(asked).collect::<Vec<_>>(), [true, false, false]);
+}
+
+#[tokio::test]
 async fn a_question_that_reached_nobody_took_nothing_and_one_without_an_answer_may_be_billed() {
     let unreached = Api::Chat.call("http://127.0.0.1:1/v1".into(), Duration::from_secs(5)).await.unwrap_err();
     let (_receiver, refused) = answered(Api::Chat, 500, Value::Null).await;

@@ -228,7 +228,7 @@ async fn jobs_without_an_order_cost_no_command_more() {
     assert_eq!(
         commands,
         [
-            "evalsha", "exists", "hdel", "hget", "hmget", "hset", "llen", "lpop", "rpush", "time", "xadd",
+            "evalsha", "exists", "hdel", "hget", "hmget", "hset", "llen", "lmpop", "rpush", "time", "xadd",
             "xlen", "zadd", "zmscore", "zrem",
         ]
     );

@@ -13,6 +13,7 @@
 mod answer;
 mod echo;
 mod key;
+mod question;
 mod said;
 mod stream;
 
@@ -22,13 +23,16 @@ use std::{
 };
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use self::answer::{ApiError, Completion};
 pub use self::{
     answer::Usage,
+    question::ChatRequest,
     said::{Said, Took, took},
+};
+use self::{
+    answer::{ApiError, Completion},
+    question::{Body, refuses_options},
 };
 use crate::{
     ErrorClass, ProviderError, Receipt, Standing,
@@ -69,21 +73,6 @@ pub struct ChatSettings {
     pub stall: Duration,
 }
 
-/// One question to one model.
-#[derive(Debug, Clone, Default)]
-pub struct ChatRequest {
-    /// The model.
-    pub model: String,
-    /// The conversation so far: role and content.
-    pub messages: Vec<(String, String)>,
-    /// Longest answer, in tokens.
-    pub max_tokens: u32,
-    /// 0 to 2.
-    pub temperature: f64,
-    /// Asks for an answer of a certain form, as the API defines it.
-    pub response_format: Option<Value>,
-}
-
 /// Asks one API.
 #[derive(Debug)]
 pub struct ChatClient {
@@ -91,27 +80,6 @@ pub struct ChatClient {
     settings: ChatSettings,
     /// Whether the API has not yet refused a question for asking what its answer takes.
     takes_options: AtomicBool,
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    messages: Vec<Value>,
-    max_tokens: u32,
-    temperature: f64,
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<StreamOptions>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<&'a Value>,
-}
-
-/// OpenRouter always says what an answer took; others, in a stream, only when asked
-/// (<https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options>); and a few refuse the question for
-/// that, and are asked without it from then on.
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
 }
 
 impl ChatClient {
@@ -147,10 +115,11 @@ impl ChatClient {
         now_unix: i64,
     ) -> Result<Said, ProviderError> {
         let max_tokens = shortened_to.unwrap_or(question.max_tokens);
-        let mut answer = self.send(question, max_tokens).await?;
-        if self.takes_options.load(Ordering::Relaxed) && refuses_options(&answer) {
+        let with_options = self.takes_options.load(Ordering::Relaxed);
+        let mut answer = self.send(question.body(max_tokens, with_options)).await?;
+        if with_options && refuses_options(&answer) {
             self.takes_options.store(false, Ordering::Relaxed);
-            answer = self.send(question, max_tokens).await?;
+            answer = self.send(question.body(max_tokens, false)).await?;
         }
         let Some(completion) = self.read(&answer)? else {
             if answer.is_success() {
@@ -197,10 +166,9 @@ impl ChatClient {
         Ok(Said { text, id, model, finish_reason: choice.finish_reason, usage, shortened_to })
     }
 
-    async fn send(&self, question: &ChatRequest, max_tokens: u32) -> Result<HttpAnswer, ProviderError> {
+    async fn send(&self, body: Body<'_>) -> Result<HttpAnswer, ProviderError> {
         let request = self.api.post("/chat/completions").bearer_auth(self.settings.api_key.expose_secret());
-        let request = request.json(&body(question, max_tokens, self.takes_options.load(Ordering::Relaxed)));
-        self.api.listen(COMPLETE, request, Repeat::Safe, self.settings.stall).await
+        self.api.listen(COMPLETE, request.json(&body), Repeat::Safe, self.settings.stall).await
     }
 
     /// The answer, whole or streamed; `None` when it is neither.
@@ -273,25 +241,6 @@ impl ChatClient {
         let said = format!("{}{}", error.message, availability.instead());
         let error = self.api.error(operation, class, advice, &said);
         error.with_code(code).with_server_wait(wait).with_standing(standing)
-    }
-}
-
-/// True when the API does not know the field by which it is asked what an answer takes.
-fn refuses_options(answer: &HttpAnswer) -> bool {
-    const NAME: &[u8] = b"stream_options";
-    matches!(answer.status, 400 | 422) && answer.body.windows(NAME.len()).any(|part| part == NAME)
-}
-
-fn body(question: &ChatRequest, max_tokens: u32, with_options: bool) -> Body<'_> {
-    let message = |(role, content): &(String, String)| json!({ "role": role, "content": content });
-    Body {
-        model: &question.model,
-        messages: question.messages.iter().map(message).collect(),
-        max_tokens,
-        temperature: question.temperature,
-        stream: true,
-        stream_options: with_options.then_some(StreamOptions { include_usage: true }),
-        response_format: question.response_format.as_ref(),
     }
 }
 

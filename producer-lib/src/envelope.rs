@@ -4,6 +4,8 @@
 //! replayed byte for byte. Defaults are left out. Fields that a reader does not know are ignored while reading and
 //! kept, because the bytes are kept. Golden files in `tests/wire/` hold every form ever released.
 
+mod ordinary;
+
 use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::{Map, Value, value::RawValue};
 
@@ -177,6 +179,9 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError::UnknownVersion`] when a newer release wrote them, otherwise [`EnvelopeError::Undecodable`].
     pub fn decode(bytes: &[u8]) -> Result<Self, EnvelopeError> {
+        if let Some(envelope) = ordinary::read(bytes) {
+            return Ok(envelope);
+        }
         // serde would also take an array with the values in the order of the fields, which nobody ever promised.
         if bytes.trim_ascii_start().first() == Some(&b'[') {
             return Err(EnvelopeError::Undecodable(serde_json::Error::custom(

@@ -2,6 +2,8 @@
 
 pub mod clock;
 pub mod envelope;
+#[doc(hidden)]
+pub mod exact;
 pub mod keys;
 pub mod link;
 pub mod payload;

@@ -61,6 +61,17 @@ impl FromRedisValue for Name {
     }
 }
 
+/// A list, where ids are one text.
+fn one_by_one(ids: Value) -> Value {
+    match ids {
+        Value::BulkString(text) => {
+            assert_eq!(text.len() % JobId::BYTES, 0, "whole ids: {}", text.escape_ascii());
+            Value::Array(text.chunks(JobId::BYTES).map(|id| Value::BulkString(id.to_vec())).collect())
+        }
+        list => list,
+    }
+}
+
 fn named<T>(hash: BTreeMap<Name, T>) -> BTreeMap<String, T> {
     hash.into_iter().map(|(name, value)| (name.0, value)).collect()
 }
@@ -116,8 +127,9 @@ impl<'a> Real<'a> {
         call.key(self.keys.cancelled()).key(self.keys.outcomes()).key(self.keys.jobs());
         call.key(self.keys.starts()).arg(most).arg(lease.length().as_millis() as u64).arg(entries);
         call.arg(bytes).arg(WITH_BODIES);
-        type Reply = (String, Vec<Name>, Vec<(usize, String)>, Vec<usize>, u64, Vec<Option<String>>);
+        type Reply = (String, Value, Vec<(usize, String)>, Vec<usize>, u64, Vec<Option<String>>);
         let (_now, ids, known, cancelled, _wait, bodies): Reply = self.link.invoke(&call).await?;
+        let ids: Vec<Name> = redis::from_redis_value(one_by_one(ids)).unwrap();
         let expected = if ids.len() <= WITH_BODIES { ids.len() } else { 0 };
         assert_eq!(
             bodies.iter().flatten().count(),

@@ -355,9 +355,9 @@ impl Fetcher {
 fn told_apart(all: Vec<Fetched>) -> (Vec<(RunId, Fetched)>, Vec<Vec<u8>>) {
     let (mut ours, mut foreign) = (Vec::with_capacity(all.len()), Vec::new());
     for fetched in all {
-        match JobId::read(&fetched.id) {
-            Some(id) => ours.push((RunId { id, run: fetched.marks.run + 1 }, fetched)),
-            None => foreign.push(fetched.id),
+        match fetched.id {
+            Ok(id) => ours.push((RunId { id, run: fetched.marks.run + 1 }, fetched)),
+            Err(raw) => foreign.push(raw),
         }
     }
     (ours, foreign)

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use flota_producer::JobId;
-use redis::FromRedisValue;
+use redis::{FromRedisValue, ParsingError, Value};
 
 use crate::{
     lease::Hold,
@@ -108,8 +108,8 @@ pub(crate) struct FetchReply {
 /// One fetched id.
 #[derive(Debug)]
 pub(crate) struct Fetched {
-    /// As it lies in Redis; anything, when no script of ours wrote it.
-    pub(crate) id: Vec<u8>,
+    /// The job, or what stands in Redis in place of an id: anything, when no script of ours wrote it.
+    pub(crate) id: Result<JobId, Vec<u8>>,
     /// Its counters.
     pub(crate) marks: RareMarks,
     /// True when it was asked to stop in an earlier run.
@@ -119,9 +119,10 @@ pub(crate) struct Fetched {
 }
 
 impl FromRedisValue for FetchReply {
-    fn from_redis_value(value: redis::Value) -> Result<Self, redis::ParsingError> {
-        type Reply = (String, Vec<Vec<u8>>, Vec<redis::Value>, Vec<usize>, u64, Vec<Option<Vec<u8>>>);
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        type Reply = (String, Value, Vec<Value>, Vec<usize>, u64, Vec<Option<Vec<u8>>>);
         let (now, ids, known, cancelled, wait_ms, bodies): Reply = redis::from_redis_value(value)?;
+        let ids = fetched_ids(ids)?;
         let with_bodies = bodies.len() == ids.len();
         let fetched = |(id, body)| Fetched { id, marks: RareMarks::default(), cancelled: false, body };
         let bodies = bodies.into_iter().chain(std::iter::repeat(None));
@@ -139,7 +140,19 @@ impl FromRedisValue for FetchReply {
                 job.cancelled = true;
             }
         }
-        let now_ms = now.parse().map_err(|_| redis::ParsingError::from("fetch.lua answers with a time"))?;
+        let now_ms = now.parse().map_err(|_| ParsingError::from("fetch.lua answers with a time"))?;
         Ok(Self { now_ms, jobs, with_bodies, wait: Duration::from_millis(wait_ms) })
+    }
+}
+
+/// One text of ids, or a list in which some are none.
+fn fetched_ids(ids: Value) -> Result<Vec<Result<JobId, Vec<u8>>>, ParsingError> {
+    let read = |id: &[u8]| JobId::read(id).ok_or_else(|| id.to_vec());
+    match ids {
+        Value::BulkString(text) => Ok(text.chunks(JobId::BYTES).map(read).collect()),
+        list => {
+            let list: Vec<Vec<u8>> = redis::from_redis_value(list)?;
+            Ok(list.iter().map(|id| read(id)).collect())
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! the batch, and the worker's name.
 
 mod line;
+mod ordinary;
 
 use std::borrow::Cow;
 
@@ -159,6 +160,9 @@ impl Record {
     ///
     /// Newer releases owe this: a record after which the job is tried again says `"final":false`.
     pub fn decode(line: &[u8]) -> Result<Self, serde_json::Error> {
+        if let Some(record) = ordinary::read(line) {
+            return Ok(record);
+        }
         read_json(line).or_else(|error| Self::decode_newer(line).ok_or(error))
     }
 

@@ -4,7 +4,7 @@
 //! Entries differ a lot in size (1 to 500 records), so a batch is gathered in pages that feel their way to a good
 //! number of rows. Nothing here knows Postgres.
 
-use std::{ops::Range, sync::LazyLock, time::Duration};
+use std::{iter::once, ops::Range, sync::LazyLock, time::Duration};
 
 use flota_engine::{Record, failpoint};
 use flota_producer::{
@@ -13,6 +13,7 @@ use flota_producer::{
     link::{Link, LinkError},
     script,
 };
+use memchr::memchr_iter;
 use redis::Script;
 use serde::Serialize;
 
@@ -117,10 +118,8 @@ impl Batch {
             self.rows.reserve(AIMED_ROWS);
             self.lines.reserve(AIMED_ROWS);
         }
-        let mut at = 0;
-        for line in entry.records.split(|byte| *byte == b'\n') {
-            let bytes = at..at + line.len();
-            at = bytes.end + 1;
+        for bytes in lines(&entry.records) {
+            let line = &entry.records[bytes.clone()];
             match Record::decode(line) {
                 Ok(record) => {
                     self.rows.push(Row::new(record, entry.finished_ms, &worker));
@@ -135,6 +134,12 @@ impl Batch {
         self.bytes += entry.records.len();
         self.entries.push(entry);
     }
+}
+
+/// Where the lines of a text are.
+fn lines(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let ends = memchr_iter(b'\n', text).chain(once(text.len()));
+    ends.scan(0, |begin, end| Some(std::mem::replace(begin, end + 1)..end))
 }
 
 impl Entry {

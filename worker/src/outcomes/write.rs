@@ -16,7 +16,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{copy, lineage, rows::Row};
+use super::{copy::Filled, lineage, rows::Row};
 use crate::database::sqlstate;
 
 /// Partitions are made for a new day and the week behind it, so that midnight finds its partition there.
@@ -197,8 +197,9 @@ impl Writer {
         if rows.is_empty() {
             return Ok(0);
         }
-        let bytes = copy::encode(&self.queue, rows);
-        let mut copy = connection.copy_in_raw(&copy::statement(table)).await?;
+        let filled = Filled::by(rows);
+        let bytes = filled.encode(&self.queue, rows);
+        let mut copy = connection.copy_in_raw(&filled.statement(table)).await?;
         copy.send(bytes).await?;
         copy.finish().await
     }

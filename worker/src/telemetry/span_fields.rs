@@ -70,7 +70,9 @@ impl Visit for Members {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
+        self.name(field);
+        self.0.push_str(itoa::Buffer::new().format(value));
+        self.0.push(',');
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -91,8 +93,9 @@ struct Escaped<'a>(&'a mut String);
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let is_plain = |byte: u8| 0x20 <= byte && byte != b'"' && byte != b'\\';
-        if text.bytes().all(is_plain) {
+        // Looked at to its end in any case: many bytes at once are less work than one after the other.
+        let is_plain = |byte: u8| (0x20 <= byte) & (byte != b'"') & (byte != b'\\');
+        if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
             self.0.push_str(text);
             return Ok(());
         }

@@ -4,7 +4,8 @@
 --       11 starts hash "<window ms>:<slice>" -> jobs that were started in it
 -- ARGV  n, lease ms, most entries of the outcomes stream, most bytes of it, most jobs whose bodies come along
 -- Returns {now ms, ids, {index, marks, ...}, {index, ...}, wait ms, bodies}: ids is empty when the queue is paused, its
--- outcomes wait for Postgres in too great a number, its rate allows no more now, or nothing is ready;
+-- outcomes wait for Postgres in too great a number, its rate allows no more now, or nothing is ready; it is one text, one
+-- id behind the other, and a list only where one of them is no id;
 -- a run is 1 unless its marks say otherwise; the list of indexes names those that were asked to stop in an earlier run;
 -- wait is how long the pause or the rate lasts: nothing rings the bell then. 0 when the bell is worth waiting for.
 -- A window of the rate is counted in twenty slices, and the one that is just falling out of it still counts: so no
@@ -112,9 +113,12 @@ end
 if #windows > 0 then redis.call('PEXPIRE', KEYS[11], 2 * 86400000) end
 
 local deadline = string.format('%.0f', now + lease)
-local leases, known = {}, {}
+local leases, known, are_ids = {}, {}, true
 if is_usual or redis.call('EXISTS', KEYS[5]) == 0 then
-  for i, id in ipairs(ids) do leases[2 * i - 1] = deadline; leases[2 * i] = #id == ID and id or member_of(id, 1) end
+  for i, id in ipairs(ids) do
+    leases[2 * i - 1] = deadline
+    if #id == ID then leases[2 * i] = id else leases[2 * i], are_ids = member_of(id, 1), false end
+  end
 else
   local marks = redis.call('HMGET', KEYS[5], unpack(ids))
   for i, id in ipairs(ids) do
@@ -126,8 +130,9 @@ else
     end
     leases[2 * i - 1] = deadline
     leases[2 * i] = member_of(id, run)
+    are_ids = are_ids and #id == ID
   end
 end
 redis.call('ZADD', KEYS[4], unpack(leases))
-local few = #ids <= tonumber(ARGV[5])
-return { stamp, ids, known, cancelled, 0, few and redis.call('HMGET', KEYS[10], unpack(ids)) or {} }
+local bodies = #ids <= tonumber(ARGV[5]) and redis.call('HMGET', KEYS[10], unpack(ids)) or {}
+return { stamp, are_ids and table.concat(ids) or ids, known, cancelled, 0, bodies }

@@ -228,8 +228,8 @@ async fn jobs_without_an_order_cost_no_command_more() {
     assert_eq!(
         commands,
         [
-            "evalsha", "exists", "hdel", "hget", "hmget", "hset", "llen", "lmpop", "rpush", "time", "xadd",
-            "xlen", "zadd", "zmscore", "zrem",
+            "evalsha", "exists", "hdel", "hget", "hsetnx", "llen", "lmpop", "rpush", "time", "xadd", "xlen",
+            "zadd", "zmscore", "zrem",
         ]
     );
 }

@@ -36,20 +36,26 @@ end
 if ARGV[2] ~= '' and clock() > tonumber(ARGV[2]) then return { 0, 'late', '' } end
 local ids = {}
 for at = FIRST, #ARGV, PER_JOB do ids[#ids + 1] = ARGV[at] end
-local live = redis.call('HMGET', KEYS[1], unpack(ids))
 local max = tonumber(redis.call('HGET', KEYS[7], 'max_len') or '0')
 local room = max > 0 and max - redis.call('HLEN', KEYS[1]) or math.huge
 
--- Nothing has to be decided when no job has an option, none was here before, and there is room for all.
+-- Nothing has to be decided when no job has an option, none was here before, and there is room for all. The first write is
+-- refused at maxmemory, so nothing is ever half done, here and below.
 local plain = PER_JOB == PLAIN and #ids <= room
-local seen = {}
-for n, id in ipairs(ids) do
-  if live[n] or seen[id] then plain = false end
-  seen[id] = true
+local live
+if plain and #ids == 1 then
+  -- Looked at and written in one step.
+  if redis.call('HSETNX', KEYS[1], unpack(ARGV, FIRST)) == 0 then return { 1, 'duplicate', ids[1] } end
+else
+  live = redis.call('HMGET', KEYS[1], unpack(ids))
+  local seen = {}
+  for n, id in ipairs(ids) do
+    if live[n] or seen[id] then plain = false end
+    seen[id] = true
+  end
+  if plain then redis.call('HSET', KEYS[1], unpack(ARGV, FIRST)) end
 end
 if plain then
-  -- Refused at maxmemory, so nothing is ever half done; so is the first write below.
-  redis.call('HSET', KEYS[1], unpack(ARGV, FIRST))
   redis.call('RPUSH', KEYS[2], unpack(ids))
   ring()
   return {}

@@ -68,7 +68,10 @@ impl Filled {
     fn columns(self) -> impl Iterator<Item = &'static str> {
         let failure = FAILURE.into_iter().filter(move |_| self.failure);
         let provider = PROVIDER.into_iter().filter(move |_| self.provider);
-        failure.chain(provider).chain(self.result.then_some("result")).chain(self.replay.then_some("replay_of"))
+        failure
+            .chain(provider)
+            .chain(self.result.then_some("result"))
+            .chain(self.replay.then_some("replay_of"))
     }
 }
 

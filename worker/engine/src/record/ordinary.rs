@@ -23,7 +23,8 @@ pub(super) fn read(line: &[u8]) -> Option<Record> {
     rest.expect(br#","at":"#)?;
     let at = rest.number()?;
     let ran_us = if rest.skip(br#","ran_us":"#) { rest.number()? } else { 0 };
-    let record = Record { kind, tenant, run, attempt, at, ran_us, ..Record::unreadable(id, Status::Succeeded) };
+    let record =
+        Record { kind, tenant, run, attempt, at, ran_us, ..Record::unreadable(id, Status::Succeeded) };
     (rest.0 == b"}").then_some(record)
 }
 

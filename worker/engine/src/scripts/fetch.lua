@@ -18,8 +18,12 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp = string.format('%.0f', now)
 local SLICES = 20
 local WEIGHED = 1000
--- Hardly any queue has settings, marks or cancelled jobs: one look tells that there are none.
-local is_usual = redis.call('EXISTS', KEYS[5], KEYS[6], KEYS[8]) == 0
+-- Hardly any queue has settings, marks or cancelled jobs, and jobs wait in one of its lists: one look tells that there is no
+-- more than that. Should that one be something else, no list has a job, and nothing is fetched.
+local there = redis.call('EXISTS', KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[8])
+if there == 0 then return { stamp, {}, {}, {}, 0, {} } end
+local has_one_list = there == 1
+local is_usual = has_one_list or redis.call('EXISTS', KEYS[5], KEYS[6], KEYS[8]) == 0
 local config = is_usual and {} or redis.call('HMGET', KEYS[6], 'paused', 'paused_until', 'rate', 'rate_until')
 
 -- When something that people set ends by itself. What is no number is no end (control/held.rs has the same rule).
@@ -84,7 +88,7 @@ repeat
   if popped and #ids == 0 then ids = popped[2] elseif popped then
     for _, id in ipairs(popped[2]) do ids[#ids + 1] = id end
   end
-until not popped or #ids == n
+until not popped or #ids == n or has_one_list
 local taken = #ids
 
 local cancelled = {}

@@ -60,7 +60,10 @@ async fn what_some_rows_of_a_batch_fill_arrives_in_its_columns_and_is_null_in_th
             let read = sqlx::query("SELECT * FROM staged_outcomes WHERE job_id = $1").bind(row.job);
             let read = read.fetch_one(&mut *transaction).await.unwrap();
             assert_rare(&read, row);
-            assert_eq!((text(&read, "worker").unwrap(), text(&read, "queue").unwrap()), ("worker-1", "email"));
+            assert_eq!(
+                (text(&read, "worker").unwrap(), text(&read, "queue").unwrap()),
+                ("worker-1", "email")
+            );
         }
     }
 }

@@ -81,8 +81,12 @@ impl Producer {
 
     /// Enqueues one job. When this returns a receipt, Redis has it.
     pub async fn enqueue(&self, job: NewJob) -> Outcome {
-        let mut outcomes = self.enqueue_all(vec![job]).await;
-        outcomes.pop().expect("one job gives one outcome")
+        let queue = job.queue.clone();
+        let (_, outcome) = self.send(&queue, vec![(0, job)]).await.pop().expect("one job gives one outcome");
+        if outcome.is_ok() {
+            self.announce(&queue).await;
+        }
+        outcome
     }
 
     /// Enqueues many jobs, of any queues, some hundred in a call. One outcome per job, in the same order; some may be

@@ -2,9 +2,10 @@
 //!
 //! What the runtime asks of a backend decides this file's shape (docs/decisions/0002-apalis-backend.md):
 //! an error would end the worker and drop its runs, so ours cannot occur (`Infallible`); the runtime decodes nothing
-//! (`Ephemeral`); what is fetched together is one task of the runtime, which is a third cheaper than one each, and has tasks
-//! of its own for its jobs, so a busy one does not hold up the rest, nor the next fetch (`parallelize`, outermost); and the
-//! worker is told to stop before the stream ends, because an ended stream alone leaves it waiting.
+//! (`Ephemeral`); what is fetched together is one task of the runtime, which is a third cheaper than one each, and ends at once:
+//! it only starts tasks of their own for its jobs, so a busy one does not hold up the rest, nor the next fetch, and whoever
+//! runs this waits for them; and the worker is told to stop before the stream ends, because an ended stream alone leaves it
+//! waiting.
 
 use std::{
     convert::Infallible,
@@ -12,12 +13,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use apalis::prelude::{Data, ParallelizeExt, Task, TaskBuilder, WorkerBuilder, WorkerContext};
+use apalis::prelude::{Data, Task, TaskBuilder, WorkerBuilder, WorkerContext};
 use apalis_core::{
     backend::{Backend, BackendConfig, finalize::Ephemeral},
     error::BoxDynError,
 };
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Ready, ready},
+};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use tower::layer::util::Identity;
@@ -39,34 +43,39 @@ impl JobRunner for ApalisRunner {
         jobs: mpsc::UnboundedReceiver<Vec<Leased>>,
         execute: Arc<dyn Execute>,
     ) -> BoxFuture<'static, ()> {
+        let running = TaskTracker::new();
         let worker = WorkerBuilder::new(name.clone())
             .backend(LeasedJobs { jobs })
-            .parallelize(tokio::spawn)
-            .data(execute)
-            .build(execute_all);
+            .data(Start { execute, running: running.clone() })
+            .build(start_all);
         // An async block around the runtime's future is not provably Send for the compiler; a combinator is.
-        Box::pin(worker.run().map(move |ended| match ended {
-            Ok(()) => debug!("Worker {name} has ended"),
-            Err(error) => {
-                error!(error = &error as &dyn std::error::Error, "Worker {name} ended early: {error}");
+        Box::pin(worker.run().then(move |ended| {
+            match ended {
+                Ok(()) => debug!("Worker {name} has ended"),
+                Err(error) => {
+                    error!(error = &error as &dyn std::error::Error, "Worker {name} ended early: {error}");
+                }
             }
+            running.close();
+            async move { running.wait().await }
         }))
     }
 }
 
-/// Executes what was fetched together, each job in a task of its own; one job alone needs none.
-async fn execute_all(mut jobs: Vec<Leased>, execute: Data<Arc<dyn Execute>>) -> Result<(), BoxDynError> {
-    let last = jobs.pop();
-    let others = TaskTracker::new();
+/// How jobs are started, and those that run.
+#[derive(Clone)]
+struct Start {
+    execute: Arc<dyn Execute>,
+    running: TaskTracker,
+}
+
+/// Starts what was fetched together. A future of the runtime that is not ready at once makes it look again, and wake another
+/// thread for that, before the job begins.
+fn start_all(jobs: Vec<Leased>, start: Data<Start>) -> Ready<Result<(), BoxDynError>> {
     for leased in jobs {
-        others.spawn(Arc::clone(&execute).execute(leased));
+        start.running.spawn(Arc::clone(&start.execute).execute(leased));
     }
-    if let Some(leased) = last {
-        Arc::clone(&execute).execute(leased).await;
-    }
-    others.close();
-    others.wait().await;
-    Ok(())
+    ready(Ok(()))
 }
 
 /// The stream of leased jobs, as apalis wants it.

@@ -77,7 +77,7 @@ mod tests {
 
         for other in [
             plain.replace(r#""v":1"#, r#""v":2"#),
-            plain.replace(":", ": "),
+            plain.replace(':', ": "),
             plain.replace("acme", "a\\u0063me"),
             with(r#""priority":"high""#),
             with(r#""at":7"#),

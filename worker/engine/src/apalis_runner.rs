@@ -4,8 +4,8 @@
 //! an error would end the worker and drop its runs, so ours cannot occur (`Infallible`); the runtime decodes nothing
 //! (`Ephemeral`); what is fetched together is one task of the runtime, which is a third cheaper than one each, and ends at once:
 //! it only starts tasks of their own for its jobs, so a busy one does not hold up the rest, nor the next fetch, and whoever
-//! runs this waits for them; and the worker is told to stop before the stream ends, because an ended stream alone leaves it
-//! waiting.
+//! runs this waits for them; the runtime wakes itself at the end of each task, which must not hold up what it has started
+//! (`polled_again.rs`); and the worker is told to stop before the stream ends, because an ended stream alone leaves it waiting.
 
 use std::{
     convert::Infallible,
@@ -29,6 +29,7 @@ use tracing::{debug, error};
 
 use crate::{
     leased::Leased,
+    polled_again::polled_again,
     runner::{Execute, JobRunner},
 };
 
@@ -49,7 +50,7 @@ impl JobRunner for ApalisRunner {
             .data(Start { execute, running: running.clone() })
             .build(start_all);
         // An async block around the runtime's future is not provably Send for the compiler; a combinator is.
-        Box::pin(worker.run().then(move |ended| {
+        Box::pin(polled_again(worker.run()).then(move |ended| {
             match ended {
                 Ok(()) => debug!("Worker {name} has ended"),
                 Err(error) => {
@@ -69,8 +70,7 @@ struct Start {
     running: TaskTracker,
 }
 
-/// Starts what was fetched together. A future of the runtime that is not ready at once makes it look again, and wake another
-/// thread for that, before the job begins.
+/// Starts what was fetched together.
 fn start_all(jobs: Vec<Leased>, start: Data<Start>) -> Ready<Result<(), BoxDynError>> {
     for leased in jobs {
         start.running.spawn(Arc::clone(&start.execute).execute(leased));

@@ -32,6 +32,7 @@ mod marks;
 #[cfg(feature = "measured")]
 pub mod measured;
 mod policy;
+mod polled_again;
 mod processor;
 mod promote;
 pub mod purge;

@@ -94,7 +94,7 @@ struct Escaped<'a>(&'a mut String);
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         // Looked at to its end in any case: many bytes at once are less work than one after the other.
-        let is_plain = |byte: u8| (0x20 <= byte) & (byte != b'"') & (byte != b'\\');
+        let is_plain = |byte: u8| 0x20 <= byte && byte != b'"' && byte != b'\\';
         if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
             self.0.push_str(text);
             return Ok(());

@@ -33,7 +33,7 @@ impl Line {
     /// A member that is text.
     pub(super) fn text(&mut self, name: &'static str, text: &str) {
         // Looked at to its end in any case: many bytes at once are less work than one after the other.
-        let is_plain = |byte: u8| (0x20 <= byte) & (byte != b'"') & (byte != b'\\');
+        let is_plain = |byte: u8| 0x20 <= byte && byte != b'"' && byte != b'\\';
         if !text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
             return self.json(name, text);
         }

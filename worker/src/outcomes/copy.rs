@@ -45,7 +45,7 @@ impl Filled {
 
     /// The statement that takes rows into this table that were encoded with this.
     pub(super) fn statement(self, table: &'static str) -> String {
-        let rare: String = self.columns().map(|name| format!(", {name}")).collect();
+        let rare: String = self.columns().flat_map(|name| [", ", name]).collect();
         include_str!("copy.sql").replace("{table}", table).replace("{rare}", &rare)
     }
 

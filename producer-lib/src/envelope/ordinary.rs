@@ -19,7 +19,6 @@ pub(super) fn read(bytes: &[u8]) -> Option<Envelope> {
     let tenant = if rest.skip(br#","tenant":""#) { Some(rest.text()?.to_owned()) } else { None };
     rest.expect(br#","payload":"#)?;
     // The payload is whatever is before the time, if that is JSON: then the time is not a part of it.
-    let mut rest = Exact(rest.0);
     let payload = rest.take(before_time(rest.0)?)?;
     rest.expect(AT)?;
     let at = rest.number()?;

@@ -34,7 +34,7 @@ impl Prefix {
 
     /// The keys of one queue. The name must have passed [`check_queue_name`].
     pub fn queue(&self, queue: &str) -> QueueKeys {
-        QueueKeys { base: format!("{}:{{{queue}}}:", self.0) }
+        QueueKeys { base: [&self.0, ":{", queue, "}:"].concat() }
     }
 
     /// `flota:queues`, a set: names of the queues that some worker has published.
@@ -224,7 +224,7 @@ impl QueueKeys {
 
     /// `bell:<worker>`, a list that only one worker blocks on, so that it can be woken to stop.
     pub fn own_bell(&self, worker: &str) -> String {
-        format!("{}bell:{worker}", self.base)
+        [&self.base, "bell:", worker].concat()
     }
 
     /// `config`, a hash: what the scripts and workers obey (`max_len`, published by workers; pause, rate and
@@ -270,7 +270,7 @@ impl QueueKeys {
     }
 
     fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.base)
+        [&self.base, name].concat()
     }
 }
 

@@ -6,13 +6,19 @@
 
 mod awake;
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    pin::pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
+use futures_util::poll;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
     Script, ScriptInvocation, ServerErrorKind, aio::MultiplexedConnection,
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::yield_now, time::timeout};
 
 use self::awake::Awake;
 
@@ -27,7 +33,8 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// A connection to Redis, dialled when first used and again after each failure.
 pub struct Link {
     client: Client,
-    config: AsyncConnectionConfig,
+    /// Longest wait for a reply.
+    response: Duration,
     state: Mutex<State>,
     awake: Awake,
 }
@@ -117,30 +124,27 @@ impl Link {
     }
 
     fn from_client(client: Client, response: Duration) -> Self {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(response));
-        Self { client, config, state: Mutex::default(), awake: Awake::default() }
+        Self { client, response, state: Mutex::default(), awake: Awake::default() }
     }
 
     /// Sends one command.
     pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, LinkError> {
         let (mut connection, number) = self.connection().await?;
-        let reply = command.query_async(&mut connection).await;
+        let reply = self.in_time(command.query_async(&mut connection)).await;
         self.judge(reply, number).await
     }
 
     /// Sends several commands at once; the reply is a tuple or list of theirs.
     pub async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, LinkError> {
         let (mut connection, number) = self.connection().await?;
-        let reply = pipeline.query_async(&mut connection).await;
+        let reply = self.in_time(pipeline.query_async(&mut connection)).await;
         self.judge(reply, number).await
     }
 
     /// Calls a script, loading it first where Redis does not have it.
     pub async fn invoke<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, LinkError> {
         let (mut connection, number) = self.connection().await?;
-        let reply = call.invoke_async(&mut connection).await;
+        let reply = self.in_time(call.invoke_async(&mut connection)).await;
         self.judge(reply, number).await
     }
 
@@ -163,7 +167,7 @@ impl Link {
     /// Makes Redis know a script, for callers that name it by its hash inside a pipeline.
     pub async fn load(&self, script: &Script) -> Result<(), LinkError> {
         let (mut connection, number) = self.connection().await?;
-        let reply = script.load_async(&mut connection).await.map(drop);
+        let reply = self.in_time(script.load_async(&mut connection)).await.map(drop);
         self.judge(reply, number).await
     }
 
@@ -182,7 +186,7 @@ impl Link {
             return Err(LinkError::Down(error.clone()));
         }
         let trusted = match state.live.as_mut() {
-            Some(live) => live.used.elapsed() < TRUSTED_FOR || answers(&mut live.connection).await,
+            Some(live) => live.used.elapsed() < TRUSTED_FOR || self.answers(&mut live.connection).await,
             None => false,
         };
         let live = match state.live.take().filter(|_| trusted) {
@@ -201,7 +205,27 @@ impl Link {
     }
 
     async fn dial(&self) -> Result<MultiplexedConnection, RedisError> {
-        self.client.get_multiplexed_async_connection_with_config(&self.config).await
+        // How long replies may take is watched here: the driver would set its timer before it sends.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(None);
+        self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    async fn answers(&self, connection: &mut MultiplexedConnection) -> bool {
+        self.in_time(redis::cmd("PING").query_async::<()>(connection)).await.is_ok()
+    }
+
+    /// Waits for a reply no longer than it may take. What is to be sent goes out first: to set a timer costs more than a
+    /// system call.
+    async fn in_time<T>(&self, reply: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
+        let mut reply = pin!(reply);
+        if let Poll::Ready(reply) = poll!(&mut reply) {
+            return reply;
+        }
+        yield_now().await;
+        let late = |_| Err(io::Error::from(io::ErrorKind::TimedOut).into());
+        timeout(self.response, reply).await.unwrap_or_else(late)
     }
 
     async fn judge<T>(&self, reply: Result<T, RedisError>, number: u64) -> Result<T, LinkError> {
@@ -220,10 +244,6 @@ impl Link {
         }
         Err(if lost { LinkError::Lost(error) } else { LinkError::Refused(error) })
     }
-}
-
-async fn answers(connection: &mut MultiplexedConnection) -> bool {
-    redis::cmd("PING").query_async::<()>(connection).await.is_ok()
 }
 
 /// Numbers are process-wide, so that a link that was dropped and dialled again never repeats one.

@@ -93,22 +93,31 @@ pub(crate) async fn enqueue<J: Borrow<Outgoing>>(
     jobs: &[J],
     not_after: Option<u64>,
 ) -> Result<Vec<Answer>, LinkError> {
-    let [ready, high, low] = [Priority::Normal, Priority::High, Priority::Low].map(|of| keys.ready(of));
-    let (jobs_key, delayed, bell) = (keys.jobs(), keys.delayed(), keys.bell());
-    let names = [jobs_key, ready, high, low, delayed, bell, keys.config(), keys.in_line()];
-    let plain = jobs.iter().all(|job| job.borrow().is_plain());
-    let mut call = call(&ENQUEUE, &names);
-    call.arg(if plain { PLAIN_WORDS } else { WORDS })
-        .arg(not_after.map_or_else(String::new, |ms| ms.to_string()));
-    for job in jobs.iter().map(Borrow::borrow) {
+    let call = the_call(keys, jobs, not_after);
+    let told = Box::pin(link.call::<Vec<(usize, String, Vec<u8>)>>(&ENQUEUE, &call));
+    let told = if jobs.len() <= FEW { link.soon(told).await? } else { told.await? };
+    Ok(answers(jobs, &told))
+}
+
+fn the_call<J: Borrow<Outgoing>>(keys: &QueueKeys, jobs: &[J], not_after: Option<u64>) -> redis::Cmd {
+    let all = || jobs.iter().map(Borrow::borrow);
+    let plain = all().all(Outgoing::is_plain);
+    let mut names = vec![keys.jobs(), keys.ready(Priority::Normal), keys.bell(), keys.config()];
+    if !plain {
+        names.extend([Priority::High, Priority::Low].map(|of| keys.ready(of)));
+        names.extend([keys.delayed(), keys.in_line()]);
+    }
+    let words = if plain { PLAIN_WORDS } else { WORDS };
+    let bytes = all().map(|job| JobId::BYTES + job.bytes.len()).sum();
+    let mut call = call(&ENQUEUE, &names, (1 + words * jobs.len(), bytes));
+    call.arg(not_after.map_or_else(String::new, |ms| ms.to_string()));
+    for job in all() {
         call.arg(job.id).arg(&job.bytes);
         if !plain {
             job.write_options(&mut call);
         }
     }
-    let told = Box::pin(link.call::<Vec<(usize, String, Vec<u8>)>>(&ENQUEUE, &call));
-    let told = if jobs.len() <= FEW { link.soon(told).await? } else { told.await? };
-    Ok(answers(jobs, &told))
+    call
 }
 
 /// Places are counted from 1; 0 stands for all of them.

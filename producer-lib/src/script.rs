@@ -11,6 +11,10 @@ compile_error!(
     "the feature `chaos` lets scripts be exchanged and must never be part of a release build: leave it out"
 );
 
+const COMMAND: &str = "EVALSHA";
+/// Most digits of the number of keys.
+const DIGITS: usize = 2;
+
 /// The script of this name, without its ending, whose text is `built_in`.
 pub fn script(name: &str, built_in: &str) -> Script {
     script_with("", name, built_in)
@@ -24,9 +28,13 @@ pub fn script_with(shared: &str, name: &str, built_in: &str) -> Script {
 
 /// The beginning of a call of this script with these keys; its arguments follow one by one, without a copy of each.
 /// [`crate::link::Link::call`] sends it.
-pub fn call(script: &Script, keys: &[String]) -> Cmd {
-    let mut command = redis::cmd("EVALSHA");
-    command.arg(script.get_hash()).arg(keys.len()).arg(keys);
+///
+/// `room` is for the arguments: how many there will be, and how many bytes of them.
+pub fn call(script: &Script, keys: &[String], room: (usize, usize)) -> Cmd {
+    let bytes =
+        COMMAND.len() + script.get_hash().len() + DIGITS + keys.iter().map(String::len).sum::<usize>();
+    let mut command = Cmd::with_capacity(3 + keys.len() + room.0, bytes + room.1);
+    command.arg(COMMAND).arg(script.get_hash()).arg(keys.len()).arg(keys);
     command
 }
 

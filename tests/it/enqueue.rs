@@ -194,10 +194,12 @@ async fn a_key_that_redis_would_not_remember_for_so_long_leaves_nothing_half_don
     let keys = &queue.keys;
     let enqueue = redis::Script::new(include_str!("../../producer-lib/src/scripts/enqueue.lua"));
     let mut call = enqueue.key(keys.jobs());
-    for priority in [Priority::Normal, Priority::High, Priority::Low] {
-        call.key(keys.ready(priority));
-    }
-    call.key(keys.delayed()).key(keys.bell()).key(keys.config()).key(keys.in_line()).arg(9).arg("");
+    call.key(keys.ready(Priority::Normal)).key(keys.bell()).key(keys.config());
+    call.key(keys.ready(Priority::High))
+        .key(keys.ready(Priority::Low))
+        .key(keys.delayed())
+        .key(keys.in_line());
+    call.arg("");
     for (key, window) in [(String::new(), ""), (keys.dedup(None, "k"), "9223372036854775807")] {
         call.arg(JobId::mint()).arg("{}").arg("").arg("").arg(key).arg("hash").arg(window).arg("").arg("");
     }

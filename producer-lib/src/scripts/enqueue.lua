@@ -1,9 +1,9 @@
 -- enqueue: accept up to 500 jobs of one queue, each at most once.
--- KEYS  1 jobs hash id -> envelope   2 ready list   3 ready:high list   4 ready:low list
---       5 delayed zset marked id -> due ms   6 bell list   7 config hash   8 in_line hash id -> mark
--- ARGV  1 words per job, 2 when no job of the call has an option, otherwise 9
---       2 Redis time in ms after which this call is too late to count, from a relay only ("" none)
---       then per job: id, envelope, and with options: when ("" now | "+ms" delay | "@ms" time),
+-- KEYS  1 jobs hash id -> envelope   2 ready list   3 bell list   4 config hash
+--       and in a call in which some job has an option
+--       5 ready:high list   6 ready:low list   7 delayed zset marked id -> due ms   8 in_line hash id -> mark
+-- ARGV  1 Redis time in ms after which this call is too late to count, from a relay only ("" none)
+--       then per job: id, envelope, and in a call with options: when ("" now | "+ms" delay | "@ms" time),
 --       priority ("" | "h:" | "l:"), dedup key ("" none), body hash, window ms, unique key ("" none),
 --       line ("" none; then when is "")
 -- Returns {n, word, id} of every job that was not queued, one behind the other: "full" | "duplicate" | "conflict" |
@@ -11,9 +11,9 @@
 -- none, and then nothing is written. Ids are 16 bytes, so none of them stands in an error
 -- Deduplication comes before back-pressure, so a repeated enqueue is never refused.
 -- A job in order joins the end of its line, and becomes ready only if nobody is before it.
-local PER_JOB = tonumber(ARGV[1])
-local PLAIN = 2
-local FIRST = 3
+local PLAIN = #KEYS == 4                   -- no job of the call has an option
+local PER_JOB = PLAIN and 2 or 9           -- words of a job
+local FIRST = 2
 local MOST_WAKES = 64                      -- more workers need not be woken at once: each wakes the next
 local ID = 16                              -- bytes of a job's id
 local LONGEST = 10 * 366 * 86400000        -- ten years; much more and Redis would refuse the key after the first write
@@ -30,18 +30,18 @@ end
 
 -- Wakes one more worker.
 local function ring()
-  if redis.call('RPUSH', KEYS[6], '1') > MOST_WAKES then redis.call('LPOP', KEYS[6]) end
+  if redis.call('RPUSH', KEYS[3], '1') > MOST_WAKES then redis.call('LPOP', KEYS[3]) end
 end
 
-if ARGV[2] ~= '' and clock() > tonumber(ARGV[2]) then return { 0, 'late', '' } end
+if ARGV[1] ~= '' and clock() > tonumber(ARGV[1]) then return { 0, 'late', '' } end
 local ids = {}
 for at = FIRST, #ARGV, PER_JOB do ids[#ids + 1] = ARGV[at] end
-local max = tonumber(redis.call('HGET', KEYS[7], 'max_len') or '0')
+local max = tonumber(redis.call('HGET', KEYS[4], 'max_len') or 0)
 local room = max > 0 and max - redis.call('HLEN', KEYS[1]) or math.huge
 
 -- Nothing has to be decided when no job has an option, none was here before, and there is room for all. The first write is
 -- refused at maxmemory, so nothing is ever half done, here and below.
-local plain = PER_JOB == PLAIN and #ids <= room
+local plain = PLAIN and #ids <= room
 local live
 if plain and #ids == 1 then
   -- Looked at and written in one step.
@@ -61,9 +61,9 @@ if plain then
   return {}
 end
 
-local list_of = { [''] = 2, ['h:'] = 3, ['l:'] = 4 }
+local list_of = { [''] = 2, ['h:'] = 5, ['l:'] = 6 }
 local jobs, due, strings, taken, out = {}, {}, {}, {}, {}
-local ready = { [2] = {}, [3] = {}, [4] = {} }
+local ready = { [2] = {}, [5] = {}, [6] = {} }
 local lines, behind = {}, {}
 
 -- The id and body hash that a dedup key remembers, in this batch or before it. What is not of that form was not written
@@ -170,7 +170,7 @@ if #jobs == 0 then return out end
 
 redis.call('HSET', KEYS[1], unpack(jobs))
 for _, command in ipairs(strings) do redis.call(unpack(command)) end
-if #due > 0 then redis.call('ZADD', KEYS[5], unpack(due)) end
+if #due > 0 then redis.call('ZADD', KEYS[7], unpack(due)) end
 for _, line in ipairs(lines) do
   for _, id in ipairs(line.gone) do
     redis.call('LPOP', line.key)
@@ -181,7 +181,7 @@ for _, line in ipairs(lines) do
 end
 if #behind > 0 then redis.call('HSET', KEYS[8], unpack(behind)) end
 local woken = false
-for list = 2, 4 do
+for _, list in ipairs({ 2, 5, 6 }) do
   if #ready[list] > 0 then
     redis.call('RPUSH', KEYS[list], unpack(ready[list]))
     woken = true

@@ -127,9 +127,13 @@ impl<'a> Real<'a> {
         call.key(self.keys.cancelled()).key(self.keys.outcomes()).key(self.keys.jobs());
         call.key(self.keys.starts()).arg(most).arg(lease.length().as_millis() as u64).arg(entries);
         call.arg(bytes).arg(WITH_BODIES);
-        type Reply = (String, Value, Vec<(usize, String)>, Vec<usize>, u64, Vec<Option<String>>);
-        let (_now, ids, known, cancelled, _wait, bodies): Reply = self.link.invoke(&call).await?;
-        let ids: Vec<Name> = redis::from_redis_value(one_by_one(ids)).unwrap();
+        type More = (u64, Vec<(usize, String)>, Vec<usize>);
+        let mut reply: Vec<Value> = self.link.invoke(&call).await?;
+        let bodies: Vec<Option<String>> = redis::from_redis_value(Value::Array(reply.split_off(3))).unwrap();
+        let more = reply.pop().filter(|more| matches!(more, Value::Array(_)));
+        let (_wait, known, cancelled): More =
+            more.map_or_else(Default::default, |more| redis::from_redis_value(more).unwrap());
+        let ids: Vec<Name> = redis::from_redis_value(one_by_one(reply.pop().unwrap())).unwrap();
         let expected = if ids.len() <= WITH_BODIES { ids.len() } else { 0 };
         assert_eq!(
             bodies.iter().flatten().count(),

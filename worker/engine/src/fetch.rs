@@ -90,13 +90,20 @@ impl Fetcher {
             let (wanted, asked) = (places.len(), Instant::now());
             match self.fetch(wanted, drained, &stop).await {
                 Ok(reply) => {
-                    self.context.observer.observe(&Event::Fetched { queue: self.name() });
                     if troubled {
                         info!(queue.name = %self.name(), "Queue {} is fetched again", self.name());
                     }
                     (troubled, drained) = (false, reply.jobs.len() < wanted);
-                    let wait = reply.wait.min(LONGEST_WAIT);
-                    if !reply.jobs.is_empty() {
+                    if reply.jobs.is_empty() {
+                        self.observe_answer();
+                        let wait = reply.wait.min(LONGEST_WAIT);
+                        if !wait.is_zero() {
+                            // Places that nobody uses meanwhile are free to be taken away.
+                            drop(places);
+                            drained = false;
+                            stop.run_until_cancelled(sleep(wait)).await;
+                        }
+                    } else {
                         let has_all = reply.with_bodies;
                         let delivery =
                             self.clone().deliver(reply, asked, places, stop.clone(), deliveries.clone());
@@ -107,11 +114,7 @@ impl Fetcher {
                         }
                         // What came goes to work first. In a busy process more places are free after that.
                         yield_now().await;
-                    } else if !wait.is_zero() {
-                        // Places that nobody uses meanwhile are free to be taken away.
-                        drop(places);
-                        drained = false;
-                        stop.run_until_cancelled(sleep(wait)).await;
+                        self.observe_answer();
                     }
                 }
                 Err(error) => {
@@ -340,6 +343,10 @@ impl Fetcher {
                 "Queue {} cannot be fetched, trying again: {error}: {}", self.name(), error.redis(),
             );
         }
+    }
+
+    fn observe_answer(&self) {
+        self.context.observer.observe(&Event::Fetched { queue: self.name() });
     }
 
     fn observe_trouble(&self) {

@@ -120,28 +120,54 @@ pub(crate) struct Fetched {
 
 impl FromRedisValue for FetchReply {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        type Reply = (String, Value, Vec<Value>, Vec<usize>, u64, Vec<Option<Vec<u8>>>);
-        let (now, ids, known, cancelled, wait_ms, bodies): Reply = redis::from_redis_value(value)?;
+        let mut values = Vec::<Value>::from_redis_value(value)?.into_iter();
+        let mut next =
+            || values.next().ok_or_else(|| ParsingError::from("fetch.lua answers with three values or more"));
+        let (now, ids, more) = (next()?, next()?, next()?);
+        let now_ms = time(&now).ok_or_else(|| ParsingError::from("fetch.lua answers with a time"))?;
         let ids = fetched_ids(ids)?;
-        let with_bodies = bodies.len() == ids.len();
-        let fetched = |(id, body)| Fetched { id, marks: RareMarks::default(), cancelled: false, body };
-        let bodies = bodies.into_iter().chain(std::iter::repeat(None));
-        let mut jobs: Vec<Fetched> = ids.into_iter().zip(bodies).map(fetched).collect();
+        let with_bodies = values.len() == ids.len();
+        let mut jobs = Vec::with_capacity(ids.len());
+        for id in ids {
+            let body = values.next().map_or(Ok(None), redis::from_redis_value)?;
+            jobs.push(Fetched { id, marks: RareMarks::default(), cancelled: false, body });
+        }
+        let mut reply = Self { now_ms, jobs, with_bodies, wait: Duration::ZERO };
+        if let Value::Array(_) = more {
+            reply.take_in(redis::from_redis_value(more)?)?;
+        }
+        Ok(reply)
+    }
+}
+
+impl FetchReply {
+    /// What is seldom to be said: how long to wait, marks by position, and positions of those that were asked to stop.
+    fn take_in(
+        &mut self,
+        (wait_ms, known, cancelled): (u64, Vec<Value>, Vec<usize>),
+    ) -> Result<(), ParsingError> {
+        self.wait = Duration::from_millis(wait_ms);
         let mut known = known.into_iter();
         while let (Some(position), Some(line)) = (known.next(), known.next()) {
             let position: usize = redis::from_redis_value(position)?;
             let line: Vec<u8> = redis::from_redis_value(line)?;
-            if let Some(job) = jobs.get_mut(position - 1) {
+            if let Some(job) = self.jobs.get_mut(position - 1) {
                 job.marks = Marks::parse(&String::from_utf8_lossy(&line)).into();
             }
         }
         for position in cancelled {
-            if let Some(job) = jobs.get_mut(position - 1) {
+            if let Some(job) = self.jobs.get_mut(position - 1) {
                 job.cancelled = true;
             }
         }
-        let now_ms = now.parse().map_err(|_| ParsingError::from("fetch.lua answers with a time"))?;
-        Ok(Self { now_ms, jobs, with_bodies, wait: Duration::from_millis(wait_ms) })
+        Ok(())
+    }
+}
+
+fn time(value: &Value) -> Option<u64> {
+    match value {
+        Value::BulkString(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
+        _ => None,
     }
 }
 

@@ -117,7 +117,10 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "fetch-without-lease",
         bug: "a job is fetched and no lease says so",
-        changes: &[script!("fetch", "redis.call('ZADD', KEYS[4], unpack(leases))", "")],
+        changes: &[
+            script!("fetch", "redis.call('ZADD', KEYS[4], unpack(leases))", ""),
+            script!("fetch", "redis.call('ZADD', KEYS[4], deadline, ids[1])", ""),
+        ],
     },
     Mutant {
         name: "fetch-same-run",

@@ -3,11 +3,11 @@
 --       6 config hash   7 bell list   8 cancelled set   9 outcomes stream   10 jobs hash
 --       11 starts hash "<window ms>:<slice>" -> jobs that were started in it
 -- ARGV  n, lease ms, most entries of the outcomes stream, most bytes of it, most jobs whose bodies come along
--- Returns {now ms, ids, {index, marks, ...}, {index, ...}, wait ms, bodies}: ids is empty when the queue is paused, its
--- outcomes wait for Postgres in too great a number, its rate allows no more now, or nothing is ready; it is one text, one
--- id behind the other, and a list only where one of them is no id;
--- a run is 1 unless its marks say otherwise; the list of indexes names those that were asked to stop in an earlier run;
--- wait is how long the pause or the rate lasts: nothing rings the bell then. 0 when the bell is worth waiting for.
+-- Returns {now ms, ids, more, body, ...}: ids is empty when the queue is paused, its outcomes wait for Postgres in too
+-- great a number, its rate allows no more now, or nothing is ready; it is one text, one id behind the other, and a list
+-- only where one of them is no id. more is empty where nothing is to be said but that, otherwise {wait ms, {index, marks,
+-- ...}, {index, ...}}: how long the pause or the rate lasts, when nothing rings the bell, or 0; what makes a run another
+-- than the first; those that were asked to stop in an earlier run.
 -- A window of the rate is counted in twenty slices, and the one that is just falling out of it still counts: so no
 -- window of that length ever holds more, wherever it begins, and at most a twentieth is not used.
 -- An id that was cancelled while it waited is dropped without a lease: its counters are gone, so its run would be 1 once
@@ -15,13 +15,13 @@
 local n, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local stamp = string.format('%.0f', now)
+local stamp = string.format('%d', now)
 local SLICES = 20
 local WEIGHED = 1000
 -- Hardly any queue has settings, marks or cancelled jobs, and jobs wait in one of its lists: one look tells that there is no
 -- more than that. Should that one be something else, no list has a job, and nothing is fetched.
 local there = redis.call('EXISTS', KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[8])
-if there == 0 then return { stamp, {}, {}, {}, 0, {} } end
+if there == 0 then return { stamp, '', '' } end
 local has_one_list = there == 1
 local is_usual = has_one_list or redis.call('EXISTS', KEYS[5], KEYS[6], KEYS[8]) == 0
 local config = is_usual and {} or redis.call('HMGET', KEYS[6], 'paused', 'paused_until', 'rate', 'rate_until')
@@ -48,9 +48,9 @@ end
 
 if holds(config[1], config[2]) then
   local left = end_of(config[2])
-  return { stamp, {}, {}, {}, left and math.ceil(left - now) or 0, {} }
+  return { stamp, '', { left and math.ceil(left - now) or 0, {}, {} } }
 end
-if is_behind() then return { stamp, {}, {}, {}, 0, {} } end
+if is_behind() then return { stamp, '', '' } end
 
 -- How many may start now by every window of the rate, and how long until one more may; and what is too old to count.
 local windows, old, wait = {}, {}, 0
@@ -78,7 +78,7 @@ if holds(config[3], config[4]) then
     n = math.min(n, left)
   end
 end
-if n == 0 then return { stamp, {}, {}, {}, math.max(1, wait), {} } end
+if n == 0 then return { stamp, '', { math.max(1, wait), {}, {} } } end
 
 -- The first write is allowed at maxmemory, so the rest of the script is too. One call takes from one list, the first that
 -- has any.
@@ -109,14 +109,20 @@ end
 if taken == n and redis.call('LLEN', KEYS[7]) == 0 then
   if redis.call('EXISTS', KEYS[1], KEYS[2], KEYS[3]) > 0 then redis.call('RPUSH', KEYS[7], '1') end
 end
-if #ids == 0 then return { stamp, {}, {}, {}, 0, {} } end
+if #ids == 0 then return { stamp, '', '' } end
 if #old > 0 then redis.call('HDEL', KEYS[11], unpack(old)) end
 for _, window in ipairs(windows) do
   redis.call('HINCRBY', KEYS[11], string.format('%s:%.0f', window.name, window.current), #ids)
 end
 if #windows > 0 then redis.call('PEXPIRE', KEYS[11], 2 * 86400000) end
 
-local deadline = string.format('%.0f', now + lease)
+local deadline = string.format('%d', now + lease)
+local has_bodies = #ids <= tonumber(ARGV[5])
+-- One job alone, as they come to a worker that has nothing to do.
+if is_usual and has_bodies and #ids == 1 and #ids[1] == ID then
+  redis.call('ZADD', KEYS[4], deadline, ids[1])
+  return { stamp, ids[1], '', redis.call('HGET', KEYS[10], ids[1]) }
+end
 local leases, known, are_ids = {}, {}, true
 if is_usual or redis.call('EXISTS', KEYS[5]) == 0 then
   for i, id in ipairs(ids) do
@@ -138,5 +144,9 @@ else
   end
 end
 redis.call('ZADD', KEYS[4], unpack(leases))
-local bodies = #ids <= tonumber(ARGV[5]) and redis.call('HMGET', KEYS[10], unpack(ids)) or {}
-return { stamp, are_ids and table.concat(ids) or ids, known, cancelled, 0, bodies }
+local more = (#known > 0 or #cancelled > 0) and { 0, known, cancelled } or ''
+local reply = { stamp, are_ids and table.concat(ids) or ids, more }
+if has_bodies then
+  for i, body in ipairs(redis.call('HMGET', KEYS[10], unpack(ids))) do reply[i + 3] = body end
+end
+return reply

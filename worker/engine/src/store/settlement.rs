@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use flota_producer::{
-    Priority, call,
+    JobId, Priority, call,
     keys::QueueKeys,
     link::{Link, LinkError},
 };
@@ -64,13 +64,13 @@ pub async fn settle(
     let [ready, high, low] = [Priority::Normal, Priority::High, Priority::Low].map(|of| keys.ready(of));
     let (running, jobs, marks, delayed) = (keys.running(), keys.jobs(), keys.marks(), keys.delayed());
     let (outcomes, cancelled, bell, parked) = (keys.outcomes(), keys.cancelled(), keys.bell(), keys.parked());
-    let mut call = call(
-        &SETTLE,
-        &[running, jobs, marks, delayed, ready, high, low, outcomes, cancelled, bell, parked, keys.in_line()],
-    );
+    let names =
+        [running, jobs, marks, delayed, ready, high, low, outcomes, cancelled, bell, parked, keys.in_line()];
     let (simple, others): (Vec<usize>, Vec<usize>) = (0..batch.len()).partition(|&n| batch[n].is_simple());
-    let records: Vec<&str> = simple.iter().map(|&n| batch[n].record.as_str()).collect();
-    call.arg(worker).arg(simple.len()).arg(records.join("\n"));
+    let records = simple.iter().map(|&n| batch[n].record.as_str()).collect::<Vec<_>>().join("\n");
+    let bytes = worker.len() + records.len() + simple.len() * JobId::BYTES;
+    let mut call = call(&SETTLE, &names, (3 + simple.len(), bytes));
+    call.arg(worker).arg(simple.len()).arg(records);
     for &n in &simple {
         call.arg(batch[n].run);
     }

@@ -27,9 +27,9 @@ use flota_engine::{
 };
 use flota_producer::{
     JobId, Priority,
-    handover::{Handover, Terms, hand_over},
+    handover::{Handed, Handover, Terms, hand_over},
     keys::Prefix,
-    link::Link,
+    link::{Link, LinkError},
 };
 use flota_tests::{
     fleet::TestQueue,
@@ -105,6 +105,28 @@ async fn a_cancelled_id_in_line_gets_no_lease_that_an_old_worker_could_use() {
 
     assert_eq!((fetched.ids, lost), (Vec::new(), vec![0]));
     assert_eq!(inspect::counts(real.link, keys).await.unwrap().unrecorded, 1, "the cancellation alone");
+}
+
+/// Found by the test above too: a job alone was looked up by the command that writes it, which Redis refuses then.
+#[tokio::test]
+async fn a_job_that_is_here_is_known_again_when_redis_has_no_room() {
+    let server = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let link = Link::new(server.url().as_str()).unwrap();
+    let real = Real::new(&link, 1).await;
+    let terms = Terms { due_ms: None, key_window: None, keyed: false };
+    let hand_over = async |id: JobId| {
+        let job = br#"{"v":1,"kind":"toy","payload":{},"at":1}"#.to_vec();
+        let handover = Handover::new(id, job, &terms, &real.keys).unwrap();
+        hand_over(&link, &real.keys, &[handover], u64::MAX >> 1).await
+    };
+    let id = JobId::mint();
+    hand_over(id).await.unwrap();
+    real.set_full(true).await;
+
+    let (again, another) = (hand_over(id).await, hand_over(JobId::mint()).await);
+
+    assert_eq!(again.unwrap(), [Handed::Taken]);
+    assert!(another.as_ref().is_err_and(LinkError::is_full), "{another:?}");
 }
 
 #[tokio::test]

@@ -44,8 +44,10 @@ local room = max > 0 and max - redis.call('HLEN', KEYS[1]) or math.huge
 local plain = PLAIN and #ids <= room
 local live
 if plain and #ids == 1 then
-  -- Looked at and written in one step.
-  if redis.call('HSETNX', KEYS[1], unpack(ARGV, FIRST)) == 0 then return { 1, 'duplicate', ids[1] } end
+  -- Looked at and written in one step. At maxmemory Redis refuses it even for a job that is here.
+  local is_new = redis.pcall('HSETNX', KEYS[1], unpack(ARGV, FIRST))
+  if type(is_new) == 'table' and redis.call('HEXISTS', KEYS[1], ids[1]) == 0 then return is_new end
+  if is_new ~= 1 then return { 1, 'duplicate', ids[1] } end
 else
   live = redis.call('HMGET', KEYS[1], unpack(ids))
   local seen = {}

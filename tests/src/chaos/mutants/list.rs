@@ -35,7 +35,7 @@ pub const MUTANTS: &[Mutant] = &[
         changes: &[
             script!("enqueue", "redis.call('HSET', KEYS[1], unpack(jobs))", ""),
             script!("enqueue", "redis.call('HSET', KEYS[1], unpack(ARGV, FIRST))", ""),
-            script!("enqueue", "redis.call('HSETNX', KEYS[1], unpack(ARGV, FIRST))", "1"),
+            script!("enqueue", "redis.pcall('HSETNX', KEYS[1], unpack(ARGV, FIRST))", "1"),
         ],
     },
     Mutant {
